@@ -1,0 +1,19 @@
+"""Writes raw files of a chosen source format and size, with planted taste groups and genders, and their truth."""
+
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+from recsys_spark.sample.generator import generate
+
+
+def work(run: JobRun) -> None:
+    """Does nothing where the very same sample lies already."""
+    folder = run.config.sample_path
+    with step(f"generating a sample of format {run.config.sample.format} in {folder}"):
+        run.count(**generate(run.spark, run.config.sample, run.config.run.seed, folder))
+
+
+job = Job("generate_sample", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,29 @@
+"""Marks which model version serves the output tables, or goes back to the one before (--publish.rollback true)."""
+
+import logging
+
+from recsys_spark.job import Job, JobRun
+from recsys_spark.model_versions import find_model
+from recsys_spark.outputs.publication import create_views, publish, roll_back
+
+log = logging.getLogger("recsys_spark.publish_model")
+
+
+def work(run: JobRun) -> None:
+    """One commit on models, or none where nothing changes."""
+    if run.config.publish.rollback:
+        served = roll_back(run.tables)
+    else:
+        model = find_model(run.tables, run.config.model.kind, run.config.model.version)
+        served = {table: model.version for table in publish(run.tables, model.version)}
+    create_views(run.tables)
+    for table, version in served.items():
+        log.info("%s is served by %s", table, version)
+    run.count(tables_served=len(served))
+
+
+job = Job("publish_model", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

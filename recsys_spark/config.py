@@ -1,0 +1,235 @@
+"""Every setting of every job: its type, range, default and meaning, one class a stage.
+
+The classes are the single source: flags, environment variables, `--help`, conf/base.yaml and the
+validation all come from them (config_layers.py). Settings of one model kind stand beside that
+model's code and are gathered here by the registry.
+"""
+
+from functools import cache
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from recsys_spark.errors import ConfigError
+from recsys_spark.registry import FORMATS, KINDS, load_kind
+from recsys_spark.sample.settings import SampleSettings
+
+__all__ = ["BaseConfig", "Columns", "SourceSettings", "config_class"]
+
+SourceKind = Literal["events", "totals", "ratings"]
+
+
+class Section(BaseModel):
+    """A group of settings; unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class RunSettings(Section):
+    seed: int = Field(42, ge=0, description="Every random choice derives from it.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe message written to stderr."
+    )
+
+
+class SparkSettings(Section):
+    """Used only where this process makes the session itself: not under spark-submit or in a notebook."""
+
+    master: str = Field("local[*]", description="Master of a session that the job makes itself.")
+    driver_memory: str = Field("6g", pattern=r"^\d+[mg]$", description="Memory of such a session's JVM.")
+    shuffle_partitions: int | None = Field(
+        None, ge=1, description="Partitions of a shuffle in such a session; unset: two a core."
+    )
+    warehouse: str = Field(
+        "spark-warehouse", description="Folder of the local Hive catalog, used with tables.schema."
+    )
+
+
+class TablesSettings(Section):
+    root: str | None = Field(
+        None, description="Directory or storage URI; each table is <root>/<table>. Excludes tables.schema."
+    )
+    schema_name: str | None = Field(
+        None,
+        alias="schema",
+        pattern=r"^\w+(\.\w+)?$",
+        description="Catalog address of the tables: schema or catalog.schema. Excludes tables.root.",
+    )
+    lock_timeout_seconds: float = Field(
+        60, ge=0, description="How long to wait for another job that writes the same table."
+    )
+
+
+class FilesSettings(Section):
+    root: str | None = Field(
+        None,
+        description="Folder for matrices, shards, checkpoints and weights, seen by every executor;"
+        " unset: <tables.root>/_files.",
+    )
+
+
+class Columns(Section):
+    """The raw column that holds each field of `source.format: plays`."""
+
+    user_id: str = Field("user_id", description="Raw column of the user's id.")
+    item_id: str = Field("item_id", description="Raw column of the item's id.")
+    item_name: str | None = Field(None, description="Raw column of the item's name.")
+    play_count: str | None = Field(None, description="Raw column of the number of plays.")
+    rating: str | None = Field(None, description="Raw column of the rating.")
+    played_at: str | None = Field(None, description="Raw column of the time of the play.")
+    gender: str | None = Field(None, description="Raw column of the user's gender.")
+    age: str | None = Field(None, description="Raw column of the user's age.")
+    country: str | None = Field(None, description="Raw column of the user's country.")
+
+    def mapped(self) -> dict[str, str]:
+        """Field -> raw column, for the fields that have one."""
+        return {field: raw for field, raw in self.model_dump().items() if raw is not None}
+
+
+class SourceSettings(Section):
+    format: str = Field("sample", description=f"Format of the raw files: {', '.join(FORMATS)}.")
+    path: str | None = Field(
+        None, description="File, folder or glob of raw files, .gz accepted; unset: the generated sample."
+    )
+    name: str | None = Field(None, description="Fills plays.source; unset: the format.")
+    kind: SourceKind = Field(
+        "events",
+        description="What a row of format plays states: events (one play each), totals (the total of a user"
+        " and item; later replaces earlier), ratings (the latest counts).",
+    )
+    columns: Columns = Columns()  # type: ignore[call-arg]
+    file_type: Literal["auto", "csv", "json", "parquet"] = Field(
+        "auto", description="Type of plays files; auto: from the file name (.tsv means a tab)."
+    )
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=4, description="Field separator of plays files; unset: from the name."
+    )
+    encoding: Literal["UTF-8", "ISO-8859-1"] = Field("UTF-8", description="Encoding of plays files.")
+    multi_line: bool = Field(
+        False, description="Quoted CSV fields may hold line breaks (such files are not split among tasks)."
+    )
+    time_format: str = Field(
+        "auto",
+        description="auto (ISO-8601, or a number of epoch seconds), epoch_seconds, epoch_millis,"
+        " or a Spark datetime pattern.",
+    )
+    timezone: str = Field("UTC", description="Time zone of times that state none.")
+    max_quarantine_share: float = Field(
+        0.05, ge=0, le=1, description="Above this share of quarantined rows the batch is refused."
+    )
+    max_id_length: int = Field(1024, ge=1, description="Longer ids are quarantined (characters).")
+    max_play_count: int = Field(1_000_000_000, ge=1, description="Larger counts are quarantined.")
+    min_rating: float | None = Field(None, description="Lower ratings are quarantined; unset: the format's.")
+    max_rating: float | None = Field(None, description="Higher ratings are quarantined; unset: the format's.")
+    earliest: str = Field(
+        "1990-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="Earlier plays are quarantined (UTC date)."
+    )
+    latest: str | None = Field(
+        None,
+        pattern=r"^\d{4}-\d\d-\d\d$",
+        description="Plays on or after it are quarantined (UTC date); unset: the day after tomorrow.",
+    )
+    reprocess: str | None = Field(
+        None, description="Glob of files to read again, replacing their earlier rows."
+    )
+
+    @property
+    def source_name(self) -> str:
+        """What plays.source says."""
+        return self.name or self.format
+
+
+class InteractionsSettings(Section):
+    min_user_items: int = Field(1, ge=1, description="Users with fewer different items are left out.")
+    min_item_users: int = Field(1, ge=1, description="Items with fewer different users are left out.")
+    rebuild: bool = Field(False, description="Build from all plays even where only a few are new.")
+
+
+class ModelSettings(Section):
+    kind: str = Field("als", description=f"Kind of model a job works on: {', '.join(KINDS)}.")
+    version: str | None = Field(
+        None, pattern=r"^[a-z0-9_]+-[0-9a-f]{12}$", description="One version instead of the kind's newest."
+    )
+
+
+class OutputsSettings(Section):
+    max_item_matrix_bytes: int = Field(
+        2 << 30, ge=1, description="Largest item matrix that executors may be asked to map (bytes)."
+    )
+
+
+class SimilaritySettings(Section):
+    neighbours: int = Field(50, ge=1, le=10_000, description="Nearest items kept for each item.")
+
+
+class RecommendationsSettings(Section):
+    top_k: int = Field(20, ge=1, le=10_000, description="Items recommended to each user.")
+    filter_seen: bool = Field(True, description="Leave out items that the user has played.")
+    allow_file: str | None = Field(
+        None, description="Text file with an item_id a line: nothing else is recommended."
+    )
+    deny_file: str | None = Field(None, description="Text file with an item_id a line: never recommended.")
+
+
+class QuerySettings(Section):
+    items: tuple[str, ...] = Field(
+        (), description="Names or ids of items that a listener likes (also: --items NAME NAME ...)."
+    )
+
+
+class PublishSettings(Section):
+    rollback: bool = Field(False, description="Go back to the version that served before.")
+
+
+class PipelineSettings(Section):
+    kinds: tuple[str, ...] = Field(
+        ("popularity", "als"), min_length=1, description="Models that run_pipeline trains, in order."
+    )
+    start: str | None = Field(None, alias="from", description="First step to run; earlier ones are left out.")
+
+
+class BaseConfig(Section):
+    """All sections but `models`, which the registry adds (config_class)."""
+
+    run: RunSettings = RunSettings()  # type: ignore[call-arg]
+    spark: SparkSettings = SparkSettings()  # type: ignore[call-arg]
+    tables: TablesSettings = TablesSettings()  # type: ignore[call-arg]
+    files: FilesSettings = FilesSettings()  # type: ignore[call-arg]
+    source: SourceSettings = SourceSettings()  # type: ignore[call-arg]
+    sample: SampleSettings = SampleSettings()
+    interactions: InteractionsSettings = InteractionsSettings()  # type: ignore[call-arg]
+    model: ModelSettings = ModelSettings()  # type: ignore[call-arg]
+    outputs: OutputsSettings = OutputsSettings()  # type: ignore[call-arg]
+    similarity: SimilaritySettings = SimilaritySettings()  # type: ignore[call-arg]
+    recommendations: RecommendationsSettings = RecommendationsSettings()  # type: ignore[call-arg]
+    query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
+    publish: PublishSettings = PublishSettings()  # type: ignore[call-arg]
+    pipeline: PipelineSettings = PipelineSettings()  # type: ignore[call-arg]
+
+    def settings_of(self, kind: str) -> BaseModel:
+        """The settings of one model kind (models.KIND.*).
+
+        Raises ConfigError for a kind that does not exist.
+        """
+        if kind not in KINDS:
+            raise ConfigError(f"no model kind {kind!r}; there are {', '.join(KINDS)}")
+        settings: BaseModel = getattr(self.models, kind)  # type: ignore[attr-defined]
+        return settings
+
+    @property
+    def files_root(self) -> str:
+        """Where matrices, shards and weights go; checked to be set when the layers are read."""
+        return self.files.root or f"{(self.tables.root or '').rstrip('/')}/_files"
+
+    @property
+    def sample_path(self) -> str:
+        """Where the generated sample lies."""
+        return self.source.path or f"{self.files_root}/sample/{self.sample.format}"
+
+
+@cache
+def config_class() -> type[BaseConfig]:
+    """BaseConfig with a `models` section that holds one sub-section for each registered kind."""
+    fields = {kind: (load_kind(kind).Settings, load_kind(kind).Settings()) for kind in KINDS}
+    models = create_model("ModelsSettings", __base__=Section, **fields)  # type: ignore[call-overload]
+    return create_model("Config", __base__=BaseConfig, models=(models, models()))

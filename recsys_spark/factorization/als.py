@@ -1,0 +1,120 @@
+"""Alternating least squares with Spark's MLlib: the workhorse for play logs, trained in one job on any cluster.
+
+Implicit mode explains every pair, played or not, and weights the played ones by confidence (Hu, Koren and Volinsky 2008);
+explicit mode fits ratings. MLlib scales the regularisation by the number of a row's ratings (Zhou et al. 2008), so reg_param
+cannot be compared with other libraries'. Its predictions are scores to rank by, not probabilities.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import Field
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.preparation.weighting import Bm25Statistics, WeightingSettings, with_confidence
+
+__all__ = ["AlsFactors", "AlsSettings", "als_observations", "fit_als"]
+
+
+class AlsSettings(WeightingSettings):
+    """Settings of ALS; the defaults were chosen by validation NDCG on play logs."""
+
+    rank: int = Field(64, ge=1, le=1024, description="Length of the vectors.")
+    max_iter: int = Field(10, ge=1, le=1000, description="Passes over both sides.")
+    reg_param: float = Field(0.05, gt=0, description="Regularisation, times the number of a row's ratings.")
+    alpha: float = Field(10.0, ge=0, description="Implicit only: confidence is 1 + alpha x weight.")
+    implicit: bool = Field(True, description="Learn from plays (true) or from ratings (false).")
+    blocks: int = Field(
+        0,
+        ge=0,
+        description="Blocks a side; 0: as many as the cluster's cores. The result depends on it slightly.",
+    )
+    checkpoint_interval: int = Field(
+        5, ge=-1, description="Passes between checkpoints, where a checkpoint directory is set; -1: never."
+    )
+
+
+@dataclass(frozen=True)
+class AlsFactors:
+    """A fitted model: user_vectors (user_idx INT, vector ARRAY<FLOAT>), item_vectors (item_idx INT, vector).
+
+    Rows exist for the users and items of the training data only. Spark keeps both cached for as long as this object lives:
+    write them, then let go of it. `n_observations` counts the pairs that were trained on.
+    """
+
+    user_vectors: DataFrame
+    item_vectors: DataFrame
+    n_observations: int
+
+
+def als_observations(
+    interactions: DataFrame, settings: AlsSettings, statistics: Bm25Statistics | None = None
+) -> DataFrame:
+    """`interactions` with the `confidence` FLOAT that ALS takes: the weight of the plays, or the rating in explicit mode.
+
+    Used for training and for folding in alike. Null where there is no rating, or for an item that `statistics` do not know.
+    """
+    if settings.implicit:
+        return with_confidence(interactions, settings, statistics)
+    return interactions.withColumn("confidence", F.col("rating").cast("float"))
+
+
+def fit_als(interactions: DataFrame, settings: AlsSettings, seed: int, parallelism: int) -> AlsFactors:
+    """Trains on `interactions` (user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE; one row a pair).
+
+    `parallelism` is the number of tasks that the cluster runs at once. The input must be deterministic (read from a table
+    version): it is kept in memory and on disk while training. Equal input, seed and number of blocks give equal vectors up
+    to rounding. Raises TrainingError if there is nothing to train on.
+    """
+    blocks = settings.blocks or parallelism
+    observations = (
+        als_observations(interactions, settings)
+        .where("confidence is not null")
+        .select("user_idx", "item_idx", "confidence")
+        # ALS reads rows in stored order: fixed partitions and order make its sums, and so its vectors, repeatable.
+        .repartition(blocks, "user_idx")
+        .sortWithinPartitions("user_idx", "item_idx")
+        .persist()
+    )
+    try:
+        n_observations = observations.count()
+        if n_observations == 0:
+            raise TrainingError(_nothing_to_train_on(settings))
+        model = _als(settings, seed, blocks).fit(observations)
+    finally:
+        observations.unpersist()
+    return AlsFactors(
+        user_vectors=model.userFactors.select(
+            F.col("id").alias("user_idx"), F.col("features").alias("vector")
+        ),
+        item_vectors=model.itemFactors.select(
+            F.col("id").alias("item_idx"), F.col("features").alias("vector")
+        ),
+        n_observations=n_observations,
+    )
+
+
+def _als(settings: AlsSettings, seed: int, blocks: int) -> ALS:
+    return ALS(
+        userCol="user_idx",
+        itemCol="item_idx",
+        ratingCol="confidence",
+        rank=settings.rank,
+        maxIter=settings.max_iter,
+        regParam=settings.reg_param,
+        alpha=settings.alpha,
+        implicitPrefs=settings.implicit,
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
+        checkpointInterval=settings.checkpoint_interval,
+        coldStartStrategy="nan",
+        seed=seed,
+    )
+
+
+def _nothing_to_train_on(settings: AlsSettings) -> str:
+    if settings.implicit:
+        return "There are no interactions to train on. Run ingest_plays and build_interactions, or lower the minimum support."
+    return "No interaction has a rating to train on. Ingest a source with ratings, or set models.als.implicit to true."

@@ -1,0 +1,54 @@
+"""Format `anime`: rating.csv (user_id, anime_id, rating) and anime.csv; -1 means watched, not rated."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.reader import Reader, Role, attribute_map
+
+__all__ = ["AnimeReader"]
+
+RATINGS = {"user_id": "user_id", "item_id": "anime_id", "rating": "rating"}
+ITEMS = {"item_id": "anime_id", "name": "name"}
+ATTRIBUTES = ("genre", "type", "episodes", "members")
+WATCHED_NOT_RATED = "-1"
+
+
+class AnimeReader(Reader):
+    """Ratings 1-10."""
+
+    kind = "ratings"
+    rating_range = (1.0, 10.0)
+
+    def role(self, file: RawFile) -> Role | None:
+        """`rating*` files hold ratings, `anime*` files the items, by name or by the folder of part files."""
+        name = file.name.lower()
+        if not name.removesuffix(".gz").endswith(".csv"):
+            return None
+        if not name.startswith(("rating", "anime")):
+            name = file.path.lower().rsplit("/", 2)[-2]
+        if name.startswith("rating"):
+            return "plays"
+        return "items" if name.startswith("anime") else None
+
+    def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
+        """Raises ConfigError naming columns that a header lacks."""
+        for file in files:
+            columns = RATINGS if self.role(file) == "plays" else ITEMS
+            check_columns(spark, [file], columns, self.settings, ",")
+
+    def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """A play with a rating, or without one where it is -1."""
+        rows = read_csv(spark, files, RATINGS, self.settings)
+        rating = F.col("rating")
+        # Only the mark itself means "not rated"; an empty rating is a broken row.
+        return rows.withColumn("unrated", F.coalesce(F.trim(rating) == WATCHED_NOT_RATED, F.lit(False)))
+
+    def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """Titles; genre, type, episodes and members as attributes."""
+        columns = ITEMS | {name: name for name in ATTRIBUTES}
+        rows = read_csv(spark, files, columns, self.settings)
+        return rows.withColumn("attributes", attribute_map(*ATTRIBUTES))

@@ -1,0 +1,237 @@
+"""Carrying out a planned batch: parse, judge, append, merge, and only then call it ingested.
+
+Every step may be repeated after a kill without doubling anything (see batches.py).
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import DataQualityError
+from recsys_spark.ingestion.batches import Batch, record, settings_hash
+from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.events import deduplicate
+from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
+from recsys_spark.ingestion.reader import Reader
+from recsys_spark.ingestion.staging import Staging, unreadable_files
+from recsys_spark.job import JobRun
+from recsys_spark.logs import step
+
+__all__ = ["complete", "resume"]
+
+log = logging.getLogger(__name__)
+
+APPLICATION = "recsys_spark.ingest_plays"
+
+
+def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
+    """Takes a started batch to its end.
+
+    Raises DataQualityError when files cannot be read or too many rows are refused; `plays` is then as before.
+    """
+    staging = _staging(run, batch)
+    if not staging.is_complete:
+        with step(f"reading {len(batch.files)} files"):
+            _stage(run, batch, reader, staging)
+    counts = _count(staging)
+    _append_quarantine(run, batch, staging)
+    _judge(run, batch, staging, counts)
+    with step("appending plays"):
+        _append_plays(run, batch, reader, staging)
+    with step("merging users and items"):
+        _merge_profiles(run, batch, staging)
+    _finish(run, batch, staging, counts)
+
+
+def resume(run: JobRun, batch: Batch, reader: Reader, files: Sequence[RawFile]) -> None:
+    """Completes the plan of a killed run, or gives it up where its files or settings have changed meanwhile.
+
+    Giving up is safe: without a complete staged copy nothing but quarantined rows can have been committed.
+    """
+    staged = _staging(run, batch).is_complete
+    unchanged = {file.identity for file in batch.files} <= {file.identity for file in files}
+    if staged or (unchanged and batch.settings_hash == settings_hash(run.config.source)):
+        log.info("completing batch %d, which run %s left unfinished", batch.batch_id, batch.run_id)
+        complete(run, batch, reader)
+    else:
+        _abandon(run, batch)
+
+
+def _staging(run: JobRun, batch: Batch) -> Staging:
+    return Staging(run.spark, Path(run.config.files_root).absolute(), batch)
+
+
+def _abandon(run: JobRun, batch: Batch) -> None:
+    log.warning("batch %d is planned anew: its files or settings changed before it was read", batch.batch_id)
+    record(run.spark, run.tables, batch, batch.files, "refused", remember_settings=False)
+    run.tables.delete("plays_quarantine", F.col("run_id") == batch.run_id)
+
+
+def _stage(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
+    try:
+        staging.write(reader, batch, run.config.source)
+    except PySparkException:
+        broken = unreadable_files(run.spark, batch.files)
+        if not broken:
+            raise
+        staging.remove()
+        record(run.spark, run.tables, batch, list(broken), "refused")
+        whole = [file for file in batch.files if file not in broken]
+        if whole:
+            record(run.spark, run.tables, batch, whole, "refused", remember_settings=False)
+        causes = [f"{file.uri} cannot be read to its end ({cause})" for file, cause in broken.items()]
+        raise DataQualityError(
+            "\n".join([*causes, "nothing was ingested: deliver the file again, or remove it and run again"])
+        ) from None
+
+
+def _count(staging: Staging) -> DataFrame:
+    """Rows read and quarantined by file; one row a file."""
+    frames = [
+        rows.groupBy("source_file").agg(
+            F.count(F.lit(1)).alias("rows_read"), _number(_is_refused()).alias("rows_quarantined")
+        )
+        for rows in staging.all_rows()
+    ]
+    return reduce(DataFrame.unionByName, frames).localCheckpoint()
+
+
+def _judge(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> None:
+    total = counts.agg(F.sum("rows_read"), F.sum("rows_quarantined")).first()
+    read, refused = (total[0] or 0, total[1] or 0) if total is not None else (0, 0)
+    limit = run.config.source.max_quarantine_share
+    if not read or refused / read <= limit:
+        return
+    zeros = counts.withColumn("rows_valid", F.lit(0)).withColumn("rows_duplicate", F.lit(0))
+    reasons = _common_reasons(staging)
+    record(run.spark, run.tables, batch, batch.files, "refused", zeros)
+    staging.remove()
+    run.count(read=read, quarantined=refused)
+    raise DataQualityError(
+        f"{refused} of {read} rows were quarantined ({refused / read:.1%}; source.max_quarantine_share is"
+        f" {limit:.1%}): {reasons}. Nothing was ingested; see plays_quarantine where run_id is"
+        f" {batch.run_id!r}, mend the files or the source.* settings, and run again"
+    )
+
+
+def _common_reasons(staging: Staging) -> str:
+    """The most frequent reasons with their counts; there are a few dozen kinds of reason."""
+    frames = [rows.where(_is_refused()).select(F.explode("reasons").alias("r")) for rows in staging.all_rows()]
+    counted = reduce(DataFrame.unionByName, frames).groupBy("r").count()
+    rows = counted.orderBy(F.desc("count"), "r").limit(5).collect()
+    return ", ".join(f"{row['r']} {row['count']}" for row in rows)
+
+
+def _append_quarantine(run: JobRun, batch: Batch, staging: Staging) -> None:
+    frames = [
+        rows.where(_is_refused()).select("raw", "reasons", "source_file") for rows in staging.all_rows()
+    ]
+    refused = reduce(DataFrame.unionByName, frames)
+    if refused.isEmpty():
+        return
+    run.tables.append(
+        "plays_quarantine", _stamped(refused, batch), (APPLICATION, batch.batch_id), batch_id=batch.batch_id
+    )
+
+
+def _append_plays(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
+    staged = staging.rows("plays")
+    if staged is None:
+        return
+    plays = deduplicate(staged.where(~_is_refused()))
+    plays = _stamped(plays, batch).withColumn("kind", F.lit(reader.kind))
+    if batch.reprocess:
+        replaced = F.col("old.source_file").isin([file.uri for file in batch.files])
+        with run.tables.lock("plays"):
+            run.tables.merge(
+                "plays",
+                plays,
+                ("event_id",),
+                None,
+                delete_when=replaced & (F.col("old.run_id") != batch.run_id),
+                batch_id=batch.batch_id,
+            )
+        return
+    if reader.kind == "events":
+        plays = plays.join(_earlier_events(run, batch, plays), on="event_id", how="left_anti")
+    run.tables.append(
+        "plays", plays, (APPLICATION, batch.batch_id), batch_id=batch.batch_id, appended_run_id=batch.run_id
+    )
+
+
+def _earlier_events(run: JobRun, batch: Batch, plays: DataFrame) -> DataFrame:
+    """Ids of this source's events from other batches within the batch's span of time: files outside are skipped."""
+    span = plays.agg(F.min("played_at"), F.max("played_at"), F.max(F.col("played_at").isNull())).first()
+    earlier = run.tables.read("plays").where(
+        (F.col("source") == batch.source) & (F.col("run_id") != batch.run_id)
+    )
+    if span is not None and span[0] is not None and not span[2]:
+        earlier = earlier.where(F.col("played_at").between(F.lit(span[0]), F.lit(span[1])))
+    return earlier.select("event_id")
+
+
+def _merge_profiles(run: JobRun, batch: Batch, staging: Staging) -> None:
+    valid = {
+        role: rows.where(~_is_refused()) if (rows := staging.rows(role)) is not None else None
+        for role in ("plays", "users", "items")
+    }
+    if valid["plays"] is not None or valid["users"] is not None:
+        merge_users(run.tables, user_rows(valid["plays"], valid["users"]), batch.batch_id)
+    if valid["plays"] is not None or valid["items"] is not None:
+        merge_items(run.tables, item_rows(valid["plays"], valid["items"]), batch.batch_id)
+
+
+def _finish(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> None:
+    kept = (
+        run.tables.read("plays")
+        .where(F.col("run_id") == batch.run_id)
+        .groupBy("source_file")
+        .agg(F.count(F.lit(1)).alias("kept"))
+    )
+    plays_files = staging.rows("plays")
+    if plays_files is None:
+        is_plays = F.lit(False)
+    else:
+        uris = [row[0] for row in plays_files.select("source_file").distinct().collect()]
+        is_plays = F.col("source_file").isin(uris)
+    valid = F.col("rows_read") - F.col("rows_quarantined")
+    complete_counts = (
+        counts.join(kept, on="source_file", how="left")
+        .withColumn("rows_valid", F.when(is_plays, F.coalesce("kept", F.lit(0))).otherwise(valid))
+        .withColumn("rows_duplicate", valid - F.col("rows_valid"))
+        .withColumn("is_plays", is_plays)
+        .drop("kept")
+        .localCheckpoint()
+    )
+    record(run.spark, run.tables, batch, batch.files, "ingested", complete_counts.drop("is_plays"))
+    _report(run, complete_counts)
+    staging.remove()
+
+
+def _report(run: JobRun, counts: DataFrame) -> None:
+    names = ("read", "valid", "duplicate", "quarantined")
+    sums = [F.sum(f"rows_{name}").alias(name) for name in names]
+    for row in counts.groupBy("is_plays").agg(*sums).collect():
+        prefix = "" if row["is_plays"] else "profile_"
+        run.count(**{f"{prefix}{name}": row[name] for name in names})
+
+
+def _stamped(rows: DataFrame, batch: Batch) -> DataFrame:
+    return (
+        rows.withColumn("source", F.lit(batch.source))
+        .withColumn("ingested_at", F.current_timestamp())
+        .withColumn("run_id", F.lit(batch.run_id))
+    )
+
+
+def _is_refused() -> Column:
+    return F.size("reasons") > 0
+
+
+def _number(condition: Column) -> Column:
+    return F.sum(condition.cast("bigint"))

@@ -1,0 +1,117 @@
+"""Delimited files with a header line, quoted as RFC 4180 has it, read by Spark's CSV reader.
+
+Files are grouped by their header, so that columns may come in any order and differ between deliveries.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.config import SourceSettings
+from recsys_spark.errors import ConfigError
+from recsys_spark.ingestion.discovery import RawFile, literal_path
+
+__all__ = ["check_columns", "header_of", "read_csv"]
+
+CORRUPT = "__corrupt"
+REPLACEMENT = "\ufffd"
+
+
+def read_csv(
+    spark: SparkSession,
+    files: Sequence[RawFile],
+    columns: Mapping[str, str],
+    settings: SourceSettings,
+    delimiter: str = ",",
+) -> DataFrame:
+    """Rows with the fields of `columns` (field -> raw column; all STRING) and raw, source_file, problem.
+
+    A row with too few or too many columns, or bytes that are not of the encoding, has a problem; so has
+    every row of a file whose header shows that the delimiter is wrong.
+    """
+    groups: dict[tuple[str, ...], list[RawFile]] = {}
+    for file in files:
+        groups.setdefault(header_of(spark, file, settings, delimiter), []).append(file)
+    frames = [
+        _read_group(spark, group, header, columns, settings, delimiter) for header, group in groups.items()
+    ]
+    return reduce(DataFrame.unionByName, frames)
+
+
+def header_of(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
+    """The names in a file's first line; () for an empty file."""
+    first = spark.read.text(literal_path(file.path)).select(
+        F.decode(F.col("value").cast("binary"), settings.encoding) if settings.encoding != "UTF-8"
+        else F.expr("make_valid_utf8(value)")
+    ).first()
+    if first is None or not first[0]:
+        return ()
+    line = first[0].removeprefix("\ufeff")
+    if len(delimiter) > 1:
+        return tuple(line.split(delimiter))
+    return tuple(next(csv.reader([line], delimiter=delimiter)))
+
+
+def check_columns(
+    spark: SparkSession, files: Sequence[RawFile], columns: Mapping[str, str], settings: SourceSettings,
+    delimiter: str,
+) -> None:
+    """Raises ConfigError naming every mapped column that a header lacks.
+
+    A header of one column is left to read_csv: there the delimiter is wrong, not the mapping.
+    """
+    for file in files:
+        header = header_of(spark, file, settings, delimiter)
+        missing = [f"source.columns.{field}: no column {raw!r}" for field, raw in columns.items()
+                   if raw not in header]
+        if len(header) > 1 and missing:
+            raise ConfigError(*[f"{problem} in {file.uri}, which has {', '.join(header)}" for problem in missing])
+
+
+def _read_group(
+    spark: SparkSession,
+    files: Sequence[RawFile],
+    header: tuple[str, ...],
+    columns: Mapping[str, str],
+    settings: SourceSettings,
+    delimiter: str,
+) -> DataFrame:
+    names = [f"c{position}" for position in range(max(1, len(header)))]
+    schema = ", ".join(f"{name} STRING" for name in [*names, CORRUPT])
+    rows = (
+        spark.read.schema(schema)
+        .option("header", "true")
+        .option("sep", delimiter)
+        .option("quote", '"')
+        .option("escape", '"')
+        .option("encoding", settings.encoding)
+        .option("multiLine", settings.multi_line)
+        .option("columnNameOfCorruptRecord", CORRUPT)
+        .csv([literal_path(file.path) for file in files])
+        .select("*", F.col("_metadata.file_path").alias("source_file"))
+    )
+    wrong_delimiter = len(header) == 1 and len(columns) > 1
+    fields = [
+        (F.col(names[header.index(raw)]) if raw in header else F.lit(None).cast("string")).alias(field)
+        for field, raw in columns.items()
+    ]
+    together = F.concat_ws(delimiter, *names)
+    return rows.select(
+        F.coalesce(F.col(CORRUPT), together).alias("raw"),
+        "source_file",
+        _problem(wrong_delimiter, together).alias("problem"),
+        *fields,
+    )
+
+
+def _problem(wrong_delimiter: bool, together: Column) -> Column:
+    if wrong_delimiter:
+        return F.lit("wrong_delimiter")
+    return (
+        F.when(F.col(CORRUPT).isNotNull(), F.lit("wrong_column_count"))
+        # The reader decodes before we see the bytes and leaves this mark where it could not.
+        .when(F.contains(together, F.lit(REPLACEMENT)), F.lit("invalid_encoding"))
+    )

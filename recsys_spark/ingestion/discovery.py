@@ -1,0 +1,72 @@
+"""Which raw files there are: address, size and time of each, listed by Spark wherever they lie."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+
+from recsys_spark.errors import MissingInputError
+
+__all__ = ["RawFile", "list_files", "literal_path", "utc_time"]
+
+
+@dataclass(frozen=True, order=True)
+class RawFile:
+    """One version of a raw file: absolute URI, size in bytes and modification time identify it."""
+
+    uri: str
+    path: str
+    size: int
+    modified_at: datetime
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def identity(self) -> tuple[str, int, datetime]:
+        """What makes it the same file as one that was read before."""
+        return self.uri, self.size, self.modified_at
+
+
+def list_files(spark: SparkSession, path: str) -> list[RawFile]:
+    """The files at a path, below a folder, or matching a glob, sorted; hidden ones (`_x`, `.x`) are not data.
+
+    Grows with the number of raw files, never with their rows.
+    Raises MissingInputError when there is nothing.
+    """
+    pattern = literal_path(path) if Path(path).exists() else path
+    try:
+        found = (
+            spark.read.format("binaryFile")
+            .option("recursiveFileLookup", "true")
+            .load(pattern)
+            .select("path", "_metadata.file_path", "_metadata.file_size", "modificationTime")
+            .selectExpr("*", "unix_micros(modificationTime) AS modified_micros")
+            .collect()
+        )
+    except AnalysisException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            raise MissingInputError(
+                f"source.path {path!r} does not exist: check the path, or make a sample with generate_sample"
+            ) from None
+        raise
+    if not found:
+        raise MissingInputError(f"source.path {path!r} holds no files")
+    return sorted(
+        RawFile(row["file_path"], row["path"], row["file_size"], utc_time(row["modified_micros"])) for row in found
+    )
+
+
+def literal_path(path: str) -> str:
+    """The glob that matches exactly this path."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
+
+
+def utc_time(micros: int) -> datetime:
+    """The time of a number of microseconds since 1970; collected timestamps would come in the machine's zone."""
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)

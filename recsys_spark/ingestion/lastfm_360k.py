@@ -1,0 +1,42 @@
+"""Format `lastfm_360k`: user, artist MusicBrainz id, artist name, plays; and a profile file (Celma 2010).
+
+Tab-separated without quoting: a quote inside a name is part of the name. Artists without a MusicBrainz id
+are known by name.
+"""
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_lines, split_fields
+
+__all__ = ["Lastfm360kReader"]
+
+NAME_PREFIX = "name:"
+
+
+class Lastfm360kReader(Reader):
+    """Totals of plays by user and artist."""
+
+    kind = "totals"
+
+    def role(self, file: RawFile) -> Role | None:
+        """`*profile*` is the profile file, `*plays*` the plays."""
+        if "profile" in file.name:
+            return "users"
+        return "plays" if "plays" in file.name else None
+
+    def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """Artist id (or `name:` and the name), name, total of plays."""
+        rows = split_fields(read_lines(spark, files), "\t", ("user_id", "mbid", "item_name", "play_count"))
+        by_name = F.concat(F.lit(NAME_PREFIX), F.col("item_name"))
+        known = F.trim("mbid") != ""
+        return rows.withColumn("item_id", F.when(known, F.col("mbid")).otherwise(by_name)).drop("mbid")
+
+    def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """Gender, age, country; the sign-up date as an attribute."""
+        names = ("user_id", "gender", "age", "country", "signup")
+        rows = split_fields(read_lines(spark, files), "\t", names)
+        return rows.withColumn("attributes", attribute_map("signup"))

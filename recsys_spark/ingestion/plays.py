@@ -1,0 +1,104 @@
+"""Format `plays`: any CSV, TSV, JSON-lines or Parquet log, with a mapping from its columns to our fields."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.config import SourceSettings
+from recsys_spark.errors import ConfigError
+from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.discovery import RawFile, literal_path
+from recsys_spark.ingestion.reader import Reader, Role, read_lines
+
+__all__ = ["PlaysReader"]
+
+SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+
+
+class PlaysReader(Reader):
+    """Every file holds plays; `source.kind` says what a row states."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        super().__init__(settings)
+        self.kind = settings.kind
+        self.timed = settings.columns.played_at is not None
+        needed = {"totals": "play_count", "ratings": "rating"}.get(settings.kind)
+        mapped = settings.columns.mapped()
+        if needed is not None and needed not in mapped:
+            raise ConfigError(f"source.kind {settings.kind} needs source.columns.{needed}")
+        for field, kind in (("play_count", "totals"), ("rating", "ratings")):
+            if settings.kind == "events" and field in mapped:
+                raise ConfigError(
+                    f"source.columns.{field} has no meaning for source.kind events, where each row is one play:"
+                    f" set source.kind to {kind}"
+                )
+
+    def role(self, file: RawFile) -> Role | None:
+        """All files are plays."""
+        return "plays"
+
+    def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
+        """Raises ConfigError naming mapped columns that a file lacks."""
+        mapped = self.settings.columns.mapped()
+        for file in files:
+            if self._file_type(file) == "csv":
+                check_columns(spark, [file], mapped, self.settings, self._delimiter(file))
+            elif self._file_type(file) == "parquet":
+                present = spark.read.parquet(literal_path(file.path)).columns
+                missing = [raw for raw in mapped.values() if raw not in present]
+                if missing:
+                    raise ConfigError(*[f"source.columns: no column {raw!r} in {file.uri}" for raw in missing])
+
+    def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """The rows of all files, whatever mixture of types they are."""
+        groups: dict[tuple[str, str], list[RawFile]] = {}
+        for file in files:
+            groups.setdefault((self._file_type(file), self._delimiter(file)), []).append(file)
+        frames = [self._read(spark, group, *key) for key, group in groups.items()]
+        return reduce(DataFrame.unionByName, frames)
+
+    def _read(self, spark: SparkSession, files: list[RawFile], file_type: str, delimiter: str) -> DataFrame:
+        mapped = self.settings.columns.mapped()
+        if file_type == "csv":
+            return read_csv(spark, files, mapped, self.settings, delimiter)
+        if file_type == "parquet":
+            return _read_parquet(spark, files, mapped)
+        return _read_json(read_lines(spark, files, self.settings.encoding), mapped)
+
+    def _file_type(self, file: RawFile) -> str:
+        if self.settings.file_type != "auto":
+            return self.settings.file_type
+        name = file.name.lower().removesuffix(".gz")
+        return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), "csv")
+
+    def _delimiter(self, file: RawFile) -> str:
+        if self.settings.delimiter is not None:
+            return {"\\t": "\t"}.get(self.settings.delimiter, self.settings.delimiter)
+        return "\t" if file.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
+
+
+def _read_parquet(spark: SparkSession, files: Sequence[RawFile], mapped: dict[str, str]) -> DataFrame:
+    rows = spark.read.parquet(*[literal_path(file.path) for file in files])
+    everything = F.struct(*[F.col(f"`{name.replace('`', '``')}`") for name in rows.columns])
+    return rows.select(
+        F.to_json(everything).alias("raw"),
+        F.col("_metadata.file_path").alias("source_file"),
+        F.lit(None).cast("string").alias("problem"),
+        *[
+            F.col(f"`{raw.replace('`', '``')}`").cast("string").alias(field)
+            for field, raw in mapped.items()
+        ],
+    )
+
+
+def _read_json(lines: DataFrame, mapped: dict[str, str]) -> DataFrame:
+    # A map keeps column names out of SQL and takes any of them, spaces and dots included.
+    values = F.from_json("raw", "MAP<STRING,STRING>", {"mode": "PERMISSIVE"})
+    return lines.withColumn("values", values).select(
+        "raw",
+        "source_file",
+        F.coalesce(F.col("problem"), F.when(F.col("values").isNull(), F.lit("not_json"))).alias("problem"),
+        *[F.col("values").getItem(raw).alias(field) for field, raw in mapped.items()],
+    )

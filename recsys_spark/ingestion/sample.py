@@ -1,0 +1,55 @@
+"""Format `sample`: what generate_sample writes for a karaoke service (plays/, users.csv, items.csv)."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.reader import Reader, Role, attribute_map
+
+__all__ = ["SampleReader"]
+
+COLUMNS: dict[Role, dict[str, str]] = {
+    "plays": {"user_id": "user_id", "item_id": "item_id", "played_at": "played_at"},
+    "users": {name: name for name in ("user_id", "gender", "age", "country")},
+    "items": {"item_id": "item_id", "name": "name"},
+}
+ITEM_ATTRIBUTES = ("artist", "genre", "year")
+
+
+class SampleReader(Reader):
+    """Timed events with users and items beside them."""
+
+    kind = "events"
+    timed = True
+
+    def role(self, file: RawFile) -> Role | None:
+        """By the nearest part of the path that names a role; the generator's truth is not input."""
+        if not file.name.endswith(".csv"):
+            return None
+        for part in reversed(file.path.split("/")[-2:]):
+            for role in COLUMNS:
+                if part == role or part.startswith(f"{role}.") or part.startswith(f"{role}-"):
+                    return role
+        return None
+
+    def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
+        """Raises ConfigError naming columns that a header lacks."""
+        for file in files:
+            role = self.role(file)
+            if role is not None:
+                check_columns(spark, [file], COLUMNS[role], self.settings, ",")
+
+    def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """One row a play."""
+        return read_csv(spark, files, COLUMNS["plays"], self.settings)
+
+    def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """Gender, age, country."""
+        return read_csv(spark, files, COLUMNS["users"], self.settings)
+
+    def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        """Titles; artist, genre and year as attributes."""
+        rows = read_csv(spark, files, COLUMNS["items"] | {n: n for n in ITEM_ATTRIBUTES}, self.settings)
+        return rows.withColumn("attributes", attribute_map(*ITEM_ATTRIBUTES))

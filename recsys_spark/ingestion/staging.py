@@ -1,0 +1,108 @@
+"""The rows of a batch, parsed once and kept as Parquet until the batch is complete.
+
+Counting, refusing, deduplicating and appending all need the rows; reading raw text again for each would cost
+more than this copy, and the raw files may change meanwhile. A copy with its marker is complete.
+"""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.config import SourceSettings
+from recsys_spark.ingestion.batches import Batch
+from recsys_spark.ingestion.discovery import RawFile, literal_path
+from recsys_spark.ingestion.events import with_identity
+from recsys_spark.ingestion.reader import Reader, Role
+from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
+
+__all__ = ["Staging", "unreadable_files"]
+
+log = logging.getLogger(__name__)
+
+ROLES: tuple[Role, ...] = ("plays", "users", "items")
+
+
+class Staging:
+    """The parsed rows of one batch below files.root."""
+
+    def __init__(self, spark: SparkSession, files_root: Path, batch: Batch) -> None:
+        self._spark = spark
+        self._folder = files_root / "staging" / f"ingest-{batch.batch_id:08d}"
+        self._marker = self._folder / "complete"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether an earlier run parsed the whole batch."""
+        return self._marker.exists()
+
+    def write(self, reader: Reader, batch: Batch, settings: SourceSettings) -> None:
+        """Parses the files of the batch; rows keep the name and time of their file."""
+        self.remove()
+        for role in ROLES:
+            files = [file for file in batch.files if reader.role(file) == role]
+            if files:
+                rows = _parse(self._spark, reader, role, files, settings)
+                rows = _with_file_time(self._spark, rows, files)
+                if role == "plays":
+                    rows = with_identity(rows, batch.source, reader.kind)
+                rows.write.mode("overwrite").option("compression", "lz4").parquet(self._uri(role))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._marker.touch()
+
+    def rows(self, role: Role) -> DataFrame | None:
+        """Valid and refused rows of a role; None if the batch has no such files."""
+        if not (self._folder / role).exists():
+            return None
+        return self._spark.read.parquet(self._uri(role))
+
+    def all_rows(self) -> list[DataFrame]:
+        """The rows of every role that the batch has."""
+        return [rows for role in ROLES if (rows := self.rows(role)) is not None]
+
+    def remove(self) -> None:
+        """Deletes the copy."""
+        self._marker.unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _uri(self, role: Role) -> str:
+        return (self._folder / role).as_uri()
+
+
+def unreadable_files(spark: SparkSession, files: Sequence[RawFile]) -> dict[RawFile, str]:
+    """The files that cannot be read to their end (a truncated .gz, one that vanished), each with the cause."""
+    broken = {}
+    for file in files:
+        try:
+            spark.read.format("text").load(literal_path(file.path)).agg(F.sum(F.length("value"))).first()
+        except PySparkException as error:
+            broken[file] = _cause(error)
+    return broken
+
+
+def _cause(error: PySparkException) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    causes = [line for line in lines if line.startswith("Caused by:")]
+    text = (causes or lines)[-1 if causes else 0]
+    return text.removeprefix("Caused by:").strip()[:300]
+
+
+def _parse(
+    spark: SparkSession, reader: Reader, role: Role, files: Sequence[RawFile], settings: SourceSettings
+) -> DataFrame:
+    if role == "plays":
+        return parse_plays(reader.plays(spark, files), reader, settings)
+    if role == "users":
+        return parse_users(reader.users(spark, files), settings)
+    return parse_items(reader.items(spark, files), settings)
+
+
+def _with_file_time(spark: SparkSession, rows: DataFrame, files: Sequence[RawFile]) -> DataFrame:
+    times = spark.createDataFrame(
+        [(file.uri, file.modified_at) for file in files], "source_file STRING, file_modified_at TIMESTAMP"
+    )
+    return rows.join(F.broadcast(times), on="source_file", how="left")

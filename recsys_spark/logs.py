@@ -1,0 +1,43 @@
+"""What a person sees while a job runs: plain lines on stderr, or a live line at a terminal."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+__all__ = ["configure_logs", "step"]
+
+log = logging.getLogger("recsys_spark")
+
+
+def configure_logs(level: str) -> None:
+    """Sends this package's log to stderr; other packages' loggers are left alone."""
+    log.setLevel(level.upper())
+    log.handlers.clear()
+    log.propagate = False
+    if sys.stderr.isatty():
+        handler: logging.Handler = RichHandler(
+            console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S"
+        )
+    else:
+        handler = logging.StreamHandler()
+        formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
+    log.addHandler(handler)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Shows a piece of work: a spinner at a terminal, a line with its seconds when it is done."""
+    clock = time.monotonic()
+    if sys.stderr.isatty() and log.handlers:
+        with Console(stderr=True).status(text):
+            yield
+    else:
+        yield
+    log.info("%s: %.1f s", text, time.monotonic() - clock)

@@ -1,0 +1,85 @@
+"""The models table: which versions there are, what each was made from, and which one serves.
+
+A version is named by what determines it, so the same work gives the same name and a finished version is used
+again. Its row is written last: a version without a row was not finished.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark import __version__
+from recsys_spark.errors import MissingInputError
+from recsys_spark.schemas import TABLES
+from recsys_spark.tables import Tables
+
+__all__ = ["ModelVersion", "find_model", "is_recorded", "record_model", "version_name"]
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One row of models, as far as jobs need it."""
+
+    version: str
+    kind: str
+    params: dict[str, Any]
+    inputs: dict[str, int]
+    artifact: str
+
+
+def version_name(
+    kind: str, settings: BaseModel, seed: int, data_version: int, split_id: str | None = None
+) -> str:
+    """kind-hash of everything that determines the model."""
+    parts = (kind, settings.model_dump(mode="json"), seed, split_id, data_version, __version__)
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{kind}-{digest[:12]}"
+
+
+def is_recorded(tables: Tables, version: str) -> bool:
+    """Whether the version was trained to its end."""
+    tables.ensure("models")
+    return not tables.read("models").where(F.col("model_version") == version).isEmpty()
+
+
+def record_model(
+    spark: SparkSession,
+    tables: Tables,
+    version: str,
+    kind: str,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    artifact: str,
+) -> None:
+    """Adds the version's row; nothing where it has one."""
+    inputs = json.dumps(dict(tables.inputs), sort_keys=True)
+    row = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, None, None)
+    row += (dict(metrics), None, artifact, [], None, None)  # type: ignore[assignment]
+    frame = spark.createDataFrame([row], TABLES["models"].schema)
+    tables.merge("models", frame, ("model_version",), None, scope=version)
+
+
+def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
+    """The named version, or the newest one of a kind.
+
+    Raises MissingInputError naming the job that trains it.
+    """
+    wanted: Column = F.col("algorithm") == kind if version is None else F.col("model_version") == version
+    row = tables.read("models").where(wanted).orderBy(F.desc("created_at"), "model_version").first()
+    if row is None:
+        what = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
+        raise MissingInputError(f"there is no {what}: run train_spark_model --model.kind {kind} first")
+    return ModelVersion(
+        row["model_version"],
+        row["algorithm"],
+        json.loads(row["params"]),
+        json.loads(row["inputs"]),
+        row["artifact"],
+    )

@@ -1,0 +1,79 @@
+"""Products of a block of vectors with all items, tile after tile: what similarity and most scorers rest on."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.outputs.item_matrix import ItemMatrix
+from recsys_spark.outputs.top_n import Scores, Tile, exclude_items
+
+__all__ = ["cosine_scores", "dot_scores", "products"]
+
+# A block of 512 rows times a tile of 1024 items stays in the processor's cache between the product and its scan.
+TILE_ITEMS = 1024
+UNIT_ROUNDOFF = 2.0**-24
+
+
+def dot_scores(matrix: ItemMatrix, queries: NDArray[np.float32]) -> Scores:
+    """Dot products of `queries`, (n, rank), with all item vectors; minus infinity for items without a vector.
+
+    The deciding scores are summed in double precision and rounded to float32: equal vectors get equal scores anywhere.
+    """
+    norms = matrix.norms()
+
+    def refine(rows: NDArray[np.intp], item_idx: NDArray[np.int32]) -> NDArray[np.float32]:
+        return _pair_products(matrix, queries, rows, item_idx).astype(np.float32)
+
+    error = _rounding(matrix.rank) * _lengths(queries) * norms.max(initial=0)
+    return exclude_items(Scores(len(queries), products(matrix, queries), refine, error), norms > 0)
+
+
+def cosine_scores(matrix: ItemMatrix, queries: NDArray[np.float32]) -> Scores:
+    """As dot_scores, with both sides scaled to unit length; no query may be zero."""
+    norms = matrix.norms()
+    lengths = _lengths(queries)
+    inverse = np.divide(1, norms, where=norms > 0, out=np.zeros_like(norms))
+    unit = (queries / lengths[:, None]).astype(np.float32)
+
+    def refine(rows: NDArray[np.intp], item_idx: NDArray[np.int32]) -> NDArray[np.float32]:
+        products = _pair_products(matrix, queries, rows, item_idx)
+        return (products / (lengths[rows] * norms[item_idx])).astype(np.float32)
+
+    tiles = products(matrix, unit, inverse.astype(np.float32))
+    error = np.full(len(queries), _rounding(matrix.rank))
+    return exclude_items(Scores(len(queries), tiles, refine, error), norms > 0)
+
+
+def products(
+    matrix: ItemMatrix, queries: NDArray[np.float32], scale: NDArray[np.float32] | None = None
+) -> Iterator[Tile]:
+    """Products with tile after tile of the items, each item's vector first multiplied by its `scale`."""
+    buffer = np.empty(len(queries) * TILE_ITEMS, dtype=np.float32)
+    for number in range(matrix.n_tiles):
+        tile = matrix.tile(number)
+        for start in range(0, len(tile), TILE_ITEMS):
+            first = number * matrix.tile_items + start
+            items = tile[start : start + TILE_ITEMS]
+            if scale is not None:
+                items = items * scale[first : first + len(items), None]
+            scores = buffer[: len(queries) * len(items)].reshape(len(queries), len(items))
+            yield first, np.matmul(queries, items.T, out=scores)
+
+
+def _pair_products(
+    matrix: ItemMatrix, queries: NDArray[np.float32], rows: NDArray[np.intp], item_idx: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    pairs = queries.take(rows, axis=0), matrix.rows(item_idx)
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", *pairs, dtype=np.float64)
+    return products
+
+
+def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    return lengths
+
+
+def _rounding(rank: int) -> float:
+    """How far a float32 product of vectors of length 1 may be from the exact one; a few steps more for scaling them."""
+    return (rank + 8) * UNIT_ROUNDOFF

@@ -1,0 +1,131 @@
+"""Which model version serves which output table. Changing it is one commit on `models`.
+
+Outputs are built beside those that serve; readers join with `models` on `serves`, so they see the old version
+whole until the commit and the new one whole after it.
+"""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import MissingInputError
+from recsys_spark.tables import Tables
+
+__all__ = ["OUTPUT_TABLES", "create_views", "publish", "roll_back"]
+
+OUTPUT_TABLES = ("item_similarity", "recommendations")
+SERVES = "array_contains(m.serves, '{table}')"
+VIEWS = {
+    "item_similarity": (
+        "SELECT o.*, i.name AS item_name, s.name AS similar_item_name FROM {item_similarity} o"
+        " JOIN {models} m ON o.model_version = m.model_version AND " + SERVES + ""
+        " LEFT JOIN {items} i ON i.item_id = o.item_id LEFT JOIN {items} s ON s.item_id = o.similar_item_id"
+    ),
+    "recommendations": (
+        "SELECT o.*, i.name AS item_name FROM {recommendations} o"
+        " JOIN {models} m ON o.model_version = m.model_version AND " + SERVES + ""
+        " LEFT JOIN {items} i ON i.item_id = o.item_id"
+    ),
+}
+
+
+def publish(tables: Tables, version: str) -> list[str]:
+    """Lets a version serve every output table that it has rows in; others stop serving those. Returns the tables.
+
+    Raises MissingInputError when it has no outputs. Does nothing where it serves them already.
+    """
+    outputs = [table for table in OUTPUT_TABLES if _has_rows(tables, table, version)]
+    if not outputs:
+        raise MissingInputError(
+            f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first"
+        )
+    if set(outputs) - set(_serving(tables, version)):
+        _serve(tables, {table: version for table in outputs}, published=version)
+    return outputs
+
+
+def roll_back(tables: Tables) -> dict[str, str]:
+    """Lets each output table be served by the version that served it before; returns table -> version.
+
+    Going back again goes further back: a version keeps the time of its publication when another is rolled back to.
+    Raises MissingInputError when no table has an earlier version whose outputs still exist.
+    """
+    earlier = {}
+    for table in OUTPUT_TABLES:
+        version = _version_before(tables, table)
+        if version is not None:
+            earlier[table] = version
+    if not earlier:
+        raise MissingInputError("no earlier version has outputs to go back to: publish another model instead")
+    _serve(tables, earlier, published=None)
+    return earlier
+
+
+def create_views(tables: Tables) -> None:
+    """The current_* views, where a catalog exists: rows of the serving version with item names."""
+    if not tables.has_catalog:
+        return
+    names = {name: tables.address(name) for name in (*OUTPUT_TABLES, "models", "items")}
+    for table, query in VIEWS.items():
+        if tables.exists(table):
+            tables.create_view(f"current_{table}", query.format(table=table, **names))
+
+
+def _has_rows(tables: Tables, table: str, version: str) -> bool:
+    if not tables.exists(table):
+        return False
+    return not tables.read(table).where(F.col("model_version") == version).isEmpty()
+
+
+def _serving(tables: Tables, version: str) -> list[str]:
+    row = tables.read("models").where(F.col("model_version") == version).select("serves").first()
+    return list(row[0] or []) if row is not None else []
+
+
+def _version_before(tables: Tables, table: str) -> str | None:
+    models = tables.read("models")
+    serving = models.where(F.array_contains("serves", table)).select("published_at").first()
+    if serving is None:
+        return None
+    # published_at is compared in Spark: collected times would come in the machine's zone.
+    present = models.where(F.array_contains("serves", table)).select(F.col("published_at").alias("since"))
+    before = models.join(F.broadcast(present), how="cross").where(F.col("published_at") < F.col("since"))
+    for row in before.orderBy(F.desc("published_at")).select("model_version").collect():
+        if _has_rows(tables, table, row["model_version"]):
+            return str(row["model_version"])
+    return None
+
+
+def _serve(tables: Tables, served: dict[str, str], published: str | None) -> None:
+    """One commit: each table moves from the version that serves it to the given one."""
+    with tables.lock("models"):
+        models = tables.read("models")
+        changed = models.withColumn("before", F.coalesce("serves", F.array().cast("array<string>"))).withColumn(
+            "serves", F.array_sort(F.array_union(_kept(served), _gained(served)))
+        )
+        changed = _dated(changed, published).where(F.col("serves") != F.array_sort("before"))
+        update = {name: f"new.{name}" for name in ("serves", "published_at", "retired_at")}
+        tables.merge("models", changed, ("model_version",), update, served=served)
+
+
+def _kept(served: dict[str, str]) -> Column:
+    moved = F.array(*[F.lit(table) for table in served])
+    return F.array_except("before", moved)
+
+
+def _gained(served: dict[str, str]) -> Column:
+    given = [
+        F.when(F.col("model_version") == version, F.lit(table)) for table, version in served.items()
+    ]
+    return F.array_compact(F.array(*given))
+
+
+def _dated(models: DataFrame, published: str | None) -> DataFrame:
+    now = F.current_timestamp()
+    retired = (F.size("serves") == 0) & (F.size("before") > 0)
+    is_published = F.lit(published is not None) & (F.col("model_version") == (published or ""))
+    return models.withColumns(
+        {
+            "published_at": F.when(is_published, now).otherwise(F.col("published_at")),
+            "retired_at": F.when(retired, now).when(F.size("serves") == 0, F.col("retired_at")),
+        }
+    )

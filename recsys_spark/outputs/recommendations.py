@@ -1,0 +1,173 @@
+"""Top lists for users, whatever the model: trained users, new histories, and users of whom nothing is known.
+
+Users come in Arrow batches and are scored in blocks against tiles of items, so no users x items matrix exists. Whom the model
+cannot serve gets the fallback's list, by the same code.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.outputs.scoring import Histories, Origin, Scorer, UserBlock
+from recsys_spark.outputs.top_n import TopN, exclude_items, exclude_pairs, top_n
+
+__all__ = ["ListSettings", "recommend", "recommend_for_history", "recommendation_users"]
+
+SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
+
+
+@dataclass(frozen=True)
+class ListSettings:
+    """What a list may hold: `k` items, played ones or not, only items whose place in `allowed` (n_items,) is True."""
+
+    k: int
+    filter_seen: bool = True
+    allowed: NDArray[np.bool_] | None = None
+
+
+def recommendation_users(
+    user_index: DataFrame, user_vectors: DataFrame | None, interactions: DataFrame
+) -> DataFrame:
+    """The users of `recommend`: (user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence ARRAY<FLOAT>).
+
+    Every user of `user_index` (user_id, user_idx) but forgotten ones (user_id is null), also without interactions (history is
+    null). `user_vectors` (user_idx, vector) of one model version, None if the model stores none. `interactions` (user_idx,
+    item_idx, confidence FLOAT): the history is ordered by item_idx, its confidence is left out where there is a vector.
+    """
+    pair = F.struct("item_idx", F.col("confidence").cast("float").alias("confidence"))
+    histories = interactions.groupBy("user_idx").agg(F.sort_array(F.collect_list(pair)).alias("pairs"))
+    users = user_index.where("user_id is not null").select("user_idx")
+    if user_vectors is None:
+        users = users.withColumn("vector", F.lit(None).cast("array<float>"))
+    else:
+        users = users.join(user_vectors.select("user_idx", "vector"), on="user_idx", how="left")
+    return users.join(histories, on="user_idx", how="left").select(
+        "user_idx",
+        "vector",
+        F.col("pairs.item_idx").alias("history"),
+        F.when(F.col("vector").isNull(), F.col("pairs.confidence")).alias("history_confidence"),
+    )
+
+
+def recommend(
+    users: DataFrame,
+    scorer: Scorer,
+    fallback: Scorer,
+    settings: ListSettings,
+    n_tasks: int | None = None,
+    block_users: int = 512,
+) -> DataFrame:
+    """(user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users` (recommendation_users).
+
+    A user gets the model's list where the scorer can make one (origin model or fold_in), else the fallback's (popular). Order:
+    score descending, then item_idx ascending. Lists are shorter than k where fewer items are left. `n_tasks` spreads the users
+    anew, about four tasks for each core; None keeps their partitions. A task holds an Arrow batch of users and
+    block_users x (3 k + 1024) x 8 bytes beside the mapped matrices.
+    """
+    spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
+    lists = partial(_list_batches, scorer, fallback, settings, block_users)
+    return spread.select("user_idx", "vector", "history", "history_confidence").mapInArrow(lists, SCHEMA)
+
+
+def recommend_for_history(
+    scorer: Scorer,
+    item_idx: NDArray[np.int32],
+    confidence: NDArray[np.float32],
+    settings: ListSettings,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """One list, best first, for a history in memory: item_idx (n,) and scores (n,), both empty if the scorer cannot make one."""
+    order = np.argsort(item_idx)
+    indptr = np.array([0, item_idx.size])
+    block = UserBlock(None, Histories(indptr, item_idx[order], confidence[order]))
+    for _, lists, _ in _lists(block, scorer, settings):
+        return lists.item_idx[0, : lists.length[0]], lists.score[0, : lists.length[0]]
+    return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+
+
+def _list_batches(
+    scorer: Scorer,
+    fallback: Scorer,
+    settings: ListSettings,
+    block_users: int,
+    batches: Iterator[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, block_users):
+            part = batch.slice(start, block_users)
+            user_idx = part["user_idx"].to_numpy()
+            for rows, lists, origins in _lists_or_fallback(_user_block(part), scorer, fallback, settings):
+                yield _to_arrow(user_idx[rows], lists, origins)
+
+
+Lists = tuple[NDArray[np.intp], TopN, NDArray[np.int64]]
+
+
+def _lists_or_fallback(
+    block: UserBlock, scorer: Scorer, fallback: Scorer, settings: ListSettings
+) -> Iterator[Lists]:
+    others = np.ones(len(block), dtype=np.bool_)
+    for rows, lists, origins in _lists(block, scorer, settings):
+        others[rows] = False
+        yield rows, lists, origins
+    remaining = np.flatnonzero(others)
+    for rows, lists, origins in _lists(block.take(remaining), fallback, settings):
+        yield remaining[rows], lists, origins
+
+
+def _lists(block: UserBlock, scorer: Scorer, settings: ListSettings) -> Iterator[Lists]:
+    """Lists of the users that the scorer can serve: at most one (rows, lists, origins), none if there is no such user."""
+    rows, values, origins = scorer.encode(block)
+    if not rows.size:
+        return
+    scores = scorer.score(values)
+    if settings.allowed is not None:
+        scores = exclude_items(scores, settings.allowed)
+    if settings.filter_seen:
+        seen = block.histories.take(rows)
+        scores = exclude_pairs(scores, seen.rows(), seen.item_idx)
+    yield rows, top_n(scores, settings.k), origins
+
+
+def _user_block(batch: pa.RecordBatch) -> UserBlock:
+    lengths = pc.fill_null(pc.list_value_length(batch["history"]), 0).to_numpy()
+    item_idx = batch["history"].flatten().to_numpy()
+    given = np.repeat(batch["history_confidence"].is_valid().to_numpy(zero_copy_only=False), lengths)
+    confidence = np.full(item_idx.size, np.nan, dtype=np.float32)
+    confidence[given] = batch["history_confidence"].flatten().to_numpy(zero_copy_only=False)
+    indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    return UserBlock(_vectors(batch["vector"]), Histories(indptr, item_idx, confidence))
+
+
+def _vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
+    """Vectors (n, k), zero where the column is null; None if all are."""
+    has_vector = column.is_valid().to_numpy(zero_copy_only=False)
+    if not has_vector.any():
+        return None
+    ranks = np.unique(pc.list_value_length(column).drop_null())
+    if ranks.size != 1:
+        raise TrainingError("User vectors differ in length. Train the model again.")
+    vectors = np.zeros((len(column), ranks[0]), dtype=np.float32)
+    vectors[has_vector] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, ranks[0])
+    return vectors
+
+
+def _to_arrow(user_idx: NDArray[np.int32], lists: TopN, origins: NDArray[np.int64]) -> pa.RecordBatch:
+    row, place = np.nonzero(np.arange(lists.item_idx.shape[1]) < lists.length[:, None])
+    names = pa.array([origin.name.lower() for origin in Origin])
+    return pa.RecordBatch.from_pydict(
+        {
+            "user_idx": user_idx[row],
+            "position": (place + 1).astype(np.int32),
+            "item_idx": lists.item_idx[row, place],
+            "score": lists.score[row, place].astype(np.float64),
+            "origin": names.take(pa.array(origins[row])),
+        }
+    )

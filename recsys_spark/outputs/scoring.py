@@ -1,0 +1,182 @@
+"""What a model must be able to do so that recommending works with it: make queries of users, and score items for them.
+
+A scorer is pickled to every task, so it holds paths and settings only; the arrays are opened by the executors, once a process.
+A new kind of model is one class that follows `Scorer`: nothing else that recommends, evaluates or prints a list changes.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
+from recsys_spark.outputs.item_matrix import ItemMatrix
+from recsys_spark.outputs.products import dot_scores, products
+from recsys_spark.outputs.top_n import Scores, exclude_items
+
+__all__ = [
+    "AlsFoldIn",
+    "DotScorer",
+    "FoldIn",
+    "Histories",
+    "HistoryEncoder",
+    "Origin",
+    "PopularityScorer",
+    "Queries",
+    "Scorer",
+    "UserBlock",
+]
+
+FoldIn = Literal["forward", "solve", "none"]
+
+
+class Origin(IntEnum):
+    """Where a list comes from; tables show the name in lower case."""
+
+    MODEL = 0
+    FOLD_IN = 1
+    CONTENT = 2
+    POPULAR = 3
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Histories of a block of users as CSR: indptr (n + 1,), item_idx (nnz,) ascending within a user, confidence (nnz,).
+
+    Confidence is NaN where it was not given.
+    """
+
+    indptr: NDArray[np.int64]
+    item_idx: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return self.indptr.size - 1
+
+    def rows(self) -> NDArray[np.int64]:
+        """The user's place in the block, for each entry."""
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    def take(self, rows: NDArray[np.intp]) -> "Histories":
+        """The histories of some users, in the order of `rows`."""
+        lengths = np.diff(self.indptr)[rows]
+        indptr = np.concatenate(([0], np.cumsum(lengths)))
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        return Histories(indptr, self.item_idx[entries], self.confidence[entries])
+
+
+@dataclass(frozen=True)
+class UserBlock:
+    """A block of users: trained vectors (n, k), zero where a user has none, or None if the model stores none; histories."""
+
+    vectors: NDArray[np.float32] | None
+    histories: Histories
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def take(self, rows: NDArray[np.intp]) -> "UserBlock":
+        """Some of the users."""
+        return UserBlock(None if self.vectors is None else self.vectors[rows], self.histories.take(rows))
+
+
+class Queries(NamedTuple):
+    """The users of a block that a scorer can serve: `rows` (q,) ascending, what to score them with, where it came from."""
+
+    rows: NDArray[np.intp]
+    values: Any  # understood by the same scorer's score(); for dot products a float32 array (q, k)
+    origins: NDArray[np.int64]  # (q,) of Origin
+
+
+class Scorer(Protocol):
+    """A model as recommending sees it."""
+
+    @property
+    def fold_in(self) -> FoldIn:
+        """How it serves a history that it was not trained on: forward pass, solving for a vector, or not at all."""
+
+    def encode(self, users: UserBlock) -> Queries:
+        """Queries for the users it can serve; users of whom it knows nothing are left out."""
+
+    def score(self, queries: Any) -> Scores:
+        """Scores of every item for the values of some queries; items that it knows nothing of score minus infinity."""
+
+
+class HistoryEncoder(Protocol):
+    """Makes vectors of histories, (n, k), zero where nothing in them is known; small to pickle."""
+
+    fold_in: FoldIn
+
+    def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class AlsFoldIn:
+    """Solves for the vector that ALS would have given to a history (fold_in.py)."""
+
+    reg_param: float
+    alpha: float
+    implicit: bool
+    fold_in: FoldIn = "solve"
+
+    def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
+        known = (histories.item_idx >= 0) & (histories.item_idx < matrix.n_items)
+        items, places = np.unique(np.where(known, histories.item_idx, -1), return_inverse=True)
+        unknown = int(items.size > 0 and items[0] < 0)
+        vectors = matrix.rows(items[unknown:])
+        history = (histories.indptr, places - unknown, histories.confidence)
+        if self.implicit:
+            return fold_in_implicit(
+                vectors, matrix.gram(), *history, reg_param=self.reg_param, alpha=self.alpha
+            )
+        return fold_in_explicit(vectors, *history, reg_param=self.reg_param)
+
+
+@dataclass(frozen=True)
+class DotScorer:
+    """Scores by the dot product of a user's and an item's vector: ALS, LSA, matrix factorisation.
+
+    Biases are one more component. Without a trained vector a user's history is encoded, if there is an `encoder`.
+    """
+
+    matrix: ItemMatrix
+    encoder: HistoryEncoder | None = None
+
+    @property
+    def fold_in(self) -> FoldIn:
+        return "none" if self.encoder is None else self.encoder.fold_in
+
+    def encode(self, users: UserBlock) -> Queries:
+        vectors = (
+            np.zeros((len(users), self.matrix.rank), np.float32)
+            if users.vectors is None
+            else users.vectors.copy()
+        )
+        trained = vectors.any(axis=1)
+        strangers = np.flatnonzero(~trained)
+        if self.encoder is not None and strangers.size:
+            vectors[strangers] = self.encoder(self.matrix, users.histories.take(strangers))
+        rows = np.flatnonzero(vectors.any(axis=1))
+        return Queries(rows, vectors[rows], np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+
+    def score(self, queries: NDArray[np.float32]) -> Scores:
+        return dot_scores(self.matrix, queries)
+
+
+@dataclass(frozen=True)
+class PopularityScorer:
+    """The same scores for everyone: `matrix` has rank 1 and holds the popularity of each item."""
+
+    matrix: ItemMatrix
+    fold_in: FoldIn = "forward"
+
+    def encode(self, users: UserBlock) -> Queries:
+        ones = np.ones((len(users), 1), dtype=np.float32)
+        return Queries(np.arange(len(users)), ones, np.full(len(users), Origin.POPULAR))
+
+    def score(self, queries: NDArray[np.float32]) -> Scores:
+        # A product with one is exact: there is nothing to refine.
+        scores = Scores(len(queries), products(self.matrix, queries))
+        return exclude_items(scores, self.matrix.norms() > 0)

@@ -1,0 +1,208 @@
+"""Exact top-N over scores that arrive tile by tile, so that no users x items matrix exists anywhere.
+
+Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist and the score
+that a newcomer has to beat: one comparison a score, and only the few winners are moved. Cache-sized tiles and this threshold
+make plain numpy two to three times faster than `torch.topk` on full rows, so there is no second code path.
+
+A float32 product is not reproducible to the last bit: it depends on where a row lies in its block and on the processor, and
+equal vectors get unequal scores. So tiles only propose, with a margin, and where a scorer offers `refine` its scores decide:
+the lists are then the same for any blocking, and ties are ties.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.errors import TrainingError
+
+__all__ = ["Scores", "TopN", "exclude_items", "exclude_pairs", "top_n"]
+
+Tile = tuple[int, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a block of rows (users, or items whose neighbours are sought) for every item.
+
+    `tiles` yields (first item_idx, scores (n_rows, width)) by ascending item; an array is overwritten by the next one and may
+    be changed in place. `refine(rows, item_idx)` gives the scores that decide for single pairs, float32 of shape (n,); a tile
+    may differ from it by at most `error`, (n_rows,). Without `refine` the tiles decide.
+    """
+
+    n_rows: int
+    tiles: Iterable[Tile]
+    refine: Callable[[NDArray[np.intp], NDArray[np.int32]], NDArray[np.float32]] | None = None
+    error: NDArray[np.float32] | float = 0.0
+
+
+class TopN(NamedTuple):
+    """Lists of a block: only the first `length[row]` places of a row count."""
+
+    item_idx: NDArray[np.int32]  # (n_rows, n)
+    score: NDArray[np.float32]  # (n_rows, n)
+    length: NDArray[np.int64]  # (n_rows,)
+
+
+def top_n(scores: Scores, n: int) -> TopN:
+    """The n best items of each row: score descending, then item_idx ascending, also at the n-th place.
+
+    A score of minus infinity means excluded: such an item never appears, so a list may be shorter than n. Memory beyond the
+    tile is about n_rows x (3 n + tile width) x 8 bytes. Raises TrainingError on a score that is not a number.
+    """
+    shortlist = _Shortlist(scores, n)
+    for first, tile in scores.tiles:
+        shortlist.offer(first, tile)
+    return shortlist.ranked()
+
+
+def exclude_items(scores: Scores, allowed: NDArray[np.bool_]) -> Scores:
+    """Leaves out the items whose place in `allowed`, (n_items,), is False."""
+    penalty = np.where(allowed, np.float32(0), np.float32(-np.inf))
+
+    def tiles() -> Iterator[Tile]:
+        for first, tile in scores.tiles:
+            part = penalty[first : first + tile.shape[1]]
+            if part.any():
+                tile += part
+            yield first, tile
+
+    return replace(scores, tiles=tiles())
+
+
+def exclude_pairs(
+    scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDArray[np.integer[Any]]
+) -> Scores:
+    """Leaves out single (row, item) pairs, such as what a user has played; order and repetitions do not matter."""
+    # One sort of packed pairs is many times faster than an argsort by item.
+    packed = np.sort((item_idx.astype(np.int64) << 32) | rows.astype(np.int64))
+    items, rows_by_item = packed >> 32, packed & 0xFFFFFFFF
+
+    def tiles() -> Iterator[Tile]:
+        for first, tile in scores.tiles:
+            start, stop = np.searchsorted(items, (first, first + tile.shape[1]))
+            tile[rows_by_item[start:stop], items[start:stop] - first] = -np.inf
+            yield first, tile
+
+    return replace(scores, tiles=tiles())
+
+
+class _Shortlist:
+    """The candidates of each row in ascending item_idx, and the score that a newcomer must exceed."""
+
+    def __init__(self, scores: Scores, n: int) -> None:
+        self.n = n
+        self.limit = 3 * n
+        self.refine = scores.refine
+        self.error = np.broadcast_to(np.float32(scores.error), scores.n_rows)
+        self.score = np.full((scores.n_rows, self.limit), -np.inf, dtype=np.float32)
+        self.item_idx = np.zeros((scores.n_rows, self.limit), dtype=np.int32)
+        self.length = np.zeros(scores.n_rows, dtype=np.int64)
+        self.floor = np.full(scores.n_rows, -np.inf, dtype=np.float32)
+        self.is_new = True
+
+    def offer(self, first: int, tile: NDArray[np.float32]) -> None:
+        """Takes up every score of the tile, (n_rows, width), that may belong to its row's best."""
+        width = tile.shape[1]
+        if self.is_new and width > self.n:
+            self.floor = self._floor(tile, self.error)
+            self.is_new = False
+        # Asking what fails, and turning it round, lets what is not a number through to be seen.
+        winners = np.logical_not(tile <= self.floor[:, None])
+        places = np.flatnonzero(winners)
+        if not places.size:
+            return
+        rows = places // width
+        score = tile.ravel().take(places)
+        _refuse_nan(score)
+        self._append(rows, (places - rows * width + first).astype(np.int32), score)
+        if self.length.max() > self.limit:
+            self._prune(np.flatnonzero(self.length > self.n))
+
+    def ranked(self) -> TopN:
+        self._prune(np.flatnonzero(self.length > self.n))
+        rows = np.arange(self.length.size)
+        places, score = self._decide(rows)
+        return TopN(np.take_along_axis(self.item_idx, places, axis=1), score, np.minimum(self.length, self.n))
+
+    def _floor(self, score: NDArray[np.float32], error: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The largest value that cannot belong to the n best of a row of `score`, (rows, width > n)."""
+        # A full sort beats np.partition: on common processors it is vectorised.
+        nth = np.sort(score, axis=1)[:, -self.n]
+        return np.nextafter(nth - 2 * error, np.float32(-np.inf))
+
+    def _append(
+        self, rows: NDArray[np.intp], item_idx: NDArray[np.int32], score: NDArray[np.float32]
+    ) -> None:
+        """Puts candidates, by ascending row and within it by ascending item, behind those of their rows."""
+        counts = np.bincount(rows, minlength=self.length.size)
+        self._reserve(int((self.length + counts).max()))
+        starts = np.cumsum(counts) - counts
+        offsets = np.arange(self.length.size) * self.score.shape[1] + self.length - starts
+        places = np.arange(rows.size) + np.repeat(offsets, counts)
+        self.score.ravel()[places] = score
+        self.item_idx.ravel()[places] = item_idx
+        self.length += counts
+
+    def _reserve(self, width: int) -> None:
+        missing = width - self.score.shape[1]
+        if missing > 0:
+            self.score = np.pad(self.score, ((0, 0), (0, missing)), constant_values=-np.inf)
+            self.item_idx = np.pad(self.item_idx, ((0, 0), (0, missing)))
+
+    def _prune(self, rows: NDArray[np.intp]) -> None:
+        """Drops what the best of the rows, all longer than n, have overtaken; raises their floors."""
+        if not rows.size:
+            return
+        width = int(self.length[rows].max())
+        score, item_idx = self.score[rows, :width], self.item_idx[rows, :width]
+        self.floor[rows] = self._floor(score, self.error[rows])
+        self._replace(rows, np.flatnonzero(score > self.floor[rows, None]), score, item_idx)
+        crowded = rows[self.length[rows] > self.limit]
+        if crowded.size:
+            self._settle(crowded)
+
+    def _settle(self, rows: NDArray[np.intp]) -> None:
+        """Decides rows whose candidates are too close to be pruned, so that ties cannot fill the memory."""
+        places, decided = self._decide(rows)
+        self.floor[rows] = decided[:, -1] - self.error[rows]
+        width = int(self.length[rows].max())
+        kept = np.sort(places, axis=1) + np.arange(rows.size)[:, None] * width
+        self._replace(rows, kept.ravel(), self.score[rows, :width], self.item_idx[rows, :width])
+
+    def _replace(
+        self,
+        rows: NDArray[np.intp],
+        kept: NDArray[np.intp],
+        score: NDArray[np.float32],
+        item_idx: NDArray[np.int32],
+    ) -> None:
+        """Keeps of the rows only the flat places `kept` of `score` and `item_idx`, (rows, width)."""
+        width = score.shape[1]
+        self.score[rows, :width] = -np.inf
+        self.length[rows] = 0
+        self._append(rows[kept // width], item_idx.ravel().take(kept), score.ravel().take(kept))
+
+    def _decide(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Places and deciding scores of the n best of the rows, best first, both (rows, n)."""
+        width = max(int(self.length[rows].max(initial=0)), self.n)
+        self._reserve(width)
+        score = self.score[rows, :width]
+        if self.refine is not None:
+            block_row, place = np.nonzero(np.arange(width) < self.length[rows, None])
+            row = rows[block_row]
+            score[block_row, place] = self.refine(row, self.item_idx[row, place])
+            _refuse_nan(score)
+        # Candidates lie by ascending item, so a stable sort breaks ties by item.
+        order = np.argsort(-score, axis=1, kind="stable")[:, : self.n]
+        return order, np.take_along_axis(score, order, axis=1)
+
+
+def _refuse_nan(score: NDArray[np.float32]) -> None:
+    if np.isnan(score).any():
+        raise TrainingError(
+            "The model gives scores that are not numbers. Train it again with smaller steps or stronger "
+            "regularisation (for ALS a larger models.als.reg_param)."
+        )

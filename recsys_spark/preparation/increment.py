@@ -1,0 +1,67 @@
+"""Which plays are new since interactions were last built, read from the commits of the two tables."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.config import InteractionsSettings
+from recsys_spark.tables import HOUSEKEEPING, Tables
+
+__all__ = ["Increment", "increment"]
+
+
+@dataclass(frozen=True)
+class Increment:
+    """What a build has to look at: nothing, some runs' plays, or (`run_ids` None) everything."""
+
+    plays_version: int
+    fingerprint: str
+    run_ids: tuple[str, ...] | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether interactions already show this version of plays."""
+        return self.run_ids == ()
+
+    def new_plays(self, plays: DataFrame) -> DataFrame:
+        """The plays that no build has seen."""
+        return plays if self.run_ids is None else plays.where(F.col("run_id").isin(*self.run_ids))
+
+    def affected_plays(self, plays: DataFrame) -> DataFrame:
+        """All plays of the pairs that occur in the new ones: a pair's row is always computed from all of them."""
+        if self.run_ids is None:
+            return plays
+        pairs = self.new_plays(plays).select("user_id", "item_id").distinct()
+        return plays.join(pairs, on=["user_id", "item_id"], how="left_semi")
+
+
+def increment(tables: Tables, settings: InteractionsSettings) -> Increment:
+    """Compares the plays version that interactions were built from with the present one.
+
+    Everything is looked at anew when the settings changed, when plays were changed other than by appending, or when
+    support filters are set: there, one new play can let in or push out whole users and items.
+    """
+    version = tables.data_version("plays")
+    fingerprint = settings.model_dump_json(exclude={"rebuild"})
+    everything = Increment(version, fingerprint, None)
+    if settings.rebuild or not tables.exists("interactions"):
+        return everything
+    built = next((meta for _, _, meta in tables.commits("interactions") if "plays_version" in meta), None)
+    if built is None or built["fingerprint"] != fingerprint:
+        return everything
+    run_ids = _appended_runs(tables, built["plays_version"], version)
+    if run_ids and (settings.min_user_items > 1 or settings.min_item_users > 1):
+        return everything
+    return Increment(version, fingerprint, run_ids)
+
+
+def _appended_runs(tables: Tables, after: int, until: int) -> tuple[str, ...] | None:
+    """The run ids whose plays were appended in these versions; None if something else happened in them."""
+    run_ids = []
+    for version, operation, metadata in tables.commits("plays"):
+        if after < version <= until and operation not in HOUSEKEEPING:
+            if "appended_run_id" not in metadata:
+                return None
+            run_ids.append(metadata["appended_run_id"])
+    return tuple(run_ids)

@@ -1,0 +1,25 @@
+"""Stable numbers for ids: contiguous from 0, given once, never changed.
+
+Numbers are what matrices are indexed by, and vectors of older models stay readable only while they hold. New ids
+are numbered in the order of the ids themselves, so that the same delivery gives the same numbers.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+__all__ = ["new_index_rows"]
+
+
+def new_index_rows(ids: DataFrame, index: DataFrame, name: str) -> DataFrame:
+    """Rows to append to an index: `<name>_id`, `<name>_idx` for the ids that it lacks.
+
+    ids: any frame with `<name>_id`; index: `<name>_id`, `<name>_idx`. The numbers of one batch of new ids are
+    given by a single task, which sorts ids alone and spills to disk; nothing reaches the driver.
+    """
+    key, number = f"{name}_id", f"{name}_idx"
+    new = ids.select(key).distinct().join(index, on=key, how="left_anti")
+    first = index.agg(F.coalesce(F.max(number) + 1, F.lit(0)).alias("first"))
+    position = F.row_number().over(Window.orderBy(key)) - 1
+    numbered = new.withColumn("position", position).join(F.broadcast(first), how="cross")
+    return numbered.select(key, (F.col("first") + F.col("position")).cast("int").alias(number))

@@ -1,0 +1,120 @@
+"""How much weight a model gives to a play count.
+
+Play counts are heavy-tailed: taken as they are, a few obsessions outvote a whole taste. Each weighting answers that in its own
+way; all are Spark expressions over the pairs, so nothing is collected. BM25 also needs statistics of the training data. They
+are a value of their own, so that a history met later is weighted with the numbers that the model was trained on.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+__all__ = ["Bm25Statistics", "Weighting", "WeightingSettings", "confidence_of", "fit_bm25", "with_confidence"]
+
+Weighting = Literal["linear", "log", "binary", "bm25"]
+
+# An item that everyone has played says nothing, yet it was played: its weight must stay above zero to count as such.
+MIN_IDF = 1e-6
+
+
+class WeightingSettings(BaseModel):
+    """Settings that every model trained on confidences shares."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weighting: Weighting = Field(
+        "log",
+        description="Confidence from play counts: linear (as they are), log (log(1 + plays)), binary (1), "
+        "bm25 (saturating, rare items and short histories weigh more).",
+    )
+    bm25_k1: float = Field(100.0, gt=0, description="bm25: plays at which the weight is half saturated.")
+    bm25_b: float = Field(
+        0.8, ge=0, le=1, description="bm25: how far long histories are discounted (0 not, 1 fully)."
+    )
+
+
+@dataclass(frozen=True)
+class Bm25Statistics:
+    """What BM25 knows of the training data: users are documents, items are terms, plays are occurrences.
+
+    `item_idf` has (item_idx INT, idf DOUBLE), idf = log(n_users / (1 + users who played the item)), at least MIN_IDF;
+    `average_length` is the mean number of plays a user. Users without plays are not counted.
+    """
+
+    n_users: int
+    average_length: float
+    item_idf: DataFrame
+
+
+def fit_bm25(interactions: DataFrame) -> Bm25Statistics:
+    """BM25 statistics of training `interactions` (user_idx, item_idx, play_count; one row a pair)."""
+    totals = interactions.agg(
+        F.count_distinct("user_idx").alias("n_users"), F.sum("play_count").alias("plays")
+    ).first()
+    n_users = totals["n_users"] if totals else 0
+    average_length = totals["plays"] / n_users if totals and n_users else 0.0
+    idf = F.greatest(F.log(F.lit(n_users) / (1 + F.count(F.lit(1)))), F.lit(MIN_IDF))
+    return Bm25Statistics(n_users, average_length, interactions.groupBy("item_idx").agg(idf.alias("idf")))
+
+
+def with_confidence(
+    interactions: DataFrame, settings: WeightingSettings, statistics: Bm25Statistics | None = None
+) -> DataFrame:
+    """Adds `confidence` FLOAT to `interactions` (user_idx, item_idx, play_count, ...).
+
+    BM25 is r (k1 + 1) / (r + k1 (1 - b + b length / average_length)) idf, with r the plays of the pair and length those of
+    the user: the form that the `implicit` library calls bm25_weight (Robertson and Zaragoza 2009, with that library's
+    idf). It takes `statistics`, those of `interactions` itself if none are given; an item that they do not know gets null.
+    """
+    plays = F.col("play_count").cast("double")
+    if settings.weighting == "bm25":
+        return _with_bm25(interactions, settings, statistics or fit_bm25(interactions))
+    confidence: dict[str, Column] = {"linear": plays, "log": F.log1p(plays), "binary": F.lit(1.0)}
+    return interactions.withColumn("confidence", confidence[settings.weighting].cast("float"))
+
+
+def confidence_of(
+    play_count: NDArray[np.integer[Any]],
+    settings: WeightingSettings,
+    idf: NDArray[np.float64] | None = None,
+    average_length: float | None = None,
+) -> NDArray[np.float32]:
+    """The same confidences for one history in memory, (n,) from plays (n,); bm25 needs the items' idf, NaN if unknown."""
+    plays = play_count.astype(np.float64)
+    match settings.weighting:
+        case "linear":
+            weight = plays
+        case "log":
+            weight = np.log1p(plays)
+        case "binary":
+            weight = np.ones_like(plays)
+        case "bm25":
+            if idf is None or average_length is None:
+                raise ValueError("bm25 needs idf and average_length of the training data")
+            weight = _bm25(plays, plays.sum(), average_length, idf, settings)
+    return weight.astype(np.float32)
+
+
+def _with_bm25(interactions: DataFrame, settings: WeightingSettings, statistics: Bm25Statistics) -> DataFrame:
+    lengths = interactions.groupBy("user_idx").agg(F.sum("play_count").alias("_length"))
+    average_length = F.lit(statistics.average_length)
+    weight = _bm25(
+        F.col("play_count").cast("double"), F.col("_length"), average_length, F.col("idf"), settings
+    )
+    return (
+        interactions.join(lengths, on="user_idx", how="inner")
+        .join(statistics.item_idf, on="item_idx", how="left")
+        .withColumn("confidence", weight.cast("float"))
+        .select(*interactions.columns, "confidence")
+    )
+
+
+def _bm25(plays: Any, length: Any, average_length: Any, idf: Any, settings: WeightingSettings) -> Any:
+    """The formula, for Spark columns and numpy arrays alike."""
+    norm = 1 - settings.bm25_b + settings.bm25_b * length / average_length
+    return plays * (settings.bm25_k1 + 1) / (settings.bm25_k1 * norm + plays) * idf

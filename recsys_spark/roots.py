@@ -1,0 +1,39 @@
+"""Whether the places that a run writes to can be written, asked before anything is computed."""
+
+import os
+import uuid
+from pathlib import Path
+
+from recsys_spark.config import BaseConfig
+from recsys_spark.errors import ConfigError
+from recsys_spark.tables import local_path
+
+__all__ = ["check_roots"]
+
+
+def check_roots(config: BaseConfig) -> None:
+    """Writes and reads back a small file below tables.root and files.root, where these are local paths.
+
+    Raises ConfigError listing every root that failed.
+    """
+    places = {"files.root": config.files_root}
+    if config.tables.root is not None:
+        places["tables.root"] = config.tables.root
+    problems = [problem for key, uri in places.items() if (problem := _problem(key, uri))]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _problem(key: str, uri: str) -> str | None:
+    path = local_path(uri)
+    if path is None:
+        return None
+    probe = Path(path) / f".probe-{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"probe")
+        readable = probe.read_bytes() == b"probe"
+        probe.unlink()
+    except OSError as error:
+        return f"{key}: {uri} cannot be written: {error}"
+    return None if readable else f"{key}: {uri} does not give back what is written to it"

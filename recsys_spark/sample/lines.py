@@ -1,0 +1,71 @@
+"""Text files from columns: millions of lines joined by Arrow, written whole or not at all."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["csv_lines", "digits", "join_fields", "spell", "texts", "write_lines", "write_whole"]
+
+
+def texts(values: Sequence[str]) -> pa.Array:
+    """A text column of these values."""
+    return pa.array(values, pa.string())
+
+
+def digits(values: object, pattern: str = "") -> pa.Array:
+    """Whole numbers, an integer array, as text: 7, or with a pattern such as "u0000000" u0000007."""
+    numbers = pc.cast(pa.array(values), pa.string())
+    if not pattern:
+        return numbers
+    prefix = pattern.rstrip("0")
+    padded = pc.utf8_lpad(numbers, len(pattern) - len(prefix), "0")
+    return pc.binary_join_element_wise(prefix, padded, "")
+
+
+def spell(values: Sequence[str], indexes: object) -> pa.Array:
+    """A text column of values[indexes]."""
+    return texts(values).take(pa.array(indexes))
+
+
+def join_fields(fields: Sequence[pa.Array], separator: str) -> pa.Array:
+    """The lines, without line ends, of columns that need no quoting."""
+    return pc.binary_join_element_wise(*fields, separator)
+
+
+def csv_lines(rows: Iterable[Sequence[str]]) -> pa.Array:
+    """The lines of rows whose fields are quoted where RFC 4180 asks for it."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    return texts(lines.getvalue().split("\n")[:-1])
+
+
+def write_lines(path: Path, header: str, lines: Iterable[pa.Array]) -> None:
+    """Writes a UTF-8 text file of the header (if any) and the lines, given in chunks."""
+    with write_whole(path) as file:
+        if header:
+            file.write(f"{header}\n".encode())
+        for chunk in lines:
+            if len(chunk):
+                rows = pa.ListArray.from_arrays([0, len(chunk)], chunk)
+                file.write(pc.binary_join(rows, "\n")[0].as_buffer())
+                file.write(b"\n")
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name at the end: a killed or repeated task leaves no half of it."""
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

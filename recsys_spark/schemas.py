@@ -1,0 +1,126 @@
+"""The Delta tables: columns, and the job that makes each. Vocabulary only; nothing here touches Spark's engine.
+
+Columns are part of the contract with downstream SQL: they may be added at the end, never renamed or removed.
+"""
+
+from dataclasses import dataclass, field
+
+from pyspark.sql import types as T
+
+__all__ = ["TABLES", "Table"]
+
+COMMON_PROPERTIES = {
+    # Readers that are not Spark (delta-rs, DuckDB) must be able to read every table.
+    "delta.enableDeletionVectors": "false",
+    # Models must be able to name the table versions that they were trained on for as long as this.
+    "delta.logRetentionDuration": "interval 90 days",
+    "delta.deletedFileRetentionDuration": "interval 30 days",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its columns as a SQL type string, and the job to run when it is missing."""
+
+    name: str
+    columns: str
+    made_by: str
+    extra_properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> T.StructType:
+        """The columns as Spark's type."""
+        return T.StructType.fromDDL(self.columns)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Delta table properties stated at creation."""
+        return COMMON_PROPERTIES | self.extra_properties
+
+
+# Statistics on a vector's values would cost space and skip nothing.
+_FIRST_TWO = {"delta.dataSkippingNumIndexedCols": "2"}
+
+_ALL = (
+    Table(
+        "plays",
+        "event_id STRING, user_id STRING, item_id STRING, play_count BIGINT, rating DOUBLE, played_at TIMESTAMP,"
+        " source STRING, source_file STRING, ingested_at TIMESTAMP, run_id STRING,"
+        # What a row states (events, totals, ratings) and how new its file was decide which statement counts.
+        " kind STRING, file_modified_at TIMESTAMP",
+        "ingest_plays",
+    ),
+    Table(
+        "plays_quarantine",
+        "raw STRING, reasons ARRAY<STRING>, source STRING, source_file STRING, ingested_at TIMESTAMP,"
+        " run_id STRING",
+        "ingest_plays",
+        # A quarantined line may be a megabyte of rubbish; statistics would copy its head into the log.
+        {"delta.dataSkippingStatsColumns": "source,source_file,ingested_at,run_id"},
+    ),
+    Table(
+        "ingested_files",
+        "batch_id BIGINT, source STRING, source_file STRING, size BIGINT, modified_at TIMESTAMP, status STRING,"
+        " rows_read BIGINT, rows_valid BIGINT, rows_duplicate BIGINT, rows_quarantined BIGINT, run_id STRING,"
+        # A refused file is worth reading again only with other settings.
+        " settings_hash STRING, reprocess BOOLEAN",
+        "ingest_plays",
+    ),
+    Table(
+        "users",
+        "user_id STRING, gender STRING, age INT, country STRING, attributes MAP<STRING,STRING>,"
+        " updated_at TIMESTAMP",
+        "ingest_plays",
+    ),
+    Table(
+        "items",
+        "item_id STRING, name STRING, attributes MAP<STRING,STRING>, updated_at TIMESTAMP",
+        "ingest_plays",
+    ),
+    Table("user_index", "user_id STRING, user_idx INT", "build_interactions"),
+    Table("item_index", "item_id STRING, item_idx INT", "build_interactions"),
+    Table(
+        "interactions",
+        "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE, last_played_at TIMESTAMP",
+        "build_interactions",
+    ),
+    Table(
+        "models",
+        "model_version STRING, algorithm STRING, created_at TIMESTAMP, params STRING, inputs STRING,"
+        " split_id STRING, parent_version STRING, metrics MAP<STRING,DOUBLE>, selection_metric STRING,"
+        " artifact STRING, serves ARRAY<STRING>, published_at TIMESTAMP, retired_at TIMESTAMP",
+        "train_spark_model",
+    ),
+    Table(
+        "user_vectors",
+        "model_version STRING, user_idx INT, vector ARRAY<FLOAT>",
+        "train_spark_model",
+        _FIRST_TWO,
+    ),
+    Table(
+        "item_vectors",
+        "model_version STRING, item_idx INT, vector ARRAY<FLOAT>",
+        "train_spark_model",
+        _FIRST_TWO,
+    ),
+    Table(
+        "item_similarity",
+        "model_version STRING, algorithm STRING, item_id STRING, position INT, similar_item_id STRING,"
+        " similarity DOUBLE",
+        "build_item_similarity",
+    ),
+    Table(
+        "recommendations",
+        "model_version STRING, algorithm STRING, user_id STRING, position INT, item_id STRING, score DOUBLE,"
+        " origin STRING",
+        "build_recommendations",
+    ),
+    Table(
+        "job_runs",
+        "run_id STRING, job STRING, started_at TIMESTAMP, finished_at TIMESTAMP, status STRING, exit_code INT,"
+        " rows MAP<STRING,BIGINT>, inputs STRING, outputs STRING, params STRING, error STRING",
+        "any job",
+    ),
+)
+
+TABLES = {table.name: table for table in _ALL}

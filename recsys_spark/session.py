@@ -1,0 +1,169 @@
+"""The only place that makes, adjusts or stops a Spark session, or touches its context.
+
+A session that exists already (Databricks, a notebook, a test) is used as it is and never stopped.
+Under spark-submit the submitted properties rule. Only a plain `python jobs/NAME.py` gets a session of
+our making, with settings that suit one machine and Spark's own output kept in a log file.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from recsys_spark.config import BaseConfig
+from recsys_spark.errors import ConfigError
+
+__all__ = ["checkpoint_dir", "job_settings", "parallelism", "spark_session"]
+
+log = logging.getLogger(__name__)
+
+DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+# What our jobs need of any session; put back afterwards in a session that is not ours.
+JOB_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Snapshots of small tables otherwise take 50 tasks each.
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
+
+
+@contextmanager
+def spark_session(config: BaseConfig) -> Iterator[SparkSession]:
+    """The session to work in; stopped at the end only if it was made here."""
+    existing = SparkSession.getActiveSession()
+    if existing is not None:
+        yield existing
+        return
+    spark = _submitted_session() if "PYSPARK_GATEWAY_PORT" in os.environ else _local_session(config)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+@contextmanager
+def job_settings(spark: SparkSession) -> Iterator[None]:
+    """Runtime settings that our jobs rely on, put back afterwards: the session may be somebody's notebook.
+
+    Raises ConfigError when the session cannot read Delta tables.
+    """
+    if "DeltaSparkSessionExtension" not in (spark.conf.get("spark.sql.extensions", "") or ""):
+        needed = " ".join(f"--conf {key}={value}" for key, value in DELTA.items())
+        raise ConfigError(f"this Spark session has no Delta support: start it with {needed}")
+    before = {key: spark.conf.get(key, None) for key in JOB_SETTINGS}
+    for key, value in JOB_SETTINGS.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)
+
+
+def parallelism(spark: SparkSession) -> int:
+    """Tasks that the cluster runs at once, as far as the session knows."""
+    return spark.sparkContext.defaultParallelism
+
+
+@contextmanager
+def checkpoint_dir(spark: SparkSession, folder: Path) -> Iterator[None]:
+    """Gives long lineages a place to be cut, and removes what they wrote.
+
+    ALS ignores its checkpoint interval silently without one. One set already is left alone.
+    """
+    context = spark.sparkContext
+    if context.getCheckpointDir() is not None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    context.setCheckpointDir(folder.absolute().as_uri())
+    written = context.getCheckpointDir()
+    try:
+        yield
+    finally:
+        _remove_tree(Path((written or "").removeprefix("file:")), within=folder)
+
+
+def _remove_tree(folder: Path, within: Path) -> None:
+    import shutil
+
+    if within.absolute() in folder.parents:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _submitted_session() -> SparkSession:
+    return SparkSession.builder.getOrCreate()
+
+
+def _local_session(config: BaseConfig) -> SparkSession:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # Each Spark task is one thread of work; BLAS threads on top would only contend.
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    builder = SparkSession.builder.appName("recsys_spark").master(config.spark.master)
+    for key, value in _local_settings(config).items():
+        builder = builder.config(key, value)
+    if config.tables.schema_name is not None:
+        builder = builder.enableHiveSupport()
+    log_file = Path(tempfile.gettempdir()) / f"recsys_spark-{os.getuid()}" / f"spark-{os.getpid()}.log"
+    log.info("Spark %s starts; its own log is %s", config.spark.master, log_file)
+    try:
+        with _stderr_to(log_file):
+            return builder.getOrCreate()
+    except (PySparkException, RuntimeError) as error:
+        raise ConfigError(
+            f"Spark did not start: {error}. Is a JDK 17 or 21 installed? Its log: {log_file}"
+        ) from error
+
+
+def _local_settings(config: BaseConfig) -> dict[str, str]:
+    warehouse = Path(config.spark.warehouse).absolute()
+    partitions = config.spark.shuffle_partitions or 2 * (os.cpu_count() or 2)
+    log4j = files("recsys_spark") / "resources" / "log4j2.properties"
+    java = f"-Dlog4j2.configurationFile=file:{log4j} -Dderby.stream.error.file={os.devnull}"
+    return {
+        **DELTA,
+        **JOB_SETTINGS,
+        "spark.driver.memory": config.spark.driver_memory,
+        "spark.driver.extraJavaOptions": java,
+        "spark.sql.shuffle.partitions": str(partitions),
+        "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+        "spark.sql.warehouse.dir": str(warehouse),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={warehouse / '_metastore'};create=true"
+        ),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.parquet.compression.codec": "zstd",
+    }
+
+
+@contextmanager
+def _stderr_to(file: Path) -> Iterator[None]:
+    """Sends file descriptor 2 to a file, so that a JVM started meanwhile keeps its noise there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    target = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.dup2(target, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(target)

@@ -1,0 +1,290 @@
+"""The only place that reads and writes Delta tables: addressing, schemas, commits, lineage.
+
+A `Tables` belongs to one run of one job. Each table is read at one version for the whole run, that version is
+written into the user metadata of every commit the run makes, and every commit holds the table's lock.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.config import BaseConfig
+from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
+from recsys_spark.locks import Locks
+from recsys_spark.schemas import TABLES
+
+__all__ = ["Tables", "local_path"]
+
+METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
+# Commits that leave every row as it was; a table's data version steps over them.
+HOUSEKEEPING = {
+    "OPTIMIZE",
+    "VACUUM START",
+    "VACUUM END",
+    "REORG",
+    "SET TBLPROPERTIES",
+    "UNSET TBLPROPERTIES",
+    "ADD COLUMNS",
+    "CHANGE COLUMN",
+}
+CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
+
+
+def local_path(uri: str) -> Path | None:
+    """The absolute path of a `file:` URI or plain path; None for any other storage."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or "/" in scheme:
+        return Path(uri).absolute()
+    return Path("/" + rest.lstrip("/")) if scheme == "file" else None
+
+
+class Tables:
+    """The tables of one configuration, seen by one run."""
+
+    def __init__(self, spark: SparkSession, config: BaseConfig, run_id: str, job: str) -> None:
+        self._spark = spark
+        self._schema = config.tables.schema_name
+        self._root = self._absolute(config.tables.root) if config.tables.root else None
+        files_root = local_path(config.files_root)
+        self._locks = Locks(files_root / "locks" if files_root else None, config.tables.lock_timeout_seconds)
+        self._run = {"run_id": run_id, "job": job}
+        self._pins: dict[str, int] = {}
+        self.inputs: dict[str, int] = {}
+        self.outputs: dict[str, int] = {}
+
+    @staticmethod
+    def _absolute(root: str) -> str:
+        path = local_path(root)
+        return str(path) if path is not None else root.rstrip("/")
+
+    @property
+    def has_catalog(self) -> bool:
+        """Whether tables are addressed by name, so that SQL views can stand beside them."""
+        return self._schema is not None
+
+    def address(self, name: str) -> str:
+        """What a person or SQL calls the table."""
+        return f"{self._schema}.{name}" if self._schema else f"{self._root}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether the table has been created."""
+        if self._schema:
+            return self._spark.catalog.tableExists(self.address(name))
+        return DeltaTable.isDeltaTable(self._spark, self.address(name))
+
+    def read(self, name: str) -> DataFrame:
+        """The table as of this run: every read of a run sees the version that its first read saw.
+
+        Raises MissingInputError naming the job that makes the table.
+        """
+        if name not in self._pins:
+            if not self.exists(name):
+                raise MissingInputError(
+                    f"table {self.address(name)} does not exist: run {TABLES[name].made_by} first"
+                )
+            self._pins[name] = self.version(name)
+        self.inputs[name] = self._pins[name]
+        return self.read_version(name, self._pins[name])
+
+    def read_version(self, name: str, version: int) -> DataFrame:
+        """The table as it was at one version."""
+        if self._schema:
+            return self._spark.sql(f"SELECT * FROM {self.address(name)} VERSION AS OF {int(version)}")
+        return self._spark.read.format("delta").option("versionAsOf", version).load(self.address(name))
+
+    def version(self, name: str) -> int:
+        """The newest version of an existing table."""
+        return int(self._history(name, limit=1)[0]["version"])
+
+    def data_version(self, name: str) -> int:
+        """The newest version, as of this run, that changed rows: OPTIMIZE and the like do not count."""
+        self.read(name)
+        for commit in self._history(name):
+            if commit["version"] <= self._pins[name] and commit["operation"] not in HOUSEKEEPING:
+                return int(commit["version"])
+        return self._pins[name]
+
+    def commits(self, name: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """(version, operation, user metadata) of the table's commits, newest first."""
+        for commit in self._history(name):
+            yield int(commit["version"]), commit["operation"], _metadata(commit["userMetadata"])
+
+    def built_from(self, name: str, scope: str) -> str | None:
+        """The fingerprint that the last commit for this scope carried (see `replace`); None if there is none."""
+        if not self.exists(name):
+            return None
+        for _, _, metadata in self.commits(name):
+            if metadata.get("scope") == scope:
+                fingerprint: str | None = metadata.get("fingerprint")
+                return fingerprint
+        return None
+
+    def ensure(self, name: str) -> None:
+        """Creates the table, or adds the columns that a newer release brought.
+
+        Raises ConfigError when something else lies at its address.
+        """
+        if self.exists(name):
+            self._check_schema(name)
+            return
+        table = TABLES[name]
+        with self.lock(name), self._commit(name, {}):
+            if self._schema:
+                self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            builder = DeltaTable.createIfNotExists(self._spark).addColumns(table.schema)
+            for key, value in table.properties.items():
+                builder = builder.property(key, value)
+            address = self.address(name)
+            builder = builder.tableName(address) if self._schema else builder.location(address)
+            builder.execute()
+
+    def append(
+        self, name: str, rows: DataFrame, transaction: tuple[str, int] | None = None, **metadata: Any
+    ) -> int:
+        """Adds rows in one commit; a `transaction` (application, number) that was committed before is skipped."""
+        self.ensure(name)
+        writer = self._ordered(name, rows).write.format("delta").mode("append")
+        if transaction is not None:
+            writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
+        with self._commit(name, metadata):
+            writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+        return self.outputs[name]
+
+    def replace(self, name: str, rows: DataFrame, column: str, value: str, **metadata: Any) -> int:
+        """Replaces the rows where `column` is `value`, in one commit; `value` is an id of our own making."""
+        if not re.fullmatch(r"[\w-]+", value):
+            raise ValueError(f"not an id of our making: {value!r}")
+        self.ensure(name)
+        writer = self._ordered(name, rows).write.format("delta").mode("overwrite")
+        writer = writer.option("replaceWhere", f"{column} = '{value}'")
+        with self._commit(name, {"scope": value, **metadata}):
+            writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+        return self.outputs[name]
+
+    def overwrite(self, name: str, rows: DataFrame, **metadata: Any) -> int:
+        """Replaces all rows in one commit."""
+        self.ensure(name)
+        writer = self._ordered(name, rows).write.format("delta").mode("overwrite")
+        with self._commit(name, metadata):
+            writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+        return self.outputs[name]
+
+    def merge(
+        self,
+        name: str,
+        rows: DataFrame,
+        keys: tuple[str, ...],
+        update: Mapping[str, str] | None,
+        update_when: str | None = None,
+        delete_when: Column | None = None,
+        **metadata: Any,
+    ) -> int:
+        """Updates and inserts by key, in one commit; expressions see `old` and `new`.
+
+        `rows` holds at most one row a key. `update` maps columns to SQL expressions (None: never update),
+        applied where `update_when` holds; keys that are new are inserted whole; rows of the table that have no
+        match are deleted where `delete_when` holds.
+        """
+        self.ensure(name)
+        condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
+        merge = self.delta(name).alias("old").merge(self._ordered(name, rows).alias("new"), condition)
+        if update:
+            merge = merge.whenMatchedUpdate(condition=update_when, set=dict(update))
+        merge = merge.whenNotMatchedInsertAll()
+        if delete_when is not None:
+            merge = merge.whenNotMatchedBySourceDelete(condition=delete_when)
+        with self._commit(name, metadata):
+            merge.execute()
+        return self.outputs[name]
+
+    def delete(self, name: str, condition: Any, **metadata: Any) -> int:
+        """Deletes the rows where the condition (a Column) holds, in one commit."""
+        with self._commit(name, metadata):
+            self.delta(name).delete(condition)
+        return self.outputs[name]
+
+    def delta(self, name: str) -> DeltaTable:
+        """The handle of an existing table."""
+        if self._schema:
+            return DeltaTable.forName(self._spark, self.address(name))
+        return DeltaTable.forPath(self._spark, self.address(name))
+
+    def lock(self, name: str) -> Any:
+        """Holds the table against other processes for a whole read-compute-write (see Locks.hold)."""
+        return self._locks.hold(name)
+
+    def create_view(self, name: str, query: str) -> None:
+        """Makes or changes a catalog view; does nothing when tables are addressed by path."""
+        if self._schema:
+            self._spark.sql(f"CREATE OR REPLACE VIEW {self.address(name)} AS {query}")
+
+    def _ordered(self, name: str, rows: DataFrame) -> DataFrame:
+        return rows.select(*[F.col(c.name).cast(c.dataType).alias(c.name) for c in TABLES[name].schema])
+
+    def _history(self, name: str, limit: int | None = None) -> list[Any]:
+        """Commits, newest first; bounded by the log's retention and by `limit`."""
+        handle = self.delta(name)
+        history = handle.history(limit) if limit else handle.history()
+        return history.select("version", "operation", "userMetadata").collect()
+
+    @contextmanager
+    def _commit(self, name: str, metadata: Mapping[str, Any]) -> Iterator[None]:
+        """One commit under the table's lock, with the run and its inputs in the user metadata."""
+        record = {**self._run, "inputs": dict(sorted(self.inputs.items())), **metadata}
+        with self.lock(name):
+            self._spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
+            try:
+                yield
+            except PySparkException as error:
+                if CONFLICT.search(str(error)):
+                    raise LostToWriterError(
+                        f"another writer changed {self.address(name)} at the same time: run again"
+                    ) from error
+                raise
+            finally:
+                self._spark.conf.unset(METADATA_CONF)
+            self._pins.pop(name, None)
+            self.outputs[name] = self.version(name)
+
+    def _check_schema(self, name: str) -> None:
+        expected = TABLES[name].schema
+        try:
+            found = {c.name: c.dataType.simpleString() for c in self.delta(name).toDF().schema}
+        except AnalysisException as error:
+            raise ConfigError(f"{self.address(name)} cannot be read as a Delta table: {error}") from error
+        differing = [
+            f"{c.name} is {found[c.name]}, not {c.dataType.simpleString()}"
+            for c in expected
+            if c.name in found and found[c.name] != c.dataType.simpleString()
+        ]
+        missing = [c for c in expected if c.name not in found]
+        known_head = list(found)[: len(expected) - len(missing)] == expected.fieldNames()[: -len(missing) or None]
+        if differing or (missing and not known_head):
+            detail = "; ".join(differing or [f"no column {c.name}" for c in missing])
+            raise ConfigError(
+                f"table {self.address(name)} has a foreign schema ({detail}): choose another tables.root"
+            )
+        if missing:
+            self._add_columns(name, missing)
+
+    def _add_columns(self, name: str, missing: list[Any]) -> None:
+        columns = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in missing)
+        address = self.address(name) if self._schema else f"delta.`{self.address(name)}`"
+        with self._commit(name, {}):
+            self._spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
+
+
+def _metadata(text: str | None) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

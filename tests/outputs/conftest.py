@@ -1,0 +1,30 @@
+"""Item matrices made without Spark, for tests of what reads them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recsys_spark.outputs.item_matrix import ItemMatrix
+
+MakeMatrix = Callable[..., ItemMatrix]
+
+
+@pytest.fixture
+def make_matrix(tmp_path: Path) -> MakeMatrix:
+    """make_matrix(vectors, tile_items): the same folder that the executors would write."""
+
+    def make(vectors: NDArray[np.floating], tile_items: int = 4096) -> ItemMatrix:
+        folder = tmp_path / f"matrix-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        n_items, rank = vectors.shape
+        for number, first in enumerate(range(0, n_items, tile_items)):
+            np.save(folder / f"tile-{number:05d}.npy", vectors[first : first + tile_items].astype(np.float32))
+        shape = {"n_items": n_items, "rank": rank, "tile_items": tile_items}
+        (folder / "manifest.json").write_text(json.dumps({"format": 1, "version": folder.name, **shape}))
+        return ItemMatrix.open(folder)
+
+    return make
