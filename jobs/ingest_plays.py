@@ -1,7 +1,7 @@
 """Raw files -> plays, users, items, plays_quarantine, ingested_files. Only new files cost anything."""
 
 from recsys_spark.errors import DataQualityError, MissingInputError
-from recsys_spark.ingestion.batches import record, select_files, start_batch, unfinished_batch
+from recsys_spark.ingestion.batches import refuse_changed, select_files, start_batch, unfinished_batch
 from recsys_spark.ingestion.completion import complete, resume
 from recsys_spark.ingestion.discovery import list_files
 from recsys_spark.job import Job, JobRun
@@ -27,11 +27,11 @@ def work(run: JobRun) -> None:
             resume(run, unfinished, reader, files)
         selection = select_files(run.tables, files, reader, settings)
         run.count(files_new=len(selection.new), files_known=len(files) - len(selection.new))
-        if selection.new or selection.changed_untimed:
+        if selection.changed_untimed:
+            refuse_changed(run.spark, run.tables, selection, settings, run.report.run_id)
+        if selection.new:
             batch = start_batch(run.spark, run.tables, selection, settings, run.report.run_id)
-            record(run.spark, run.tables, batch, selection.changed_untimed, "refused")
-            if selection.new:
-                complete(run, batch, reader)
+            complete(run, batch, reader)
     if selection.problems():
         raise DataQualityError("\n".join(selection.problems()))
 

@@ -5,10 +5,12 @@ validation all come from them (config_layers.py). Settings of one model kind sta
 model's code and are gathered here by the registry.
 """
 
+from datetime import date
 from functools import cache
 from typing import Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from recsys_spark.errors import ConfigError
 from recsys_spark.registry import FORMATS, KINDS, load_kind
@@ -132,6 +134,20 @@ class SourceSettings(Section):
     reprocess: str | None = Field(
         None, description="Glob of files to read again, replacing their earlier rows."
     )
+
+    @field_validator("earliest", "latest")
+    @classmethod
+    def _is_a_date(cls, value: str | None) -> str | None:
+        if value is not None:
+            date.fromisoformat(value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("no such time zone; names are like Europe/Paris")
+        return value
 
     @property
     def source_name(self) -> str:

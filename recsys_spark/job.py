@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,6 +76,10 @@ class Job:
         Raises what the work raises; the failure is in job_runs by then.
         """
         report = Report(self.name, _new_run_id())
+        self._execute(spark, config, report)
+        return report
+
+    def _execute(self, spark: SparkSession, config: BaseConfig, report: Report) -> None:
         tables = Tables(spark, config, report.run_id, self.name)
         started, clock = datetime.now(UTC), time.monotonic()
         with job_settings(spark):
@@ -84,13 +88,11 @@ class Job:
                 self.work(JobRun(spark, config, tables, report))
             except BaseException as error:
                 _describe_failure(report, error)
-                error.add_note(json.dumps({"run_id": report.run_id}))
                 raise
             finally:
                 report.outputs = dict(tables.outputs)
                 report.seconds = round(time.monotonic() - clock, 3)
                 _record(spark, tables, config, report, started)
-        return report
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs as a command: logs to stderr, one JSON object as the last line of stdout, an exit code."""
@@ -105,13 +107,12 @@ class Job:
             configure_logs(config.run.log_level)
             check_roots(config)
             with spark_session(config) as spark:
-                report = self(spark, config)
+                self._execute(spark, config, report)
         except (Exception, KeyboardInterrupt) as error:
             _describe_failure(report, error)
-            report.run_id = _noted_run_id(error) or report.run_id
-            report.seconds = round(time.monotonic() - clock, 3)
             _show_failure(error, report)
-        print(json.dumps(report.__dict__, ensure_ascii=False), flush=True)
+        report.seconds = round(time.monotonic() - clock, 3)
+        print(json.dumps(asdict(report), ensure_ascii=False), flush=True)
         return report.exit_code
 
     def entry_point(self) -> None:
@@ -134,14 +135,6 @@ def _describe_failure(report: Report, error: BaseException) -> None:
     report.exit_code = error.exit_code if isinstance(error, RecsysError) else 1
     text = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
     report.error = text[:MAX_ERROR_CHARACTERS]
-
-
-def _noted_run_id(error: BaseException) -> str | None:
-    for note in getattr(error, "__notes__", []):
-        if note.startswith('{"run_id"'):
-            run_id: str = json.loads(note)["run_id"]
-            return run_id
-    return None
 
 
 def _show_failure(error: BaseException, report: Report) -> None:

@@ -19,6 +19,8 @@ def configure_logs(level: str) -> None:
     log.setLevel(level.upper())
     log.handlers.clear()
     log.propagate = False
+    # PySpark logs each SQL error as a screenful of JSON; what a person needs of it is in our own message.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     if sys.stderr.isatty():
         handler: logging.Handler = RichHandler(
             console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S"

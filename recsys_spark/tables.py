@@ -136,7 +136,7 @@ class Tables:
             self._check_schema(name)
             return
         table = TABLES[name]
-        with self.lock(name), self._commit(name, {}):
+        with self.lock(name), self._metadata({}):
             if self._schema:
                 self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
             builder = DeltaTable.createIfNotExists(self._spark).addColumns(table.schema)
@@ -158,13 +158,13 @@ class Tables:
             writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
         return self.outputs[name]
 
-    def replace(self, name: str, rows: DataFrame, column: str, value: str, **metadata: Any) -> int:
+    def replace(self, name: str, rows: DataFrame, column: str, value: str | int, **metadata: Any) -> int:
         """Replaces the rows where `column` is `value`, in one commit; `value` is an id of our own making."""
-        if not re.fullmatch(r"[\w-]+", value):
+        if not re.fullmatch(r"[\w-]+", str(value)):
             raise ValueError(f"not an id of our making: {value!r}")
         self.ensure(name)
         writer = self._ordered(name, rows).write.format("delta").mode("overwrite")
-        writer = writer.option("replaceWhere", f"{column} = '{value}'")
+        writer = writer.option("replaceWhere", f"{column} = {value!r}")
         with self._commit(name, {"scope": value, **metadata}):
             writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
         return self.outputs[name]
@@ -238,9 +238,7 @@ class Tables:
     @contextmanager
     def _commit(self, name: str, metadata: Mapping[str, Any]) -> Iterator[None]:
         """One commit under the table's lock, with the run and its inputs in the user metadata."""
-        record = {**self._run, "inputs": dict(sorted(self.inputs.items())), **metadata}
-        with self.lock(name):
-            self._spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
+        with self.lock(name), self._metadata(metadata):
             try:
                 yield
             except PySparkException as error:
@@ -249,10 +247,17 @@ class Tables:
                         f"another writer changed {self.address(name)} at the same time: run again"
                     ) from error
                 raise
-            finally:
-                self._spark.conf.unset(METADATA_CONF)
             self._pins.pop(name, None)
             self.outputs[name] = self.version(name)
+
+    @contextmanager
+    def _metadata(self, metadata: Mapping[str, Any]) -> Iterator[None]:
+        record = {**self._run, "inputs": dict(sorted(self.inputs.items())), **metadata}
+        self._spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
+        try:
+            yield
+        finally:
+            self._spark.conf.unset(METADATA_CONF)
 
     def _check_schema(self, name: str) -> None:
         expected = TABLES[name].schema

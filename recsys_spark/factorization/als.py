@@ -1,8 +1,10 @@
-"""Alternating least squares with Spark's MLlib: the workhorse for play logs, trained in one job on any cluster.
+"""Alternating least squares with Spark's MLlib: the workhorse for play logs, trained in one job on any
+cluster.
 
-Implicit mode explains every pair, played or not, and weights the played ones by confidence (Hu, Koren and Volinsky 2008);
-explicit mode fits ratings. MLlib scales the regularisation by the number of a row's ratings (Zhou et al. 2008), so reg_param
-cannot be compared with other libraries'. Its predictions are scores to rank by, not probabilities.
+Implicit mode explains every pair, played or not, and weights the played ones by confidence (Hu, Koren and
+Volinsky 2008); explicit mode fits ratings. MLlib scales the regularisation by the number of a row's ratings
+(Zhou et al. 2008), so reg_param cannot be compared with other libraries'. Its predictions are scores to rank
+by, not probabilities.
 """
 
 from dataclasses import dataclass
@@ -21,18 +23,22 @@ __all__ = ["AlsFactors", "AlsSettings", "als_observations", "fit_als"]
 class AlsSettings(WeightingSettings):
     """Settings of ALS; the defaults were chosen by validation NDCG on play logs."""
 
-    rank: int = Field(64, ge=1, le=1024, description="Length of the vectors.")
-    max_iter: int = Field(10, ge=1, le=1000, description="Passes over both sides.")
-    reg_param: float = Field(0.05, gt=0, description="Regularisation, times the number of a row's ratings.")
-    alpha: float = Field(10.0, ge=0, description="Implicit only: confidence is 1 + alpha x weight.")
-    implicit: bool = Field(True, description="Learn from plays (true) or from ratings (false).")
+    rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
+    max_iter: int = Field(default=10, ge=1, le=1000, description="Passes over both sides.")
+    reg_param: float = Field(
+        default=0.15, gt=0, description="Regularisation, times the number of a row's ratings."
+    )
+    alpha: float = Field(default=1.0, ge=0, description="Implicit only: confidence is 1 + alpha x weight.")
+    implicit: bool = Field(default=True, description="Learn from plays (true) or from ratings (false).")
     blocks: int = Field(
-        0,
+        default=0,
         ge=0,
-        description="Blocks a side; 0: as many as the cluster's cores. The result depends on it slightly.",
+        description="Blocks a side; 0: one a core. Vectors depend on it slightly.",
     )
     checkpoint_interval: int = Field(
-        5, ge=-1, description="Passes between checkpoints, where a checkpoint directory is set; -1: never."
+        default=5,
+        ge=-1,
+        description="Passes between checkpoints, where a checkpoint directory is set; -1: never.",
     )
 
 
@@ -40,8 +46,8 @@ class AlsSettings(WeightingSettings):
 class AlsFactors:
     """A fitted model: user_vectors (user_idx INT, vector ARRAY<FLOAT>), item_vectors (item_idx INT, vector).
 
-    Rows exist for the users and items of the training data only. Spark keeps both cached for as long as this object lives:
-    write them, then let go of it. `n_observations` counts the pairs that were trained on.
+    Rows exist for the users and items of the training data only. Spark keeps both cached for as long as this
+    object lives: write them, then let go of it. `n_observations` counts the pairs that were trained on.
     """
 
     user_vectors: DataFrame
@@ -52,9 +58,11 @@ class AlsFactors:
 def als_observations(
     interactions: DataFrame, settings: AlsSettings, statistics: Bm25Statistics | None = None
 ) -> DataFrame:
-    """`interactions` with the `confidence` FLOAT that ALS takes: the weight of the plays, or the rating in explicit mode.
+    """`interactions` with the `confidence` FLOAT that ALS takes: the weight of the plays, or the rating in
+    explicit mode.
 
-    Used for training and for folding in alike. Null where there is no rating, or for an item that `statistics` do not know.
+    Used for training and for folding in alike. Null where there is no rating, or for an item that
+    `statistics` do not know.
     """
     if settings.implicit:
         return with_confidence(interactions, settings, statistics)
@@ -62,11 +70,12 @@ def als_observations(
 
 
 def fit_als(interactions: DataFrame, settings: AlsSettings, seed: int, parallelism: int) -> AlsFactors:
-    """Trains on `interactions` (user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE; one row a pair).
+    """Trains on `interactions` (user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE; one row a
+    pair).
 
-    `parallelism` is the number of tasks that the cluster runs at once. The input must be deterministic (read from a table
-    version): it is kept in memory and on disk while training. Equal input, seed and number of blocks give equal vectors up
-    to rounding. Raises TrainingError if there is nothing to train on.
+    `parallelism` is the number of tasks that the cluster runs at once. The input must be deterministic (read
+    from a table version): it is kept in memory and on disk while training. Equal input, seed and number of
+    blocks give equal vectors up to rounding. Raises TrainingError if there is nothing to train on.
     """
     blocks = settings.blocks or parallelism
     observations = (

@@ -1,8 +1,9 @@
 """User vectors for histories that a factorisation was not trained on: one ridge regression a user.
 
-With the items fixed, ALS has a closed form for each user; solving it for a new history gives the vector that training would
-have given, so that new users need no retraining. Users are solved in batches of padded arrays of similar length, since a loop
-over users would spend its time in Python. The scaling is exactly MLlib's: regularisation grows with the length of the history.
+With the items fixed, ALS has a closed form for each user; solving it for a new history gives the vector that
+training would have given, so that new users need no retraining. Users are solved in batches of padded arrays
+of similar length, since a loop over users would spend its time in Python. The scaling is exactly MLlib's:
+regularisation grows with the length of the history.
 """
 
 from collections.abc import Iterator
@@ -30,11 +31,12 @@ def fold_in_implicit(
 ) -> NDArray[np.float32]:
     """Vectors, (n_users, k), of histories given as CSR rows over the items.
 
-    item_vectors (n_items, k), gram its product with itself (k, k) over all items of the model, indptr (n_users + 1,), indices
-    and confidence (nnz,). Solves (Y'Y + sum alpha |r_i| y_i y_i' + reg_param n I) x = sum over r_i > 0 of (1 + alpha r_i) y_i
-    with n = number of r_i > 0 (Hu, Koren and Volinsky 2008; the scaling by n is MLlib's). Entries for items outside the matrix,
-    with a zero vector or without a confidence (NaN) are ignored; where nothing is left the vector is zero. Peak memory is about
-    100 MB, or what the longest history takes: its length x k x 16 bytes.
+    item_vectors (n_items, k), gram its product with itself (k, k) over all items of the model, indptr
+    (n_users + 1,), indices and confidence (nnz,). Solves (Y'Y + sum alpha |r_i| y_i y_i' + reg_param n I) x =
+    sum over r_i > 0 of (1 + alpha r_i) y_i with n = number of r_i > 0 (Hu, Koren and Volinsky 2008; the
+    scaling by n is MLlib's). Entries for items outside the matrix, with a zero vector or without a confidence
+    (NaN) are ignored; where nothing is left the vector is zero. Peak memory is about 100 MB, or what the
+    longest history takes: its length x k x 16 bytes.
     """
     confidence = np.asarray(confidence, dtype=np.float64)
     positive = confidence > 0
@@ -53,9 +55,11 @@ def fold_in_implicit(
 def fold_in_explicit(
     item_vectors: Floats, indptr: Integers, indices: Integers, rating: Floats, reg_param: float
 ) -> NDArray[np.float32]:
-    """Vectors, (n_users, k), of rated histories: solves (sum y_i y_i' + reg_param n I) x = sum rating_i y_i over n ratings.
+    """Vectors, (n_users, k), of rated histories: solves (sum y_i y_i' + reg_param n I) x = sum rating_i y_i
+    over n ratings.
 
-    Arguments, ignored entries and memory as for fold_in_implicit; ALS with weighted regularisation (Zhou et al. 2008).
+    Arguments, ignored entries and memory as for fold_in_implicit; ALS with weighted regularisation (Zhou et
+    al. 2008).
     """
     rating = np.asarray(rating, dtype=np.float64)
     ones = np.ones(rating.size)
@@ -80,7 +84,9 @@ class _Histories:
         self.lengths = np.diff(self.starts)
 
     def batches(self, rank: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]]:
-        """(users (b,), places among the entries (b, longest), which places are real) for users of similar length."""
+        """(users (b,), places among the entries (b, longest), which places are real) for users of similar
+        length.
+        """
         users = np.argsort(self.lengths, kind="stable")
         users = users[self.lengths[users] > 0]
         while users.size:

@@ -1,11 +1,12 @@
-"""What most people play: the baseline that any model must beat, and the list for users of whom nothing is known."""
+"""What most people play: the baseline that any model must beat, and the list for users of whom nothing is
+known.
+"""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-
 
 __all__ = ["PopularitySettings", "popularity_scores"]
 
@@ -16,7 +17,7 @@ class PopularitySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     count: Literal["users", "plays"] = Field(
-        "users",
+        default="users",
         description="What makes an item popular: users who played it (one user cannot push it up), or plays.",
     )
 

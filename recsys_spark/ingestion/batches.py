@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -21,10 +22,21 @@ from recsys_spark.ingestion.reader import Reader
 from recsys_spark.schemas import TABLES
 from recsys_spark.tables import Tables
 
-__all__ = ["Batch", "Selection", "record", "select_files", "settings_hash", "start_batch", "unfinished_batch"]
+__all__ = [
+    "Batch",
+    "Selection",
+    "Verdict",
+    "record",
+    "refuse_changed",
+    "select_files",
+    "settings_hash",
+    "start_batch",
+    "unfinished_batch",
+]
 
 # Settings that say which files to read, not what their rows mean.
 NOT_MEANING = {"path", "reprocess", "name"}
+COUNTS = ("rows_read", "rows_valid", "rows_duplicate", "rows_quarantined")
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,14 @@ class Selection:
                 for file in self.changed_untimed
             ],
         ]
+
+
+class Verdict(NamedTuple):
+    """What became of a file. A refusal that is not remembered is tried again by the next run as it is."""
+
+    file: RawFile
+    status: str
+    remembered: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,47 +143,50 @@ def start_batch(
     spark: SparkSession, tables: Tables, selection: Selection, settings: SourceSettings, run_id: str
 ) -> Batch:
     """Commits the plan; from here on it will be completed, by this run or by a later one."""
-    last = tables.read("ingested_files").agg(F.max("batch_id")).first()
-    batch_id = 1 + (last[0] or 0 if last is not None else 0)
-    batch = Batch(
-        batch_id,
-        settings.source_name,
-        tuple(selection.new),
-        run_id,
-        settings_hash(settings),
-        selection.reprocess,
-    )
-    record(spark, tables, batch, batch.files, "started")
+    batch = _next_batch(tables, selection.new, settings, run_id, selection.reprocess)
+    record(spark, tables, batch, [Verdict(file, "started") for file in batch.files])
     return batch
+
+
+def refuse_changed(
+    spark: SparkSession, tables: Tables, selection: Selection, settings: SourceSettings, run_id: str
+) -> None:
+    """Remembers files of untimed events that changed after they were ingested, so that each is reported once anew."""
+    batch = _next_batch(tables, selection.changed_untimed, settings, run_id, reprocess=False)
+    record(spark, tables, batch, [Verdict(file, "refused") for file in batch.files])
 
 
 def record(
     spark: SparkSession,
     tables: Tables,
     batch: Batch,
-    files: Sequence[RawFile],
-    status: str,
+    verdicts: Sequence[Verdict],
     counts: DataFrame | None = None,
-    remember_settings: bool = True,
 ) -> None:
-    """Writes the status of a batch's files, with their row counts where these are known.
+    """Writes the rows of a batch in ingested_files, in the place of what stood there of it.
 
-    counts: source_file, rows_read, rows_valid, rows_duplicate, rows_quarantined. A file whose settings are not
-    remembered is read again by the next run.
+    counts: source_file, rows_read, rows_valid, rows_duplicate, rows_quarantined; a file without is counted as empty.
     """
-    if not files:
-        return
-    numbers = ("rows_read", "rows_valid", "rows_duplicate", "rows_quarantined")
     rows = [
-        (batch.batch_id, batch.source, f.uri, f.size, f.modified_at, status, None, None, None, None)
-        + (batch.run_id, batch.settings_hash if remember_settings else "", batch.reprocess)
-        for f in files
+        (batch.batch_id, batch.source, file.uri, file.size, file.modified_at, status, None, None, None, None)
+        + (batch.run_id, batch.settings_hash if remembered else "", batch.reprocess)
+        for file, status, remembered in verdicts
     ]
     frame = spark.createDataFrame(rows, TABLES["ingested_files"].schema)
     if counts is not None:
-        frame = frame.drop(*numbers).join(counts, on="source_file", how="left").fillna(0, subset=list(numbers))
-    changed = {name: f"new.{name}" for name in ("status", "settings_hash", *numbers)}
-    tables.merge("ingested_files", frame, ("batch_id", "source_file"), changed, batch_id=batch.batch_id)
+        frame = frame.drop(*COUNTS).join(F.broadcast(counts), on="source_file", how="left")
+        frame = frame.fillna(0, subset=list(COUNTS))
+    tables.replace("ingested_files", frame, "batch_id", batch.batch_id)
+
+
+def _next_batch(
+    tables: Tables, files: Sequence[RawFile], settings: SourceSettings, run_id: str, reprocess: bool
+) -> Batch:
+    last = tables.read("ingested_files").agg(F.max("batch_id")).first()
+    batch_id = 1 + ((last[0] or 0) if last is not None else 0)
+    return Batch(
+        batch_id, settings.source_name, tuple(files), run_id, settings_hash(settings), reprocess
+    )
 
 
 def _of_source(tables: Tables, source: str) -> DataFrame:

@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import DataQualityError
-from recsys_spark.ingestion.batches import Batch, record, settings_hash
+from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.events import deduplicate
 from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
@@ -68,7 +68,7 @@ def _staging(run: JobRun, batch: Batch) -> Staging:
 
 def _abandon(run: JobRun, batch: Batch) -> None:
     log.warning("batch %d is planned anew: its files or settings changed before it was read", batch.batch_id)
-    record(run.spark, run.tables, batch, batch.files, "refused", remember_settings=False)
+    record(run.spark, run.tables, batch, [Verdict(file, "refused", False) for file in batch.files])
     run.tables.delete("plays_quarantine", F.col("run_id") == batch.run_id)
 
 
@@ -80,10 +80,9 @@ def _stage(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
         if not broken:
             raise
         staging.remove()
-        record(run.spark, run.tables, batch, list(broken), "refused")
-        whole = [file for file in batch.files if file not in broken]
-        if whole:
-            record(run.spark, run.tables, batch, whole, "refused", remember_settings=False)
+        # Only the broken ones are held back; the others will be read by the next run.
+        verdicts = [Verdict(file, "refused", file in broken) for file in batch.files]
+        record(run.spark, run.tables, batch, verdicts)
         causes = [f"{file.uri} cannot be read to its end ({cause})" for file, cause in broken.items()]
         raise DataQualityError(
             "\n".join([*causes, "nothing was ingested: deliver the file again, or remove it and run again"])
@@ -109,7 +108,7 @@ def _judge(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> No
         return
     zeros = counts.withColumn("rows_valid", F.lit(0)).withColumn("rows_duplicate", F.lit(0))
     reasons = _common_reasons(staging)
-    record(run.spark, run.tables, batch, batch.files, "refused", zeros)
+    record(run.spark, run.tables, batch, [Verdict(file, "refused") for file in batch.files], zeros)
     staging.remove()
     run.count(read=read, quarantined=refused)
     raise DataQualityError(
@@ -208,7 +207,8 @@ def _finish(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> N
         .drop("kept")
         .localCheckpoint()
     )
-    record(run.spark, run.tables, batch, batch.files, "ingested", complete_counts.drop("is_plays"))
+    verdicts = [Verdict(file, "ingested") for file in batch.files]
+    record(run.spark, run.tables, batch, verdicts, complete_counts.drop("is_plays"))
     _report(run, complete_counts)
     staging.remove()
 

@@ -71,18 +71,42 @@ def merge_items(tables: Tables, rows: DataFrame, batch_id: int) -> None:
 def _merge(
     tables: Tables, name: str, rows: DataFrame, key: str, fields: tuple[str, ...], batch_id: int
 ) -> None:
-    said = [f"(new.{field} IS NOT NULL AND NOT new.{field} <=> old.{field})" for field in fields]
-    merged = (
-        "map_zip_with(coalesce(old.attributes, map()), coalesce(new.attributes, map()),"
-        " (key, before, now) -> coalesce(now, before))"
+    """Commits only where the batch brings something: an append for new ids alone, a merge where known ones change."""
+    old = tables.read(name).select(key, *[F.col(f).alias(f"old_{f}") for f in (*fields, "attributes")])
+    both = rows.join(old.withColumn("known", F.lit(True)), on=key, how="left")
+    known = F.coalesce("known", F.lit(False))
+    attributes = _merged_maps("old_attributes", "attributes")
+    said = [F.col(f).isNotNull() & ~F.col(f).eqNullSafe(F.col(f"old_{f}")) for f in fields]
+    said.append(_entries(attributes) != _entries(F.col("old_attributes")))
+    news = (
+        both.withColumns({"known": known, "differs": ~known | reduce(Column.__or__, said)})
+        .where("differs")
+        .withColumns({f: F.coalesce(f, f"old_{f}") for f in fields})
+        .withColumns({"attributes": attributes, "updated_at": F.current_timestamp()})
+        .select(key, *fields, "attributes", "updated_at", "known")
+        .localCheckpoint()
     )
-    # Maps cannot be compared; their sorted entries can.
-    entries = "array_sort(map_entries(coalesce({}, map())))"
-    said.append(f"{entries.format(merged)} != {entries.format('old.attributes')}")
-    update = {field: f"coalesce(new.{field}, old.{field})" for field in fields}
-    update |= {"attributes": merged, "updated_at": "new.updated_at"}
-    stamped = rows.withColumn("updated_at", F.current_timestamp())
-    tables.merge(name, stamped, (key,), update, update_when=" OR ".join(said), batch_id=batch_id)
+    counted = news.agg(F.count(F.lit(1)), F.count_if("known")).first()
+    total, changed = counted if counted is not None else (0, 0)
+    if changed:
+        update = {f: f"new.{f}" for f in (*fields, "attributes", "updated_at")}
+        tables.merge(name, news.drop("known"), (key,), update, batch_id=batch_id)
+    elif total:
+        tables.append(name, news.drop("known"), batch_id=batch_id)
+
+
+def _merged_maps(old: str, new: str) -> Column:
+    merged = F.map_zip_with(_map(F.col(old)), _map(F.col(new)), lambda _, before, now: F.coalesce(now, before))
+    return F.when(F.col(old).isNotNull() | F.col(new).isNotNull(), merged)
+
+
+def _entries(column: Column) -> Column:
+    """Maps cannot be compared; their sorted entries can."""
+    return F.array_sort(F.map_entries(_map(column)))
+
+
+def _map(column: Column) -> Column:
+    return F.coalesce(column, F.create_map().cast("map<string,string>"))
 
 
 def _no_map() -> Column:

@@ -1,8 +1,9 @@
 """Item vectors as a folder of .npy tiles that every executor maps into memory.
 
-Each process of a machine shares the pages of one copy, which no broadcast does, and nothing but the path travels with a
-task. The executors write the tiles, so that the driver never holds the matrix. A manifest written last says that the folder
-is complete; without it there is no matrix. The price is a folder that all executors can reach.
+Each process of a machine shares the pages of one copy, which no broadcast does, and nothing but the path
+travels with a task. The executors write the tiles, so that the driver never holds the matrix. A manifest
+written last says that the folder is complete; without it there is no matrix. The price is a folder that all
+executors can reach.
 """
 
 import json
@@ -55,7 +56,14 @@ class ItemMatrix:
             raise MissingInputError(
                 f"{path} was written by another version. Delete it: the next job writes it anew."
             )
-        return cls(folder=str(path), **manifest)
+        matrix = cls(folder=str(path), **manifest)
+        lost = [name for name in map(_tile_name, range(matrix.n_tiles)) if not (path / name).is_file()]
+        if lost:
+            raise MissingInputError(
+                f"{path} lacks {lost[0]}. Delete the folder and run the job again; "
+                "files.root must be a folder that the driver and every executor share."
+            )
+        return matrix
 
     @property
     def n_tiles(self) -> int:
@@ -92,12 +100,13 @@ def write_item_matrix(
     max_bytes: int,
     tile_items: int = 8192,
 ) -> ItemMatrix:
-    """Writes `item_vectors`, (item_idx INT, vector ARRAY<FLOAT>), as tiles; a complete folder of this shape is reused.
+    """Writes `item_vectors`, (item_idx INT, vector ARRAY<FLOAT>), as tiles; a complete folder of this shape
+    is reused.
 
-    A folder belongs to one set of vectors, such as a model version: its contents are not compared. Each tile is one task,
-    written under another name and then renamed, so that retries and duplicates of a task do no harm. The driver gets one
-    small row a tile. Raises ConfigError for a matrix above `max_bytes`, MissingInputError without any vector, and
-    TrainingError for vectors that cannot make a matrix.
+    A folder belongs to one set of vectors, such as a model version: its contents are not compared. Each tile
+    is one task, written under another name and then renamed, so that retries and duplicates of a task do no
+    harm. The driver gets one small row a tile. Raises ConfigError for a matrix above `max_bytes`,
+    MissingInputError without any vector, and TrainingError for vectors that cannot make a matrix.
     """
     complete = _reusable(folder, n_items, tile_items)
     if complete is not None:
@@ -110,7 +119,7 @@ def write_item_matrix(
     matrix = ItemMatrix(str(path), n_items, rank, tile_items, version=uuid.uuid4().hex)
     _write_tiles(item_vectors, matrix)
     _write_manifest(matrix)
-    return matrix
+    return ItemMatrix.open(path)
 
 
 def _reusable(folder: str | os.PathLike[str], n_items: int, tile_items: int) -> ItemMatrix | None:
@@ -161,7 +170,9 @@ def _write_tiles(item_vectors: DataFrame, matrix: ItemMatrix) -> None:
 
 
 def _write_tile(matrix: ItemMatrix, table: pa.Table) -> pa.Table:
-    """One tile from its rows; a problem is returned, since an exception would lose its type on the way to the driver."""
+    """One tile from its rows; a problem is returned, since an exception would lose its type on the way to the
+    driver.
+    """
     number = table["tile"][0].as_py()
     item_idx = table["item_idx"].drop_null().to_numpy()
     vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -170,7 +181,7 @@ def _write_tile(matrix: ItemMatrix, table: pa.Table) -> pa.Table:
         first = number * matrix.tile_items
         tile = np.zeros((min(matrix.tile_items, matrix.n_items - first), matrix.rank), dtype=np.float32)
         tile[item_idx - first] = vectors.reshape(-1, matrix.rank)
-        _save(tile, _tile_path(matrix, number))
+        _save(tile, Path(matrix.folder) / _tile_name(number))
     return pa.table({"tile": pa.array([number], pa.int32()), "problem": pa.array([problem], pa.string())})
 
 
@@ -207,13 +218,14 @@ def _write_manifest(matrix: ItemMatrix) -> None:
     temporary.replace(path / MANIFEST)
 
 
-def _tile_path(matrix: ItemMatrix, number: int) -> Path:
-    return Path(matrix.folder) / f"tile-{number:05d}.npy"
+def _tile_name(number: int) -> str:
+    return f"tile-{number:05d}.npy"
 
 
 @lru_cache(maxsize=1024)
 def _open_tile(matrix: ItemMatrix, number: int) -> NDArray[np.float32]:
-    tile: NDArray[np.float32] = np.load(_tile_path(matrix, number), mmap_mode="r", allow_pickle=False)
+    path = Path(matrix.folder) / _tile_name(number)
+    tile: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     return tile
 
 

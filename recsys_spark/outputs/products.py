@@ -18,7 +18,8 @@ UNIT_ROUNDOFF = 2.0**-24
 def dot_scores(matrix: ItemMatrix, queries: NDArray[np.float32]) -> Scores:
     """Dot products of `queries`, (n, rank), with all item vectors; minus infinity for items without a vector.
 
-    The deciding scores are summed in double precision and rounded to float32: equal vectors get equal scores anywhere.
+    The deciding scores are summed in double precision and rounded to float32: equal vectors get equal scores
+    anywhere.
     """
     norms = matrix.norms()
 
@@ -75,5 +76,7 @@ def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _rounding(rank: int) -> float:
-    """How far a float32 product of vectors of length 1 may be from the exact one; a few steps more for scaling them."""
+    """How far a float32 product of vectors of length 1 may be from the exact one; a few steps more for
+    scaling them.
+    """
     return (rank + 8) * UNIT_ROUNDOFF

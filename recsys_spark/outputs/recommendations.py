@@ -1,7 +1,7 @@
 """Top lists for users, whatever the model: trained users, new histories, and users of whom nothing is known.
 
-Users come in Arrow batches and are scored in blocks against tiles of items, so no users x items matrix exists. Whom the model
-cannot serve gets the fallback's list, by the same code.
+Users come in Arrow batches and are scored in blocks against tiles of items, so no users x items matrix
+exists. Whom the model cannot serve gets the fallback's list, by the same code.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,9 @@ SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
 
 @dataclass(frozen=True)
 class ListSettings:
-    """What a list may hold: `k` items, played ones or not, only items whose place in `allowed` (n_items,) is True."""
+    """What a list may hold: `k` items, played ones or not, only items whose place in `allowed` (n_items,) is
+    True.
+    """
 
     k: int
     filter_seen: bool = True
@@ -36,11 +38,13 @@ class ListSettings:
 def recommendation_users(
     user_index: DataFrame, user_vectors: DataFrame | None, interactions: DataFrame
 ) -> DataFrame:
-    """The users of `recommend`: (user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence ARRAY<FLOAT>).
+    """The users of `recommend`: (user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence
+    ARRAY<FLOAT>).
 
-    Every user of `user_index` (user_id, user_idx) but forgotten ones (user_id is null), also without interactions (history is
-    null). `user_vectors` (user_idx, vector) of one model version, None if the model stores none. `interactions` (user_idx,
-    item_idx, confidence FLOAT): the history is ordered by item_idx, its confidence is left out where there is a vector.
+    Every user of `user_index` (user_id, user_idx) but forgotten ones (user_id is null), also without
+    interactions (history is null). `user_vectors` (user_idx, vector) of one model version, None if the model
+    stores none. `interactions` (user_idx, item_idx, confidence FLOAT): the history is ordered by item_idx,
+    its confidence is left out where there is a vector.
     """
     pair = F.struct("item_idx", F.col("confidence").cast("float").alias("confidence"))
     histories = interactions.groupBy("user_idx").agg(F.sort_array(F.collect_list(pair)).alias("pairs"))
@@ -65,12 +69,13 @@ def recommend(
     n_tasks: int | None = None,
     block_users: int = 512,
 ) -> DataFrame:
-    """(user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users` (recommendation_users).
+    """(user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users`
+    (recommendation_users).
 
-    A user gets the model's list where the scorer can make one (origin model or fold_in), else the fallback's (popular). Order:
-    score descending, then item_idx ascending. Lists are shorter than k where fewer items are left. `n_tasks` spreads the users
-    anew, about four tasks for each core; None keeps their partitions. A task holds an Arrow batch of users and
-    block_users x (3 k + 1024) x 8 bytes beside the mapped matrices.
+    A user gets the model's list where the scorer can make one (origin model or fold_in), else the fallback's
+    (popular). Order: score descending, then item_idx ascending. Lists are shorter than k where fewer items
+    are left. `n_tasks` spreads the users anew, about four tasks for each core; None keeps their partitions. A
+    task holds an Arrow batch of users and block_users x (3 k + 1024) x 8 bytes beside the mapped matrices.
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)
@@ -83,7 +88,9 @@ def recommend_for_history(
     confidence: NDArray[np.float32],
     settings: ListSettings,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """One list, best first, for a history in memory: item_idx (n,) and scores (n,), both empty if the scorer cannot make one."""
+    """One list, best first, for a history in memory: item_idx (n,) and scores (n,), both empty if the scorer
+    cannot make one.
+    """
     order = np.argsort(item_idx)
     indptr = np.array([0, item_idx.size])
     block = UserBlock(None, Histories(indptr, item_idx[order], confidence[order]))
@@ -123,7 +130,9 @@ def _lists_or_fallback(
 
 
 def _lists(block: UserBlock, scorer: Scorer, settings: ListSettings) -> Iterator[Lists]:
-    """Lists of the users that the scorer can serve: at most one (rows, lists, origins), none if there is no such user."""
+    """Lists of the users that the scorer can serve: at most one (rows, lists, origins), none if there is no
+    such user.
+    """
     rows, values, origins = scorer.encode(block)
     if not rows.size:
         return

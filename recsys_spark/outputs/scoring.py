@@ -1,7 +1,9 @@
-"""What a model must be able to do so that recommending works with it: make queries of users, and score items for them.
+"""What a model must be able to do so that recommending works with it: make queries of users, and score items
+for them.
 
-A scorer is pickled to every task, so it holds paths and settings only; the arrays are opened by the executors, once a process.
-A new kind of model is one class that follows `Scorer`: nothing else that recommends, evaluates or prints a list changes.
+A scorer is pickled to every task, so it holds paths and settings only; the arrays are opened by the
+executors, once a process. A new kind of model is one class that follows `Scorer`: nothing else that
+recommends, evaluates or prints a list changes.
 """
 
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys_spark.errors import TrainingError
 from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
 from recsys_spark.outputs.item_matrix import ItemMatrix
 from recsys_spark.outputs.products import dot_scores, products
@@ -43,7 +46,8 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True)
 class Histories:
-    """Histories of a block of users as CSR: indptr (n + 1,), item_idx (nnz,) ascending within a user, confidence (nnz,).
+    """Histories of a block of users as CSR: indptr (n + 1,), item_idx (nnz,) ascending within a user,
+    confidence (nnz,).
 
     Confidence is NaN where it was not given.
     """
@@ -69,7 +73,9 @@ class Histories:
 
 @dataclass(frozen=True)
 class UserBlock:
-    """A block of users: trained vectors (n, k), zero where a user has none, or None if the model stores none; histories."""
+    """A block of users: trained vectors (n, k), zero where a user has none, or None if the model stores none;
+    histories.
+    """
 
     vectors: NDArray[np.float32] | None
     histories: Histories
@@ -83,7 +89,9 @@ class UserBlock:
 
 
 class Queries(NamedTuple):
-    """The users of a block that a scorer can serve: `rows` (q,) ascending, what to score them with, where it came from."""
+    """The users of a block that a scorer can serve: `rows` (q,) ascending, what to score them with, where it
+    came from.
+    """
 
     rows: NDArray[np.intp]
     values: Any  # understood by the same scorer's score(); for dot products a float32 array (q, k)
@@ -95,19 +103,25 @@ class Scorer(Protocol):
 
     @property
     def fold_in(self) -> FoldIn:
-        """How it serves a history that it was not trained on: forward pass, solving for a vector, or not at all."""
+        """How it serves a history that it was not trained on: forward pass, solving for a vector, or not at
+        all.
+        """
 
     def encode(self, users: UserBlock) -> Queries:
         """Queries for the users it can serve; users of whom it knows nothing are left out."""
 
     def score(self, queries: Any) -> Scores:
-        """Scores of every item for the values of some queries; items that it knows nothing of score minus infinity."""
+        """Scores of every item for the values of some queries; items that it knows nothing of score minus
+        infinity.
+        """
 
 
 class HistoryEncoder(Protocol):
     """Makes vectors of histories, (n, k), zero where nothing in them is known; small to pickle."""
 
-    fold_in: FoldIn
+    @property
+    def fold_in(self) -> FoldIn:
+        """What `Scorer.fold_in` says of a scorer with this encoder."""
 
     def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]: ...
 
@@ -138,7 +152,8 @@ class AlsFoldIn:
 class DotScorer:
     """Scores by the dot product of a user's and an item's vector: ALS, LSA, matrix factorisation.
 
-    Biases are one more component. Without a trained vector a user's history is encoded, if there is an `encoder`.
+    Biases are one more component. Without a trained vector a user's history is encoded, if there is an
+    `encoder`.
     """
 
     matrix: ItemMatrix
@@ -149,11 +164,10 @@ class DotScorer:
         return "none" if self.encoder is None else self.encoder.fold_in
 
     def encode(self, users: UserBlock) -> Queries:
-        vectors = (
-            np.zeros((len(users), self.matrix.rank), np.float32)
-            if users.vectors is None
-            else users.vectors.copy()
-        )
+        vectors = np.zeros((len(users), self.matrix.rank), dtype=np.float32)
+        if users.vectors is not None:
+            _refuse_other_rank(users.vectors.shape[1], self.matrix.rank)
+            vectors[:] = users.vectors
         trained = vectors.any(axis=1)
         strangers = np.flatnonzero(~trained)
         if self.encoder is not None and strangers.size:
@@ -180,3 +194,11 @@ class PopularityScorer:
         # A product with one is exact: there is nothing to refine.
         scores = Scores(len(queries), products(self.matrix, queries))
         return exclude_items(scores, self.matrix.norms() > 0)
+
+
+def _refuse_other_rank(rank: int, expected: int) -> None:
+    if rank != expected:
+        raise TrainingError(
+            f"User vectors of length {rank} and item vectors of length {expected} belong to different models. "
+            "Take both from the same model_version."
+        )

@@ -1,12 +1,13 @@
 """Exact top-N over scores that arrive tile by tile, so that no users x items matrix exists anywhere.
 
-Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist and the score
-that a newcomer has to beat: one comparison a score, and only the few winners are moved. Cache-sized tiles and this threshold
-make plain numpy two to three times faster than `torch.topk` on full rows, so there is no second code path.
+Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist
+and the score that a newcomer has to beat: one comparison a score, and only the few winners are moved.
+Cache-sized tiles and this threshold make plain numpy two to three times faster than `torch.topk` on full
+rows, so there is no second code path.
 
-A float32 product is not reproducible to the last bit: it depends on where a row lies in its block and on the processor, and
-equal vectors get unequal scores. So tiles only propose, with a margin, and where a scorer offers `refine` its scores decide:
-the lists are then the same for any blocking, and ties are ties.
+A float32 product is not reproducible to the last bit: it depends on where a row lies in its block and on the
+processor, and equal vectors get unequal scores. So tiles only propose, with a margin, and where a scorer
+offers `refine` its scores decide: the lists are then the same for any blocking, and ties are ties.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,9 +28,10 @@ Tile = tuple[int, NDArray[np.float32]]
 class Scores:
     """Scores of a block of rows (users, or items whose neighbours are sought) for every item.
 
-    `tiles` yields (first item_idx, scores (n_rows, width)) by ascending item; an array is overwritten by the next one and may
-    be changed in place. `refine(rows, item_idx)` gives the scores that decide for single pairs, float32 of shape (n,); a tile
-    may differ from it by at most `error`, (n_rows,). Without `refine` the tiles decide.
+    `tiles` yields (first item_idx, scores (n_rows, width)) by ascending item; an array is overwritten by the
+    next one and may be changed in place. `refine(rows, item_idx)` gives the scores that decide for single
+    pairs, float32 of shape (n,); a tile may differ from it by at most `error`, (n_rows,). Without `refine`
+    the tiles decide.
     """
 
     n_rows: int
@@ -49,8 +51,9 @@ class TopN(NamedTuple):
 def top_n(scores: Scores, n: int) -> TopN:
     """The n best items of each row: score descending, then item_idx ascending, also at the n-th place.
 
-    A score of minus infinity means excluded: such an item never appears, so a list may be shorter than n. Memory beyond the
-    tile is about n_rows x (3 n + tile width) x 8 bytes. Raises TrainingError on a score that is not a number.
+    A score of minus infinity means excluded: such an item never appears, so a list may be shorter than n.
+    Memory beyond the tile is about n_rows x (3 n + tile width) x 8 bytes. Raises TrainingError on a score
+    that is not a number.
     """
     shortlist = _Shortlist(scores, n)
     for first, tile in scores.tiles:
@@ -75,7 +78,9 @@ def exclude_items(scores: Scores, allowed: NDArray[np.bool_]) -> Scores:
 def exclude_pairs(
     scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDArray[np.integer[Any]]
 ) -> Scores:
-    """Leaves out single (row, item) pairs, such as what a user has played; order and repetitions do not matter."""
+    """Leaves out single (row, item) pairs, such as what a user has played; order and repetitions do not
+    matter.
+    """
     # One sort of packed pairs is many times faster than an argsort by item.
     packed = np.sort((item_idx.astype(np.int64) << 32) | rows.astype(np.int64))
     items, rows_by_item = packed >> 32, packed & 0xFFFFFFFF

@@ -1,8 +1,9 @@
 """How much weight a model gives to a play count.
 
-Play counts are heavy-tailed: taken as they are, a few obsessions outvote a whole taste. Each weighting answers that in its own
-way; all are Spark expressions over the pairs, so nothing is collected. BM25 also needs statistics of the training data. They
-are a value of their own, so that a history met later is weighted with the numbers that the model was trained on.
+Play counts are heavy-tailed: taken as they are, a few obsessions outvote a whole taste. Each weighting
+answers that in its own way; all are Spark expressions over the pairs, so nothing is collected. BM25 also
+needs statistics of the training data. They are a value of their own, so that a history met later is weighted
+with the numbers that the model was trained on.
 """
 
 from dataclasses import dataclass
@@ -28,13 +29,15 @@ class WeightingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weighting: Weighting = Field(
-        "log",
+        default="log",
         description="Confidence from play counts: linear (as they are), log (log(1 + plays)), binary (1), "
         "bm25 (saturating, rare items and short histories weigh more).",
     )
-    bm25_k1: float = Field(100.0, gt=0, description="bm25: plays at which the weight is half saturated.")
+    bm25_k1: float = Field(
+        default=100.0, gt=0, description="bm25: plays at which the weight is half saturated."
+    )
     bm25_b: float = Field(
-        0.8, ge=0, le=1, description="bm25: how far long histories are discounted (0 not, 1 fully)."
+        default=0.8, ge=0, le=1, description="bm25: how far long histories are discounted (0 not, 1 fully)."
     )
 
 
@@ -42,8 +45,8 @@ class WeightingSettings(BaseModel):
 class Bm25Statistics:
     """What BM25 knows of the training data: users are documents, items are terms, plays are occurrences.
 
-    `item_idf` has (item_idx INT, idf DOUBLE), idf = log(n_users / (1 + users who played the item)), at least MIN_IDF;
-    `average_length` is the mean number of plays a user. Users without plays are not counted.
+    `item_idf` has (item_idx INT, idf DOUBLE), idf = log(n_users / (1 + users who played the item)), at least
+    MIN_IDF; `average_length` is the mean number of plays a user. Users without plays are not counted.
     """
 
     n_users: int
@@ -67,9 +70,10 @@ def with_confidence(
 ) -> DataFrame:
     """Adds `confidence` FLOAT to `interactions` (user_idx, item_idx, play_count, ...).
 
-    BM25 is r (k1 + 1) / (r + k1 (1 - b + b length / average_length)) idf, with r the plays of the pair and length those of
-    the user: the form that the `implicit` library calls bm25_weight (Robertson and Zaragoza 2009, with that library's
-    idf). It takes `statistics`, those of `interactions` itself if none are given; an item that they do not know gets null.
+    BM25 is r (k1 + 1) / (r + k1 (1 - b + b length / average_length)) idf, with r the plays of the pair and
+    length those of the user: the form that the `implicit` library calls bm25_weight (Robertson and Zaragoza
+    2009, with that library's idf). It takes `statistics`, those of `interactions` itself if none are given;
+    an item that they do not know gets null.
     """
     plays = F.col("play_count").cast("double")
     if settings.weighting == "bm25":
@@ -84,7 +88,9 @@ def confidence_of(
     idf: NDArray[np.float64] | None = None,
     average_length: float | None = None,
 ) -> NDArray[np.float32]:
-    """The same confidences for one history in memory, (n,) from plays (n,); bm25 needs the items' idf, NaN if unknown."""
+    """The same confidences for one history in memory, (n,) from plays (n,); bm25 needs the items' idf, NaN if
+    unknown.
+    """
     plays = play_count.astype(np.float64)
     match settings.weighting:
         case "linear":

@@ -11,32 +11,29 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_spark.sample.dirt import Fields, add_field, drop_field, plan_dirt, put
-from recsys_spark.sample.histories import Pairs, draw_counts, draw_late_counts, draw_pairs
+from recsys_spark.sample.histories import Pairs, draw_pairs_of_block
 from recsys_spark.sample.lines import csv_lines, digits
 from recsys_spark.sample.randomness import FloatArray, IntArray, stream
 from recsys_spark.sample.settings import SamplePlan
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import PlayRows, SideFile, SourceFormat
 from recsys_spark.sample.tastes import GROUPS, Tastes, draw_tastes
-from recsys_spark.sample.words import ANIME_TITLES, draw_names
+from recsys_spark.sample.words import ANIME_TITLES, draw_names, listed
 
 __all__ = ["ANIME"]
 
-GENRES = (
+GENRES = listed(
     "Action|Adventure|Comedy|Drama|Fantasy|Historical|Horror|Magic|Mecha|Music|Mystery|Psychological|Romance|School"
     "|Sci-Fi|Shoujo|Shounen|Slice of Life|Sports|Supernatural"
-).split("|")
+)
 TYPES = ["TV", "Movie", "OVA", "Special", "ONA"]
 TYPE_SHARES = [0.4, 0.2, 0.2, 0.15, 0.05]
 
 
 def draw_plays(plan: SamplePlan, block: int) -> PlayRows:
     """What one block of users watched, each pair once, with ratings."""
-    tastes, shelves = draw_tastes(plan, block), build_shelves(plan)
-    counts = draw_counts(plan, block)
-    late_counts = draw_late_counts(plan, block, counts, plan_dirt(plan, block).late)
-    pairs = draw_pairs(stream(plan.seed, "plays", block), tastes, shelves, counts)
-    late = draw_pairs(stream(plan.seed, "late plays", block), tastes, shelves, late_counts, taken=pairs)
+    tastes = draw_tastes(plan, block)
+    pairs, late = draw_pairs_of_block(plan, block, tastes, plan_dirt(plan, block).late)
     return PlayRows(
         clean=_fields(plan, block, pairs, _ratings(plan, block, tastes, pairs, "ratings")),
         late=_fields(plan, block, late, _ratings(plan, block, tastes, late, "late ratings")),

@@ -12,7 +12,7 @@ The same settings and seed give the same bytes, however many cores or partitions
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import ConfigError
+from recsys_spark.locks import Locks
 from recsys_spark.sample.blocks import FORMATS, folders, pieces, write_piece
 from recsys_spark.sample.settings import SamplePlan, SampleSettings
 from recsys_spark.sample.truth import finished_counts, summarise, write_truth
@@ -27,50 +28,55 @@ from recsys_spark.sample.truth import finished_counts, summarise, write_truth
 __all__ = ["generate"]
 
 
+LOCK_SECONDS = 60.0
+UNSEEN = "unseen"
+
+
 def generate(spark: SparkSession, settings: SampleSettings, seed: int, out_dir: str | Path) -> dict[str, int]:
     """Writes a sample into `out_dir`, a folder that does not exist yet or is empty.
 
     Returns counts: users, items, rows (clean), broken, duplicated and late rows. A folder that holds
-    the same sample already is left as it is. Raises ConfigError for a folder with other content, a
-    path that is no plain path, or one that cannot be written.
+    the same sample already is left as it is. Raises ConfigError for a folder with other content, one
+    that cannot be written or that executors do not see, or a URI; LostToWriterError while another
+    process writes the same folder.
     """
     plan = settings.plan(seed)
     root = _local_path(out_dir)
     counts = finished_counts(root, plan)
-    if counts is not None:
-        return counts
-    with _drafted(root, plan) as draft:
-        tally = _write_pieces(spark, plan, draft)
-        truth = summarise(plan, tally, FORMATS[plan.format].copies_count)
-        write_truth(draft, truth)
-    written: dict[str, int] = truth["counts"]
-    return written
+    if counts is None:
+        with _only_writer(root):
+            counts = finished_counts(root, plan) or _write_sample(spark, plan, root)
+    return counts
 
 
 def _local_path(out_dir: str | Path) -> Path:
     text = str(out_dir).removeprefix("file://")
     if "://" in text:
-        raise ConfigError(
-            f"{out_dir} is not a plain path: choose a folder that all executors see as a file system"
-        )
+        raise ConfigError(f"{out_dir} is a URI: choose a folder that all executors see under one plain path")
     return Path(text.removeprefix("file:")).absolute()
 
 
 @contextmanager
-def _drafted(root: Path, plan: SamplePlan) -> Iterator[Path]:
-    """A folder beside `root` that takes its name when all has gone well.
+def _only_writer(root: Path) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(Locks(root.parent, LOCK_SECONDS).hold(f".{root.name}"))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write beside {root} ({error.strerror}): choose another folder"
+            ) from error
+        yield
 
-    Its name is fixed, so the remains of a killed run are cleared by the next.
-    """
+
+def _write_sample(spark: SparkSession, plan: SamplePlan, root: Path) -> dict[str, int]:
+    """Writes all beside `root` and renames it at the end; a killed run's remains go first."""
     draft = root.with_name(f".{root.name}.unfinished")
+    shutil.rmtree(draft, ignore_errors=True)
     try:
-        shutil.rmtree(draft, ignore_errors=True)
         for folder in folders(plan):
             (draft / folder).mkdir(parents=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write beside {root} ({error.strerror}): choose another folder") from error
-    try:
-        yield draft
+        truth = summarise(plan, _write_pieces(spark, plan, draft), FORMATS[plan.format].copies_count)
+        write_truth(draft, truth)
         # Tasks that were killed while they wrote leave hidden drafts of files.
         for remains in draft.rglob(".*"):
             remains.unlink()
@@ -78,6 +84,8 @@ def _drafted(root: Path, plan: SamplePlan) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+    counts: dict[str, int] = truth["counts"]
+    return counts
 
 
 def _write_pieces(spark: SparkSession, plan: SamplePlan, root: Path) -> Counter[str]:
@@ -87,10 +95,13 @@ def _write_pieces(spark: SparkSession, plan: SamplePlan, root: Path) -> Counter[
     def write(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             for piece in batch["id"]:
-                counts = write_piece(plan, int(piece), root)
+                counts = write_piece(plan, int(piece), root) if root.is_dir() else {UNSEEN: 1}
                 yield pd.DataFrame({"kind": list(counts), "count": list(counts.values())})
 
     counts = spark.range(0, number, 1, number).mapInPandas(write, "kind string, count long")
     # One row a kind of count: a dozen, whatever the size of the sample.
     sums = counts.groupBy("kind").agg(F.sum("count").alias("count")).collect()
-    return Counter({row["kind"]: row["count"] for row in sums})
+    tally = Counter({row["kind"]: row["count"] for row in sums})
+    if tally[UNSEEN]:
+        raise ConfigError(f"executors do not see {root.parent}: choose a folder that all machines share")
+    return tally

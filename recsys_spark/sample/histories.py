@@ -5,10 +5,10 @@ import numpy.typing as npt
 
 from recsys_spark.sample.randomness import IntArray, long_tailed_counts, ordinals, stream
 from recsys_spark.sample.settings import SamplePlan
-from recsys_spark.sample.shelves import Shelves
+from recsys_spark.sample.shelves import Shelves, build_shelves
 from recsys_spark.sample.tastes import Tastes, choose_groups
 
-__all__ = ["Pairs", "draw_counts", "draw_events", "draw_late_counts", "draw_pairs"]
+__all__ = ["Pairs", "draw_counts", "draw_events", "draw_late_counts", "draw_pairs", "draw_pairs_of_block"]
 
 Pairs = tuple[IntArray, IntArray]
 Seconds = npt.NDArray[np.int64]
@@ -36,6 +36,17 @@ def draw_late_counts(plan: SamplePlan, block: int, counts: IntArray, late: int) 
     owners = np.repeat(np.arange(len(counts)), counts)
     chosen = stream(plan.seed, "late counts", block).choice(len(owners), late, replace=False)
     return np.bincount(owners[chosen], minlength=len(counts))
+
+
+def draw_pairs_of_block(plan: SamplePlan, block: int, tastes: Tastes, late: int) -> tuple[Pairs, Pairs]:
+    """The clean pairs of the block and `late` others; no pair occurs twice in both together."""
+    shelves = build_shelves(plan)
+    counts = draw_counts(plan, block)
+    late_counts = draw_late_counts(plan, block, counts, late)
+    pairs = draw_pairs(stream(plan.seed, "plays", block), tastes, shelves, counts)
+    return pairs, draw_pairs(
+        stream(plan.seed, "late plays", block), tastes, shelves, late_counts, taken=pairs
+    )
 
 
 def draw_pairs(

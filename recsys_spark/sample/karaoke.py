@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from recsys_spark.sample.dirt import Fields, add_field, drop_field, plan_dirt, put
 from recsys_spark.sample.histories import draw_counts, draw_events, draw_late_counts
-from recsys_spark.sample.lines import csv_lines, digits, join_fields, spell, texts
+from recsys_spark.sample.lines import csv_lines, digits, join_fields, pick, texts
 from recsys_spark.sample.randomness import IntArray, stream
 from recsys_spark.sample.settings import SamplePlan
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import PlayRows, SideFile, SourceFormat
 from recsys_spark.sample.tastes import GROUPS, draw_tastes
-from recsys_spark.sample.words import ARTISTS, SONG_TITLES, draw_names
+from recsys_spark.sample.words import ARTISTS, SONG_TITLES, draw_names, listed
 
 __all__ = ["KARAOKE", "LAST_DAY"]
 
@@ -27,10 +27,10 @@ DAYS = 365
 LATE_DAYS = 728
 SONGS_OF_AN_ARTIST = 8
 
-GENRES = (
+GENRES = listed(
     "Mandopop|Cantopop|Taiwanese Ballad|J-Pop|Enka|Anime Song|City Pop|K-Pop|K-Ballad|Trot|Rock|Indie"
     "|Metal|Punk|Folk|R&B|Hip-Hop|Electronic|Musical|Oldies"
-).split("|")
+)
 COUNTRIES = ["TW", "JP", "HK", "KR", "CN", "MY", "SG", "US", "FR", "DE"]
 COUNTRY_SHARES = [0.34, 0.2, 0.12, 0.1, 0.08, 0.05, 0.04, 0.04, 0.02, 0.01]
 
@@ -87,8 +87,8 @@ def item_lines(plan: SamplePlan) -> Iterator[pa.Array]:
     columns = [
         item_ids(plan).to_pylist(),
         titles,
-        spell(artists, artist_of).to_pylist(),
-        spell(GENRES, genre_of).to_pylist(),
+        pick(artists, artist_of).to_pylist(),
+        pick(GENRES, genre_of).to_pylist(),
         years.astype(str).tolist(),
     ]
     yield csv_lines(zip(*columns, strict=True))

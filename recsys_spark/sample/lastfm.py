@@ -15,36 +15,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys_spark.sample.dirt import Fields, add_field, drop_field, plan_dirt, put
-from recsys_spark.sample.histories import Pairs, draw_counts, draw_late_counts, draw_pairs
-from recsys_spark.sample.lines import digits, join_fields, spell, texts
+from recsys_spark.sample.histories import Pairs, draw_pairs_of_block
+from recsys_spark.sample.lines import digits, join_fields, pick, texts
 from recsys_spark.sample.randomness import FloatArray, stream
 from recsys_spark.sample.settings import SamplePlan
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import PlayRows, SideFile, SourceFormat
 from recsys_spark.sample.tastes import Tastes, draw_tastes
-from recsys_spark.sample.words import ARTISTS, draw_names
+from recsys_spark.sample.words import ARTISTS, draw_names, listed
 
 __all__ = ["LASTFM_360K"]
 
 PLAYS = "usersha1-artmbid-artname-plays"
 WITHOUT_MBID = 0.03
 
-COUNTRIES = (
+COUNTRIES = listed(
     "United States|Germany|United Kingdom|Poland|Russian Federation|Brazil|Sweden|Spain|Finland|Netherlands"
     "|Japan|Taiwan|Korea, Republic of|Türkiye|Côte d'Ivoire|Åland Islands"
-).split("|")
+)
 ABSURD_AGES = ["-1337", "0", "1", "109", "2009"]
 FIRST_SIGN_UP, LAST_SIGN_UP = np.datetime64("2002-11-01"), np.datetime64("2009-04-01")
 
 
 def draw_plays(plan: SamplePlan, block: int) -> PlayRows:
     """The artists of one block of users, each pair once, with their numbers of plays."""
-    tastes, shelves = draw_tastes(plan, block), build_shelves(plan)
-    counts = draw_counts(plan, block)
-    late_counts = draw_late_counts(plan, block, counts, plan_dirt(plan, block).late)
-    pairs = draw_pairs(stream(plan.seed, "plays", block), tastes, shelves, counts)
-    late = draw_pairs(stream(plan.seed, "late plays", block), tastes, shelves, late_counts, taken=pairs)
-    devotion = stream(plan.seed, "devotion", block).normal(4.0, 0.8, len(counts))
+    tastes = draw_tastes(plan, block)
+    pairs, late = draw_pairs_of_block(plan, block, tastes, plan_dirt(plan, block).late)
+    devotion = stream(plan.seed, "devotion", block).normal(4.0, 0.8, len(tastes.female))
     return PlayRows(
         clean=_fields(plan, block, tastes, pairs, devotion, "totals"),
         late=_fields(plan, block, tastes, late, devotion, "late totals"),
@@ -99,8 +96,8 @@ def profile_lines(plan: SamplePlan) -> Iterator[pa.Array]:
             user_ids(plan, block),
             texts(draw_tastes(plan, block).stated_genders.tolist()),
             texts(np.where(rng.random(size) < 0.003, absurd, ages).tolist()),
-            spell(COUNTRIES, rng.choice(len(COUNTRIES), size, p=shares / shares.sum())),
-            spell(dates, rng.integers(0, len(dates), size)),
+            pick(COUNTRIES, rng.choice(len(COUNTRIES), size, p=shares / shares.sum())),
+            pick(dates, rng.integers(0, len(dates), size)),
         ]
         yield join_fields(fields, "\t")
 

@@ -12,7 +12,9 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["csv_lines", "digits", "join_fields", "spell", "texts", "write_lines", "write_whole"]
+from recsys_spark.sample.randomness import IntArray
+
+__all__ = ["csv_lines", "digits", "join_fields", "pick", "texts", "write_lines", "write_whole"]
 
 
 def texts(values: Sequence[str]) -> pa.Array:
@@ -20,8 +22,8 @@ def texts(values: Sequence[str]) -> pa.Array:
     return pa.array(values, pa.string())
 
 
-def digits(values: object, pattern: str = "") -> pa.Array:
-    """Whole numbers, an integer array, as text: 7, or with a pattern such as "u0000000" u0000007."""
+def digits(values: IntArray, pattern: str = "") -> pa.Array:
+    """Whole numbers as text: 7, or with a pattern such as "u0000000" u0000007."""
     numbers = pc.cast(pa.array(values), pa.string())
     if not pattern:
         return numbers
@@ -30,7 +32,7 @@ def digits(values: object, pattern: str = "") -> pa.Array:
     return pc.binary_join_element_wise(prefix, padded, "")
 
 
-def spell(values: Sequence[str], indexes: object) -> pa.Array:
+def pick(values: Sequence[str], indexes: IntArray) -> pa.Array:
     """A text column of values[indexes]."""
     return texts(values).take(pa.array(indexes))
 

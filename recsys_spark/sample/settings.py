@@ -4,7 +4,7 @@ A plan fixes the content completely. Users are cut into files of a fixed number 
 as many as there are cores, so that no figure depends on where or how wide the work ran.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -28,6 +28,7 @@ class Size:
     most_rows_of_a_user: int
 
 
+# The cap of `sample` stays below the days of a year: each evening of a user takes a day of its own.
 SIZES: dict[SampleFormat, Size] = {
     "sample": Size(2_000, 1_500, 60_000, 500, spread=0.7, most_rows_of_a_user=300),
     "lastfm_360k": Size(359_347, 160_112, 17_559_530, 8_192, spread=0.6, most_rows_of_a_user=400),
@@ -59,8 +60,14 @@ class SamplePlan:
 
     @property
     def most_rows_of_a_user(self) -> int:
-        """Cap on a user's rows; half the items at most, so that distinct ones are always left."""
-        return min(SIZES[self.format].most_rows_of_a_user, self.items // 2)
+        """Cap on a user's rows; of pairs half the items at most, so that distinct ones are always left."""
+        most = SIZES[self.format].most_rows_of_a_user
+        return most if self.format == "sample" else min(most, self.items // 2)
+
+    @property
+    def most_rows(self) -> int:
+        """Cap on all rows: half the cap a user, as the long tail needs room above the mean."""
+        return self.users * max(1, self.most_rows_of_a_user // 2)
 
     def users_of(self, block: int) -> range:
         """User numbers (from 0) of one block."""
@@ -94,7 +101,7 @@ class SampleSettings(BaseModel):
     rows: int | None = Field(
         default=None,
         ge=1,
-        description="Clean rows of plays, exactly; unset: as many a user as at the format's full size.",
+        description="Clean rows of plays, exactly; unset: as many a user as at full size, if items allow.",
     )
     dirt_share: float = Field(
         default=0.0,
@@ -113,12 +120,10 @@ class SampleSettings(BaseModel):
     def check_rows(self) -> Self:
         """Refuses numbers of rows that the users cannot have."""
         plan = self.plan(seed=0)
-        # Half the cap on average keeps the long tail below the cap.
-        most = plan.users * max(1, plan.most_rows_of_a_user // 2)
-        if not plan.users <= plan.rows <= most:
+        if not plan.users <= plan.rows <= plan.most_rows:
             raise ValueError(
                 f"{plan.rows} rows do not fit {plan.users} users and {plan.items} items of format"
-                f" {plan.format}: choose rows from {plan.users} to {most}, or other users and items"
+                f" {plan.format}: choose rows from {plan.users} to {plan.most_rows}, or other users and items"
             )
         return self
 
@@ -131,7 +136,7 @@ class SampleSettings(BaseModel):
             raise ConfigError(f"run.seed is {seed}: choose 0 or more")
         full = SIZES[self.format]
         users = self.users or full.users
-        return SamplePlan(
+        plan = SamplePlan(
             format=self.format,
             users=users,
             items=self.items or full.items,
@@ -140,3 +145,4 @@ class SampleSettings(BaseModel):
             users_per_file=self.users_per_file or full.users_per_file,
             seed=seed,
         )
+        return plan if self.rows else replace(plan, rows=min(plan.rows, plan.most_rows))

@@ -8,46 +8,47 @@ from string import Formatter
 
 import numpy as np
 
-__all__ = ["ANIME_TITLES", "ARTISTS", "SONG_TITLES", "draw_names"]
+__all__ = ["ANIME_TITLES", "ARTISTS", "SONG_TITLES", "draw_names", "listed"]
 
 SYLLABLES = (
     "ka lo mi ra ve zu tor nel shi bran qui dra fen gor hal jin kel lum mor nix pra ruk sol tam ur vex wen"
     " yor zan bel cor dun eth fal gry hesh il jor"
-).split()
+)
 
-WORDS: dict[str, list[str]] = {
+TEXTS = {
     "adjective": (
         "Silver Broken Quiet Electric Hollow Golden Distant Paper Velvet Crooked Midnight Burning Lonely"
         " Frozen Wild Gentle Scarlet Restless Faded Secret Northern Endless Bitter Crystal Tender Stray"
         " Modern Rusty Sleepy Last"
-    ).split(),
+    ),
     "noun": (
         "River Lantern Mirror Garden Station Thunder Letter Harbour Shadow Orchid Engine Winter Compass"
         " Sparrow Ocean Ladder Cathedral Window Satellite Tiger Summer Carousel Umbrella Horizon Whistle"
         " Feather Island Parade Telephone Meadow Dagger Cinema Lighthouse Marble Violet Wolf Anchor Cloud"
         " Mountain Ribbon"
-    ).split(),
-    "verb": "Remember Follow Forget Carry Hold Find Leave Call Wake Believe Save Miss".split(),
+    ),
+    "verb": "Remember Follow Forget Carry Hold Find Leave Call Wake Believe Save Miss",
     "first": (
         "Ana Björk Chloé Dmitri Elif Françoise Goran Hélène Ivo Jónas Katarína Léo Mónica Nuño Özlem"
         " Paweł Quentin Renée Søren Tomás Ursula Václav Wanda Xavi Yuki Zoë Mei Arjun Fatou Linh Siobhán"
         " Tove Amara Bruno"
-    ).split(),
+    ),
     "last": (
         "Almeida Bergström Çelik Dvořák Estévez Fjord Grünwald Hoàng Ibáñez Jansen Kowalska Lindqvist"
         " Møller Novák O'Hara Peña Quist Rossi Sánchez Tanaka Ueda Vögel Watanabe Xu Şahin Zieliński"
         " Okafor D'Angelo Nakamura"
-    ).split(),
-    "start": [syllable.capitalize() for syllable in SYLLABLES],
+    ),
+    "start": SYLLABLES.title(),
     "syllable": SYLLABLES,
-    "han": "夜 雨 夢 風 星 海 花 月 心 春 光 雪 影 空 歌 橋 時 城 火 葉".split(),
-    "feeling": "想你 再见 勇气 温柔 自由 遗憾 回忆 孤单 等待 永远 祝福 约定".split(),
-    "kana": "さくら ひかり なみだ こいぬ きせき あした ほたる ひまわり ゆめ かぜ".split(),
-    "katakana": "メモリー ブルー レイン シンデレラ ロケット ドロップ".split(),
-    "hangul": "사랑 바람 하늘 기억 이별 편지 봄날 고백".split(),
-    "emoji": "🎤 🌙 🔥 💔".split(),
-    "number": [str(number) for number in range(2, 100)],
+    "han": "夜 雨 夢 風 星 海 花 月 心 春 光 雪 影 空 歌 橋 時 城 火 葉",
+    "feeling": "想你 再见 勇气 温柔 自由 遗憾 回忆 孤单 等待 永远 祝福 约定",
+    "kana": "さくら ひかり なみだ こいぬ きせき あした ほたる ひまわり ゆめ かぜ",
+    "katakana": "メモリー ブルー レイン シンデレラ ロケット ドロップ",
+    "hangul": "사랑 바람 하늘 기억 이별 편지 봄날 고백",
+    "emoji": "🎤 🌙 🔥 💔",
+    "number": " ".join(map(str, range(2, 100))),
 }
+WORDS: dict[str, list[str]] = {slot: text.split() for slot, text in TEXTS.items()}
 
 # Templates and how often each is used; {word} is a random word of that list.
 Templates = dict[str, int]
@@ -99,6 +100,11 @@ ANIME_TITLES: Templates = {
     "{start}{syllable} ({number})": 8,
     "{han}{han}の{han}": 6,
 }
+
+
+def listed(text: str) -> list[str]:
+    """The parts of "one|two words|three"."""
+    return text.split("|")
 
 
 def draw_names(rng: np.random.Generator, templates: Templates, count: int) -> list[str]:

@@ -1,0 +1,80 @@
+# `make run` and `make test` bring everything they need into .venv, once; Python and a JDK are all they ask for.
+
+# The first that fits; `make run PYTHON=/path/to/python3.11` names another.
+PYTHON := python3.11 python3.12 python3
+# More arguments, as in `make run ARGS="--help"` or `make test ARGS="-k shards"`.
+ARGS :=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+UV := --python $(BIN)/python
+
+# A stamp carries the checksum of all that decides what is installed, and where. File times play no part: a clone,
+# a checkout or a copy changes them at will.
+SOURCES := requirements/uv.lock requirements/run.lock requirements/test.lock setup.py pyproject.toml \
+	recsys_spark/delta_jars.py recsys_spark/resources/delta-jars.sha256
+SUM := $(shell (echo '$(CURDIR) $(sort $(wildcard jobs/*.py))'; cat $(SOURCES)) | cksum | cut -d ' ' -f 1)
+TEST_READY := .venv/ready-test-$(SUM)
+# An environment that was made to test runs too, and is kept able to test.
+RUN_READY := $(if $(wildcard .venv/ready-test-*),$(TEST_READY),.venv/ready-run-$(SUM))
+
+# Another Spark or other packages in the caller's environment would be used in place of the locked ones.
+unexport SPARK_HOME PYTHONHOME PYTHONPATH PYSPARK_SUBMIT_ARGS
+export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
+export UV_HTTP_TIMEOUT ?= 300
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow check wheel lock jdk
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s%s\n", $$1, $$2 }'
+
+run: jdk $(RUN_READY) ## the whole pipeline on a generated sample
+	$(BIN)/python jobs/run_pipeline.py --config conf/local.yaml $(ARGS)
+
+test: jdk check ## check, then the tests but for the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: jdk $(TEST_READY) ## the slow tests alone
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(TEST_READY) ## lint, format and types
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+
+wheel: $(RUN_READY) ## build dist/recsys_spark-*.whl
+	rm -rf build dist/recsys_spark-*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/recsys_spark-*.whl
+
+lock: $(RUN_READY) ## resolve requirements/*.in anew; ARGS=--upgrade takes newer versions
+	for kind in uv run test; do $(BIN)/uv pip compile --quiet requirements/$$kind.in -o requirements/$$kind.lock \
+	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+	$(ARGS) || exit 1; done
+
+# An environment without a stamp was never finished and is made anew; one with a stamp is brought up to date. pip
+# stands in for uv where only pip has been told of a mirror or a certificate.
+.venv/ready-%-$(SUM): | jdk
+	@$(if $(shell ls .venv/ready-* 2>/dev/null && $(BIN)/python -V 2>/dev/null),rm -f .venv/ready-*,$(make_venv))
+	@echo "Installing the locked dependencies; the first time this is a download of several gigabytes."
+	@$(PIP) install --quiet --require-hashes -r requirements/uv.lock
+	@$(BIN)/uv pip sync $(UV) --require-hashes --build-constraints requirements/run.lock requirements/$*.lock || \
+	$(PIP) install --no-deps --require-hashes -r requirements/$*.lock
+	@$(BIN)/uv pip install $(UV) --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m recsys_spark.delta_jars
+	@touch $@
+
+FITS := import ensurepip, sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+python = $(shell for p in $(PYTHON); do if "$$p" -c '$(FITS)' >/dev/null 2>&1; then echo "$$p"; break; fi; done)
+make_venv = $(or $(python),$(error Python 3.11 or 3.12 with its venv module is needed, and none of "$(PYTHON)" is \
+	one: install it (apt install python3.11-venv, brew install python@3.11) or name one by PYTHON=/path/to/python3.11)) \
+	-m venv --clear .venv
+
+# Spark takes the java of JAVA_HOME, and only without one that of PATH.
+JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/)java
+java_version = $(shell { "$(JAVA)" -version; } 2>&1 | sed -n 's/.* version "\([^"]*\)".*/\1/p')
+jdk:
+	$(if $(filter 17 17.% 17-% 21 21.% 21-%,$(java_version)),,$(error JDK 17 or 21 is needed, and $(JAVA) is \
+	$(or $(java_version),not there): install one (apt install openjdk-17-jdk-headless, or 21; brew install openjdk@17) \
+	and put it on PATH or in JAVA_HOME))

@@ -1,0 +1,7 @@
+-- What the serving model recommends to one user, best first.
+SELECT r.position, i.name AS item, r.score, r.origin
+FROM recommendations r
+JOIN models m ON m.model_version = r.model_version AND array_contains(m.serves, 'recommendations')
+LEFT JOIN items i ON i.item_id = r.item_id
+WHERE r.user_id = :user_id
+ORDER BY r.position

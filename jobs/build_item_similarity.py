@@ -1,0 +1,38 @@
+"""item_vectors of a model -> item_similarity: the nearest items of each item, by cosine."""
+
+from pyspark.sql import functions as F
+
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+from recsys_spark.model_versions import find_model
+from recsys_spark.outputs.naming import name_items
+from recsys_spark.outputs.similarity import item_similarity
+from recsys_spark.outputs.stored_model import open_model
+from recsys_spark.session import parallelism
+
+TASKS_A_CORE = 4
+
+
+def work(run: JobRun) -> None:
+    """Nothing is done where the same list was built from the same vectors before."""
+    model = find_model(run.tables, run.config.model.kind, run.config.model.version)
+    neighbours = run.config.similarity.neighbours
+    fingerprint = f"neighbours={neighbours}"
+    if run.tables.built_from("item_similarity", model.version) == fingerprint:
+        return
+    stored = open_model(run, model)
+    tasks = TASKS_A_CORE * parallelism(run.spark)
+    with step(f"nearest items of {stored.matrix.n_items} items"):
+        nearest = item_similarity(run.spark, stored.matrix, neighbours, tasks)
+        rows = name_items(nearest, run.tables.read("item_index"), "item_idx", "similar_item_idx")
+        rows = rows.withColumns({"model_version": F.lit(model.version), "algorithm": F.lit(model.kind)})
+        run.tables.replace("item_similarity", rows, "model_version", model.version, fingerprint=fingerprint)
+    written = run.tables.read("item_similarity").where(F.col("model_version") == model.version)
+    run.count(similar_items=written.count())
+
+
+job = Job("build_item_similarity", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

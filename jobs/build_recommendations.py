@@ -1,0 +1,58 @@
+"""A model -> recommendations for every user; or, with --items NAME NAME ..., a printed list for one taste."""
+
+from pyspark.sql import functions as F
+
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+from recsys_spark.model_versions import ModelVersion, find_model
+from recsys_spark.outputs.item_filters import allowed_items, filters_fingerprint
+from recsys_spark.outputs.naming import name_items, name_users
+from recsys_spark.outputs.one_list import print_list
+from recsys_spark.outputs.recommendations import ListSettings, recommend, recommendation_users
+from recsys_spark.outputs.stored_model import open_model, popular_scorer, vectors_of
+from recsys_spark.session import parallelism
+
+TASKS_A_CORE = 4
+
+
+def work(run: JobRun) -> None:
+    """Nothing is done where the same lists were built from the same model and plays before."""
+    model = find_model(run.tables, run.config.model.kind, run.config.model.version)
+    if run.config.query.items:
+        print_list(run, open_model(run, model))
+        return
+    fingerprint = _fingerprint(run)
+    if run.tables.built_from("recommendations", model.version) == fingerprint:
+        return
+    with step(f"recommendations of {model.version}"):
+        _build(run, model, fingerprint)
+    written = run.tables.read("recommendations").where(F.col("model_version") == model.version)
+    counts = written.groupBy("origin").agg(F.count_distinct("user_id").alias("users")).collect()
+    run.count(recommendations=written.count(), **{f"users_{row['origin']}": row["users"] for row in counts})
+
+
+def _build(run: JobRun, model: ModelVersion, fingerprint: str) -> None:
+    settings, tables = run.config.recommendations, run.tables
+    stored = open_model(run, model)
+    interactions = stored.kind.with_confidence(tables.read("interactions"), stored.folder)
+    vectors = vectors_of(run, "user_vectors", model.version)
+    users = recommendation_users(tables.read("user_index"), vectors, interactions)
+    lists = ListSettings(settings.top_k, settings.filter_seen, allowed_items(run))
+    tasks = TASKS_A_CORE * parallelism(run.spark)
+    rows = recommend(users, stored.scorer, popular_scorer(run), lists, tasks)
+    rows = name_users(name_items(rows, tables.read("item_index"), "item_idx"), tables.read("user_index"))
+    rows = rows.withColumns({"model_version": F.lit(model.version), "algorithm": F.lit(model.kind)})
+    tables.replace("recommendations", rows, "model_version", model.version, fingerprint=fingerprint)
+
+
+def _fingerprint(run: JobRun) -> str:
+    settings = run.config.recommendations
+    versions = [run.tables.data_version(name) for name in ("interactions", "user_index")]
+    return f"{settings.top_k} {settings.filter_seen} {filters_fingerprint(settings)} {versions}"
+
+
+job = Job("build_recommendations", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,66 @@
+"""A trained version, ready to score: its kind, its matrix below files.root, its scorer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.factorization.kind import ModelKind
+from recsys_spark.factorization.popularity import Popularity, PopularitySettings
+from recsys_spark.job import JobRun
+from recsys_spark.model_versions import ModelVersion
+from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.scorer import Scorer
+from recsys_spark.registry import load_kind
+
+__all__ = ["StoredModel", "n_items", "open_model", "popular_scorer", "vectors_of"]
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A version with what scoring needs."""
+
+    version: ModelVersion
+    kind: ModelKind
+    folder: Path
+    matrix: ItemMatrix
+
+    @property
+    def scorer(self) -> Scorer:
+        """The model as recommending sees it."""
+        return self.kind.scorer(self.matrix)
+
+
+def open_model(run: JobRun, version: ModelVersion) -> StoredModel:
+    """Opens what training left below files.root.
+
+    Raises MissingInputError when the folder is incomplete.
+    """
+    kind_class = load_kind(version.kind)
+    kind = kind_class(kind_class.Settings.model_validate(version.params["settings"]))
+    folder = Path(run.config.files_root).absolute() / version.artifact
+    return StoredModel(version, kind, folder, ItemMatrix.open(folder / "items"))
+
+
+def vectors_of(run: JobRun, table: str, version: str) -> DataFrame | None:
+    """The version's rows of user_vectors or item_vectors; None if it has none."""
+    if not run.tables.exists(table):
+        return None
+    rows = run.tables.read(table).where(F.col("model_version") == version).drop("model_version")
+    return None if rows.isEmpty() else rows
+
+
+def popular_scorer(run: JobRun) -> Scorer:
+    """What most users play, by the present interactions: the list for users of whom a model knows nothing."""
+    popularity = Popularity(PopularitySettings())
+    folder = Path(run.config.files_root).absolute() / "popular" / f"v{run.tables.data_version('interactions')}"
+    fitted = popularity.fit(run.tables.read("interactions"), folder, run.config.run.seed, 1)
+    limit = run.config.outputs.max_item_matrix_bytes
+    return popularity.scorer(write_item_matrix(fitted.matrix, folder, n_items(run), limit))
+
+
+def n_items(run: JobRun) -> int:
+    """One more than the largest item_idx, as of this run."""
+    row = run.tables.read("item_index").agg(F.max("item_idx")).first()
+    return 0 if row is None or row[0] is None else int(row[0]) + 1

@@ -1,0 +1,72 @@
+"""The order of the jobs, in one list."""
+
+import logging
+from dataclasses import dataclass
+from importlib import import_module
+
+from recsys_spark.config import BaseConfig
+from recsys_spark.errors import ConfigError
+from recsys_spark.job import Job, JobRun
+
+__all__ = ["Step", "plan_steps", "run_steps"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job; for those that work on a model, of one kind."""
+
+    job: str
+    kind: str | None = None
+
+    def __str__(self) -> str:
+        return self.job if self.kind is None else f"{self.job} {self.kind}"
+
+
+def plan_steps(config: BaseConfig) -> list[Step]:
+    """All steps of this configuration, from `pipeline.from` on.
+
+    Raises ConfigError naming the steps when there is none of that name.
+    """
+    steps = []
+    if config.source.format == "sample" and config.source.path is None:
+        steps.append(Step("generate_sample"))
+    steps += [Step("ingest_plays"), Step("build_interactions")]
+    for kind in config.pipeline.kinds:
+        steps += [Step("train_spark_model", kind)]
+        if kind != "popularity":
+            steps += [Step("build_item_similarity", kind)]
+        steps += [Step("build_recommendations", kind)]
+    steps.append(Step("publish_model", _published(config)))
+    start = config.pipeline.start
+    if start is None:
+        return steps
+    names = [step.job for step in steps]
+    if start not in names:
+        raise ConfigError(f"pipeline.from: no step {start!r}; there are {', '.join(dict.fromkeys(names))}")
+    return steps[names.index(start) :]
+
+
+def run_steps(run: JobRun, steps: list[Step]) -> None:
+    """Runs each step in this run's session; the first failure ends the pipeline."""
+    for number, step in enumerate(steps, start=1):
+        log.info("step %d of %d: %s", number, len(steps), step)
+        job: Job = import_module(f"recsys_spark.jobs.{step.job}").job
+        report = job(run.spark, _for_kind(run.config, step.kind))
+        run.tables.outputs.update(report.outputs)
+        run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
+
+
+def _published(config: BaseConfig) -> str:
+    """The kind that `model.kind` names where the pipeline trains it, else the last one it trains."""
+    kinds = config.pipeline.kinds
+    return config.model.kind if config.model.kind in kinds else kinds[-1]
+
+
+def _for_kind(config: BaseConfig, kind: str | None) -> BaseConfig:
+    if kind is None:
+        return config
+    # A pinned version belongs to whoever runs one job by hand; here each step works on what the last one made.
+    model = config.model.model_copy(update={"kind": kind, "version": None})
+    return config.model_copy(update={"model": model})

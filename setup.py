@@ -1,0 +1,70 @@
+"""Builds the wheel: the package, with the jobs folder as `recsys_spark.jobs`, and one command a job.
+
+Ranges are here, exact versions with hashes in requirements/. The base suits a cluster that brings its own
+Spark, as Databricks and most others do: pip must not lay a second one over it. `[spark]` adds Spark where
+there is none, `[torch]` what training needs.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+BASE = [
+    "numpy>=1.26",
+    "pandas>=2.2,<3",
+    "pyarrow>=14.0.1",  # 14.0.0 and earlier run code found in a Parquet file (CVE-2023-47248)
+    "pydantic>=2.7,<3",
+    "PyYAML>=6",
+    "rich>=13",
+    "safetensors>=0.4",
+]
+SPARK = ["pyspark>=4.0.1,<4.1", "delta-spark>=4.0.1,<4.1"]
+TORCH = [
+    "torch>=2.4,<2.13",  # 2.13 wants a setuptools that petastorm cannot use
+    "petastorm>=0.13.1,<0.14",
+    "numpy<2",  # petastorm uses names that numpy 2 removed
+    "pyarrow<15",  # and classes that pyarrow 15 removed
+    "setuptools>=66.1,<70",  # and distutils, which Python 3.12 has from setuptools alone
+]
+TEST = [
+    "deltalake>=1.6,<2",
+    "duckdb>=1.4",
+    "hypothesis>=6.100",
+    "mypy>=1.15",
+    "pandas-stubs>=2.2,<3",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "ruff>=0.12",
+    "scikit-learn>=1.5",
+    "scipy>=1.13",
+    "types-PyYAML",
+]
+
+
+def version() -> str:
+    """Read, not imported: importing needs the dependencies that are about to be installed."""
+    text = Path("recsys_spark/__init__.py").read_text(encoding="utf-8")
+    return str(re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0])
+
+
+def commands() -> list[str]:
+    """One console script for each file in jobs/."""
+    jobs = sorted(file.stem for file in Path("jobs").glob("[!_]*.py"))
+    return [f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in jobs]
+
+
+setup(
+    name="recsys_spark",
+    version=version(),
+    description="Batch recommender for play logs on Spark",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.13",
+    packages=[*find_packages(include=["recsys_spark", "recsys_spark.*"]), "recsys_spark.jobs"],
+    package_dir={"recsys_spark.jobs": "jobs"},
+    package_data={"recsys_spark": ["py.typed", "resources/*"]},
+    install_requires=BASE,
+    extras_require={"spark": SPARK, "torch": TORCH, "test": [*SPARK, *TORCH, *TEST]},
+    entry_points={"console_scripts": commands()},
+)

@@ -1,0 +1,117 @@
+"""One Spark session for all tests, a fresh root for each, and jobs called as users call them."""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys_spark.config_layers import load_config
+from recsys_spark.tables import Tables
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """local[2] with Delta; made only when a test asks for it."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    warehouse = tmp_path_factory.mktemp("warehouse")
+    session = (
+        SparkSession.builder.master("local[2]")
+        .appName("recsys_spark tests")
+        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+        .config("spark.databricks.delta.snapshotPartitions", "1")
+        .config("spark.sql.session.timeZone", "UTC")
+        # Small data: one task a shuffle and no adaptive planning make each job several times shorter.
+        .config("spark.sql.shuffle.partitions", "1")
+        .config("spark.sql.adaptive.enabled", "false")
+        .config("spark.driver.memory", "3g")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.sql.warehouse.dir", str(warehouse))
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("OFF")
+    yield session
+    session.stop()
+
+
+@dataclass
+class Outcome:
+    """What a job said and returned."""
+
+    code: int
+    summary: dict[str, Any]
+    stdout: str
+    stderr: str
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The row counts of the summary."""
+        counts: dict[str, int] = self.summary["rows"]
+        return counts
+
+
+@dataclass
+class Workspace:
+    """A tables root and the jobs that work on it."""
+
+    spark: SparkSession
+    root: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def run(self, job: str, *arguments: object) -> Outcome:
+        """Runs a job's main as the command line would."""
+        self.capsys.readouterr()
+        module = importlib.import_module(f"recsys_spark.jobs.{job}")
+        code = module.main(["--tables.root", str(self.root), *map(str, arguments)])
+        captured = self.capsys.readouterr()
+        last = captured.out.strip().splitlines()[-1]
+        return Outcome(code, json.loads(last), captured.out, captured.err)
+
+    def done(self, job: str, *arguments: object) -> Outcome:
+        """Runs a job that must succeed."""
+        outcome = self.run(job, *arguments)
+        assert outcome.code == 0, outcome.stderr
+        return outcome
+
+    def table(self, name: str) -> DataFrame:
+        """A table as any reader sees it."""
+        return self.spark.read.format("delta").load(str(self.root / name))
+
+    def tables(self) -> Tables:
+        """The tables as a job sees them."""
+        return Tables(self.spark, load_config(["--tables.root", str(self.root)], {}), "test-run", "test")
+
+    def versions(self) -> dict[str, int]:
+        """The version of each table but job_runs, which alone may grow when nothing is new."""
+        tables = self.tables()
+        names = sorted(p.parent.name for p in self.root.glob("*/_delta_log"))
+        return {name: tables.version(name) for name in names if name != "job_runs"}
+
+
+@pytest.fixture
+def workspace(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workspace:
+    """An empty root."""
+    return Workspace(spark, tmp_path / "tables", capsys)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a raw file below a folder of the test."""
+
+    def write_file(name: str, content: str | bytes) -> Path:
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write_file

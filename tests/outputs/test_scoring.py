@@ -1,0 +1,79 @@
+"""What scorers make of trained vectors, new histories, and users of whom nothing is known."""
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
+from recsys_spark.outputs.item_matrix import ItemMatrix
+from recsys_spark.outputs.scoring import (
+    AlsFoldIn,
+    DotScorer,
+    Histories,
+    Origin,
+    PopularityScorer,
+    UserBlock,
+)
+
+MakeMatrix = Callable[..., ItemMatrix]
+
+
+def histories(*items: list[int]) -> Histories:
+    indptr = np.cumsum([0, *map(len, items)])
+    flat = np.array([item for history in items for item in history], dtype=np.int32)
+    return Histories(indptr, flat, np.ones(flat.size, dtype=np.float32))
+
+
+def test_taking_users_takes_their_histories() -> None:
+    taken = histories([5, 6], [], [7], [1, 2, 3]).take(np.array([3, 1, 0]))
+    assert taken.indptr.tolist() == [0, 3, 3, 5]
+    assert taken.item_idx.tolist() == [1, 2, 3, 5, 6]
+    assert taken.rows().tolist() == [0, 0, 0, 2, 2]
+    assert len(taken.take(np.array([], dtype=np.intp))) == 0
+
+
+@pytest.fixture
+def matrix(make_matrix: MakeMatrix) -> ItemMatrix:
+    vectors = np.random.default_rng(0).normal(size=(10, 3))
+    vectors[4] = 0
+    return make_matrix(vectors, tile_items=4)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_fold_in_reads_only_what_the_model_knows(matrix: ItemMatrix, implicit: bool) -> None:
+    """Items beyond the matrix (newer than the model) and without a vector change nothing."""
+    encoder = AlsFoldIn(reg_param=0.1, alpha=2.0, implicit=implicit)
+    actual = encoder(matrix, histories([1, 4, 7, 30], [30], [], [9]))
+    items = matrix.rows(np.arange(10))
+    known = (np.array([0, 2, 2, 2, 3]), np.array([1, 7, 9]), np.ones(3))
+    if implicit:
+        expected = fold_in_implicit(items, items.T @ items, *known, 0.1, 2.0)
+    else:
+        expected = fold_in_explicit(items, *known, 0.1)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_who_is_served_and_how(matrix: ItemMatrix) -> None:
+    """Users: trained, trained to zero, new with known items, new with unknown ones, without anything."""
+    vectors = np.zeros((5, 3), dtype=np.float32)
+    vectors[0] = [1, 2, 3]
+    block = UserBlock(vectors, histories([0], [], [1, 2], [30], []))
+    scorer = DotScorer(matrix, AlsFoldIn(0.1, 2.0, implicit=True))
+    rows, values, origins = scorer.encode(block)
+    assert rows.tolist() == [0, 2]
+    assert origins.tolist() == [Origin.MODEL, Origin.FOLD_IN]
+    np.testing.assert_array_equal(values[0], [1, 2, 3])
+    assert DotScorer(matrix).encode(block).rows.tolist() == [0]
+    assert PopularityScorer(matrix).encode(block).origins.tolist() == [Origin.POPULAR] * 5
+    assert (scorer.fold_in, DotScorer(matrix).fold_in) == ("solve", "none")
+    # The block's own vectors are not overwritten by folded-in ones.
+    assert not vectors[2].any()
+
+
+def test_scorers_are_small_to_send(make_matrix: MakeMatrix) -> None:
+    matrix = make_matrix(np.ones((50_000, 8)))
+    scorer = DotScorer(matrix, AlsFoldIn(0.1, 2.0, implicit=True))
+    scorer.encode(UserBlock(None, histories([1, 2])))
+    assert len(pickle.dumps(scorer)) < 2000
