@@ -1,7 +1,8 @@
 """plays -> interactions, user_index, item_index. Looks only at pairs with new plays, where that gives the same."""
 
+from typing import Any
+
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
@@ -30,7 +31,7 @@ def work(run: JobRun) -> None:
         pairs = aggregate_plays(todo.affected_plays(plays))
         pairs = filter_support(pairs, settings.min_user_items, settings.min_item_users)
         rows = _numbered(run, pairs)
-        built_from = {"plays_version": todo.plays_version, "fingerprint": todo.fingerprint}
+        built_from: dict[str, Any] = {"plays_version": todo.plays_version, "fingerprint": todo.fingerprint}
         with step("building interactions"):
             if todo.run_ids is None:
                 tables.overwrite("interactions", rows, **built_from)

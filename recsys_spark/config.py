@@ -42,9 +42,7 @@ class SparkSettings(Section):
     shuffle_partitions: int | None = Field(
         None, ge=1, description="Partitions of a shuffle in such a session; unset: two a core."
     )
-    warehouse: str = Field(
-        "spark-warehouse", description="Folder of the local Hive catalog, used with tables.schema."
-    )
+    warehouse: str = Field("spark-warehouse", description="Folder of the local Hive catalog, used with tables.schema.")
 
 
 class TablesSettings(Section):
@@ -131,9 +129,7 @@ class SourceSettings(Section):
         pattern=r"^\d{4}-\d\d-\d\d$",
         description="Plays on or after it are quarantined (UTC date); unset: the day after tomorrow.",
     )
-    reprocess: str | None = Field(
-        None, description="Glob of files to read again, replacing their earlier rows."
-    )
+    reprocess: str | None = Field(None, description="Glob of files to read again, replacing their earlier rows.")
 
     @field_validator("earliest", "latest")
     @classmethod
@@ -181,9 +177,7 @@ class SimilaritySettings(Section):
 class RecommendationsSettings(Section):
     top_k: int = Field(20, ge=1, le=10_000, description="Items recommended to each user.")
     filter_seen: bool = Field(True, description="Leave out items that the user has played.")
-    allow_file: str | None = Field(
-        None, description="Text file with an item_id a line: nothing else is recommended."
-    )
+    allow_file: str | None = Field(None, description="Text file with an item_id a line: nothing else is recommended.")
     deny_file: str | None = Field(None, description="Text file with an item_id a line: never recommended.")
 
 

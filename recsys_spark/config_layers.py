@@ -121,9 +121,7 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
                 yield f"{key}: no kind {kind!r}; there are {', '.join(KINDS)}"
 
 
-def _split_arguments(
-    argv: Sequence[str], merge: _Merge
-) -> tuple[list[str], dict[str, tuple[Any, str]]]:
+def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dict[str, tuple[Any, str]]]:
     """(--config files, flag layer); `--key VALUE`, `--key=VALUE` and `--items NAME NAME ...`."""
     files: list[str] = []
     flags: dict[str, tuple[Any, str]] = {}
@@ -166,9 +164,7 @@ def _file_layer(file: str, merge: _Merge) -> dict[str, tuple[Any, str]]:
     return {key: (value, file) for key, value in _flatten(content, merge.known)}
 
 
-def _flatten(
-    content: Mapping[Any, Any], known: Mapping[str, FieldInfo], prefix: str = ""
-) -> Iterator[tuple[str, Any]]:
+def _flatten(content: Mapping[Any, Any], known: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in content.items():
         key = f"{prefix}{name}"
         if isinstance(value, dict) and key not in known:
@@ -180,9 +176,7 @@ def _flatten(
             yield key, value
 
 
-def _environment_layer(
-    environ: Mapping[str, str], known: Mapping[str, FieldInfo]
-) -> dict[str, tuple[Any, str]]:
+def _environment_layer(environ: Mapping[str, str], known: Mapping[str, FieldInfo]) -> dict[str, tuple[Any, str]]:
     layer = {}
     for variable, text in sorted(environ.items()):
         if variable.startswith(ENV_PREFIX) and "__" in variable:

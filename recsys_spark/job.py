@@ -145,9 +145,7 @@ def _show_failure(error: BaseException, report: Report) -> None:
         log.error("%s failed", report.job, exc_info=error)
 
 
-def _record(
-    spark: SparkSession, tables: Tables, config: BaseConfig, report: Report, started: datetime
-) -> None:
+def _record(spark: SparkSession, tables: Tables, config: BaseConfig, report: Report, started: datetime) -> None:
     """One row in job_runs; a failure to write it must not hide the failure that it would tell of."""
     inputs, outputs = dict(tables.inputs), dict(report.outputs)
     row: tuple[Any, ...] = (

@@ -34,9 +34,7 @@ class ModelVersion:
     artifact: str
 
 
-def version_name(
-    kind: str, settings: BaseModel, seed: int, data_version: int, split_id: str | None = None
-) -> str:
+def version_name(kind: str, settings: BaseModel, seed: int, data_version: int, split_id: str | None = None) -> str:
     """kind-hash of everything that determines the model."""
     parts = (kind, settings.model_dump(mode="json"), seed, split_id, data_version, __version__)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -30,7 +30,9 @@ class Table:
     @property
     def schema(self) -> T.StructType:
         """The columns as Spark's type."""
-        return T.StructType.fromDDL(self.columns)
+        schema = T.StructType.fromDDL(self.columns)
+        assert isinstance(schema, T.StructType)
+        return schema
 
     @property
     def properties(self) -> dict[str, str]:
@@ -52,8 +54,7 @@ _ALL = (
     ),
     Table(
         "plays_quarantine",
-        "raw STRING, reasons ARRAY<STRING>, source STRING, source_file STRING, ingested_at TIMESTAMP,"
-        " run_id STRING",
+        "raw STRING, reasons ARRAY<STRING>, source STRING, source_file STRING, ingested_at TIMESTAMP, run_id STRING",
         "ingest_plays",
         # A quarantined line may be a megabyte of rubbish; statistics would copy its head into the log.
         {"delta.dataSkippingStatsColumns": "source,source_file,ingested_at,run_id"},
@@ -68,8 +69,7 @@ _ALL = (
     ),
     Table(
         "users",
-        "user_id STRING, gender STRING, age INT, country STRING, attributes MAP<STRING,STRING>,"
-        " updated_at TIMESTAMP",
+        "user_id STRING, gender STRING, age INT, country STRING, attributes MAP<STRING,STRING>, updated_at TIMESTAMP",
         "ingest_plays",
     ),
     Table(

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
+from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["checkpoint_dir", "job_settings", "parallelism", "spark_session"]
 
@@ -125,10 +125,8 @@ def _local_session(config: BaseConfig) -> SparkSession:
     try:
         with _stderr_to(log_file):
             return builder.getOrCreate()
-    except (PySparkException, RuntimeError) as error:
-        raise ConfigError(
-            f"Spark did not start: {error}. Is a JDK 17 or 21 installed? Its log: {log_file}"
-        ) from error
+    except (*SPARK_ERRORS, RuntimeError) as error:
+        raise ConfigError(f"Spark did not start: {error}. Is a JDK 17 or 21 installed? Its log: {log_file}") from error
 
 
 def _local_settings(config: BaseConfig) -> dict[str, str]:

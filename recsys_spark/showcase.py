@@ -45,6 +45,8 @@ def neighbours_by_name(run: JobRun) -> DataFrame:
         .agg(F.array_sort(F.collect_list("pair")).alias("pairs"))
     )
     order = Window.orderBy(F.desc("users"), "item_idx")
-    return nearest.withColumn("place", F.row_number().over(order)).orderBy("place").select(
-        "name", "users", F.transform("pairs", lambda pair: pair["similar_name"]).alias("similar")
+    return (
+        nearest.withColumn("place", F.row_number().over(order))
+        .orderBy("place")
+        .select("name", "users", F.transform("pairs", lambda pair: pair["similar_name"]).alias("similar"))
     )

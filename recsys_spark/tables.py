@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -20,6 +20,7 @@ from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
 from recsys_spark.locks import Locks
 from recsys_spark.schemas import TABLES
+from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["Tables", "local_path"]
 
@@ -87,9 +88,7 @@ class Tables:
         """
         if name not in self._pins:
             if not self.exists(name):
-                raise MissingInputError(
-                    f"table {self.address(name)} does not exist: run {TABLES[name].made_by} first"
-                )
+                raise MissingInputError(f"table {self.address(name)} does not exist: run {TABLES[name].made_by} first")
             self._pins[name] = self.version(name)
         self.inputs[name] = self._pins[name]
         return self.read_version(name, self._pins[name])
@@ -118,7 +117,7 @@ class Tables:
             yield int(commit["version"]), commit["operation"], _metadata(commit["userMetadata"])
 
     def built_from(self, name: str, scope: str) -> str | None:
-        """The fingerprint that the last commit for this scope carried (see `replace`); None if there is none."""
+        """The fingerprint that the last commit for this scope carried (see `replace`), if there is one."""
         if not self.exists(name):
             return None
         for _, _, metadata in self.commits(name):
@@ -146,10 +145,8 @@ class Tables:
             builder = builder.tableName(address) if self._schema else builder.location(address)
             builder.execute()
 
-    def append(
-        self, name: str, rows: DataFrame, transaction: tuple[str, int] | None = None, **metadata: Any
-    ) -> int:
-        """Adds rows in one commit; a `transaction` (application, number) that was committed before is skipped."""
+    def append(self, name: str, rows: DataFrame, transaction: tuple[str, int] | None = None, **metadata: Any) -> int:
+        """Adds rows in one commit; a `transaction` (application, number) that was committed is skipped."""
         self.ensure(name)
         writer = self._ordered(name, rows).write.format("delta").mode("append")
         if transaction is not None:
@@ -190,8 +187,8 @@ class Tables:
         """Updates and inserts by key, in one commit; expressions see `old` and `new`.
 
         `rows` holds at most one row a key. `update` maps columns to SQL expressions (None: never update),
-        applied where `update_when` holds; keys that are new are inserted whole; rows of the table that have no
-        match are deleted where `delete_when` holds.
+        applied where `update_when` holds; keys that are new are inserted whole; rows of the table that have
+        no match are deleted where `delete_when` holds.
         """
         self.ensure(name)
         condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
@@ -241,7 +238,7 @@ class Tables:
         with self.lock(name), self._metadata(metadata):
             try:
                 yield
-            except PySparkException as error:
+            except SPARK_ERRORS as error:
                 if CONFLICT.search(str(error)):
                     raise LostToWriterError(
                         f"another writer changed {self.address(name)} at the same time: run again"
@@ -274,9 +271,7 @@ class Tables:
         known_head = list(found)[: len(expected) - len(missing)] == expected.fieldNames()[: -len(missing) or None]
         if differing or (missing and not known_head):
             detail = "; ".join(differing or [f"no column {c.name}" for c in missing])
-            raise ConfigError(
-                f"table {self.address(name)} has a foreign schema ({detail}): choose another tables.root"
-            )
+            raise ConfigError(f"table {self.address(name)} has a foreign schema ({detail}): choose another tables.root")
         if missing:
             self._add_columns(name, missing)
 

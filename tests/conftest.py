@@ -14,6 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config_layers import load_config
 from recsys_spark.tables import Tables
+from tests.matrices import make_matrix
+
+__all__ = ["make_matrix"]
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +83,7 @@ class Workspace:
     def done(self, job: str, *arguments: object) -> Outcome:
         """Runs a job that must succeed."""
         outcome = self.run(job, *arguments)
-        assert outcome.code == 0, outcome.stderr
+        assert outcome.code == 0, outcome.stderr[:2000]
         return outcome
 
     def table(self, name: str) -> DataFrame:

@@ -50,9 +50,7 @@ class Checkout:
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         program = [str(self.folder / command[0]), *command[1:]]
         variables = {"PATH": str(self.folder / "path"), **environment}
-        return subprocess.run(
-            program, cwd=self.folder, env=variables, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(program, cwd=self.folder, env=variables, capture_output=True, text=True, check=False)
 
     def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run("path/make", *arguments, **environment)

@@ -8,16 +8,31 @@ by, not probabilities.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
-from pydantic import Field
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import TrainingError
-from recsys_spark.preparation.weighting import Bm25Statistics, WeightingSettings, with_confidence
+from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
+from recsys_spark.factorization.kind import Fitted, ModelKind
+from recsys_spark.preparation.weighting import (
+    Bm25Statistics,
+    WeightingSettings,
+    fit_bm25,
+    keep_bm25,
+    kept_bm25,
+    with_confidence,
+)
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
 
-__all__ = ["AlsFactors", "AlsSettings", "als_observations", "fit_als"]
+__all__ = ["Als", "AlsFactors", "AlsFoldIn", "AlsSettings", "als_observations", "fit_als"]
 
 
 class AlsSettings(WeightingSettings):
@@ -25,9 +40,7 @@ class AlsSettings(WeightingSettings):
 
     rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
     max_iter: int = Field(default=10, ge=1, le=1000, description="Passes over both sides.")
-    reg_param: float = Field(
-        default=0.15, gt=0, description="Regularisation, times the number of a row's ratings."
-    )
+    reg_param: float = Field(default=0.15, gt=0, description="Regularisation, times the number of a row's ratings.")
     alpha: float = Field(default=1.0, ge=0, description="Implicit only: confidence is 1 + alpha x weight.")
     implicit: bool = Field(default=True, description="Learn from plays (true) or from ratings (false).")
     blocks: int = Field(
@@ -69,7 +82,13 @@ def als_observations(
     return interactions.withColumn("confidence", F.col("rating").cast("float"))
 
 
-def fit_als(interactions: DataFrame, settings: AlsSettings, seed: int, parallelism: int) -> AlsFactors:
+def fit_als(
+    interactions: DataFrame,
+    settings: AlsSettings,
+    seed: int,
+    parallelism: int,
+    statistics: Bm25Statistics | None = None,
+) -> AlsFactors:
     """Trains on `interactions` (user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE; one row a
     pair).
 
@@ -79,10 +98,10 @@ def fit_als(interactions: DataFrame, settings: AlsSettings, seed: int, paralleli
     """
     blocks = settings.blocks or parallelism
     observations = (
-        als_observations(interactions, settings)
+        als_observations(interactions, settings, statistics)
         .where("confidence is not null")
         .select("user_idx", "item_idx", "confidence")
-        # ALS reads rows in stored order: fixed partitions and order make its sums, and so its vectors, repeatable.
+        # ALS sums in stored order: fixed partitions and order make its vectors repeatable.
         .repartition(blocks, "user_idx")
         .sortWithinPartitions("user_idx", "item_idx")
         .persist()
@@ -95,14 +114,57 @@ def fit_als(interactions: DataFrame, settings: AlsSettings, seed: int, paralleli
     finally:
         observations.unpersist()
     return AlsFactors(
-        user_vectors=model.userFactors.select(
-            F.col("id").alias("user_idx"), F.col("features").alias("vector")
-        ),
-        item_vectors=model.itemFactors.select(
-            F.col("id").alias("item_idx"), F.col("features").alias("vector")
-        ),
+        user_vectors=model.userFactors.select(F.col("id").alias("user_idx"), F.col("features").alias("vector")),
+        item_vectors=model.itemFactors.select(F.col("id").alias("item_idx"), F.col("features").alias("vector")),
         n_observations=n_observations,
     )
+
+
+@dataclass(frozen=True)
+class AlsFoldIn:
+    """Solves for the vector that ALS would have given to a history (fold_in.py)."""
+
+    reg_param: float
+    alpha: float
+    implicit: bool
+    fold_in: FoldIn = "solve"
+
+    def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
+        known = (histories.item_idx >= 0) & (histories.item_idx < matrix.n_items)
+        items, places = np.unique(np.where(known, histories.item_idx, -1), return_inverse=True)
+        unknown = int(items.size > 0 and items[0] < 0)
+        vectors = matrix.rows(items[unknown:])
+        history = (histories.indptr, places - unknown, histories.confidence)
+        if self.implicit:
+            return fold_in_implicit(vectors, matrix.gram(), *history, reg_param=self.reg_param, alpha=self.alpha)
+        return fold_in_explicit(vectors, *history, reg_param=self.reg_param)
+
+
+class Als(ModelKind):
+    """MLlib's ALS as the jobs see it: factors as vectors, new users by solving for theirs."""
+
+    Settings: ClassVar[type[BaseModel]] = AlsSettings
+
+    def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
+        """Trains; the statistics behind BM25 weights are kept, so that later histories are weighted alike."""
+        statistics = keep_bm25(fit_bm25(interactions), folder) if self._is_bm25 else None
+        factors = fit_als(interactions, self.settings, seed, parallelism, statistics)
+        metrics = {"observations": float(factors.n_observations)}
+        return Fitted(factors.item_vectors, factors.user_vectors, factors.item_vectors, metrics)
+
+    def scorer(self, matrix: ItemMatrix) -> Scorer:
+        """Dot products; strangers are folded in."""
+        settings = self.settings
+        return DotScorer(matrix, AlsFoldIn(settings.reg_param, settings.alpha, settings.implicit))
+
+    def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
+        """The weights, or in explicit mode the ratings, that training would have used."""
+        statistics = kept_bm25(interactions.sparkSession, folder) if self._is_bm25 else None
+        return als_observations(interactions, self.settings, statistics)
+
+    @property
+    def _is_bm25(self) -> bool:
+        return bool(self.settings.implicit) and self.settings.weighting == "bm25"
 
 
 def _als(settings: AlsSettings, seed: int, blocks: int) -> ALS:
@@ -125,5 +187,8 @@ def _als(settings: AlsSettings, seed: int, blocks: int) -> ALS:
 
 def _nothing_to_train_on(settings: AlsSettings) -> str:
     if settings.implicit:
-        return "There are no interactions to train on. Run ingest_plays and build_interactions, or lower the minimum support."
+        return (
+            "There are no interactions to train on. "
+            "Run ingest_plays and build_interactions, or lower the minimum support."
+        )
     return "No interaction has a rating to train on. Ingest a source with ratings, or set models.als.implicit to true."

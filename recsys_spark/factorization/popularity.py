@@ -2,13 +2,24 @@
 known.
 """
 
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["PopularitySettings", "popularity_scores"]
+from recsys_spark.errors import TrainingError
+from recsys_spark.factorization.kind import Fitted, ModelKind
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.products import products
+from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
+from recsys_spark.ranking.top_n import Scores, exclude_items
+
+__all__ = ["Popularity", "PopularityScorer", "PopularitySettings", "popularity_scores"]
 
 
 class PopularitySettings(BaseModel):
@@ -29,3 +40,41 @@ def popularity_scores(interactions: DataFrame, settings: PopularitySettings) -> 
     """
     score = F.count(F.lit(1)) if settings.count == "users" else F.sum("play_count")
     return interactions.groupBy("item_idx").agg(score.cast("double").alias("score"))
+
+
+@dataclass(frozen=True)
+class PopularityScorer:
+    """The same scores for everyone: `matrix` has rank 1 and holds the popularity of each item."""
+
+    matrix: ItemMatrix
+    fold_in: FoldIn = "forward"
+
+    def encode(self, users: UserBlock) -> Queries:
+        ones = np.ones((len(users), 1), dtype=np.float32)
+        return Queries(np.arange(len(users)), ones, np.full(len(users), Origin.POPULAR))
+
+    def score(self, queries: NDArray[np.float32]) -> Scores:
+        # A product with one is exact: there is nothing to refine.
+        scores = Scores(len(queries), products(self.matrix, queries))
+        return exclude_items(scores, self.matrix.norms() > 0)
+
+
+class Popularity(ModelKind):
+    """Everyone gets the same list. Its matrix has one column: the popularity of each item."""
+
+    Settings: ClassVar[type[BaseModel]] = PopularitySettings
+
+    def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
+        """Counts; raises TrainingError without interactions."""
+        scores = popularity_scores(interactions, self.settings)
+        if scores.isEmpty():
+            raise TrainingError("there are no interactions to count: run ingest_plays and build_interactions")
+        return Fitted(scores.select("item_idx", F.array(F.col("score").cast("float")).alias("vector")))
+
+    def scorer(self, matrix: ItemMatrix) -> Scorer:
+        """The same scores for everyone."""
+        return PopularityScorer(matrix)
+
+    def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
+        """Histories only matter for what they rule out."""
+        return interactions.withColumn("confidence", F.lit(1.0).cast("float"))

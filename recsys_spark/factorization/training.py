@@ -1,4 +1,4 @@
-"""Training a kind on Spark and keeping what it gives: vectors to Delta, the scoring matrix to files, a row to models."""
+"""Training a kind on Spark, and keeping it: vectors in Delta, the scoring matrix in files, a row in models."""
 
 from pathlib import Path
 

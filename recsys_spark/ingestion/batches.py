@@ -104,14 +104,10 @@ def unfinished_batch(tables: Tables, source: str) -> Batch | None:
         return None
     files = tuple(sorted(_file_of(row) for row in rows))
     plan = rows[0]
-    return Batch(
-        plan["batch_id"], source, files, plan["run_id"], plan["settings_hash"], bool(plan["reprocess"])
-    )
+    return Batch(plan["batch_id"], source, files, plan["run_id"], plan["settings_hash"], bool(plan["reprocess"]))
 
 
-def select_files(
-    tables: Tables, files: Iterable[RawFile], reader: Reader, settings: SourceSettings
-) -> Selection:
+def select_files(tables: Tables, files: Iterable[RawFile], reader: Reader, settings: SourceSettings) -> Selection:
     """Sorts the files of a source into those to read and those that stay unread.
 
     The table of known files is read whole: it grows with the number of files, not with their rows.
@@ -168,8 +164,11 @@ def record(
     counts: source_file, rows_read, rows_valid, rows_duplicate, rows_quarantined; a file without is counted as empty.
     """
     rows = [
-        (batch.batch_id, batch.source, file.uri, file.size, file.modified_at, status, None, None, None, None)
-        + (batch.run_id, batch.settings_hash if remembered else "", batch.reprocess)
+        (
+            *(batch.batch_id, batch.source, file.uri, file.size, file.modified_at, status),
+            *(None for _ in COUNTS),
+            *(batch.run_id, batch.settings_hash if remembered else "", batch.reprocess),
+        )
         for file, status, remembered in verdicts
     ]
     frame = spark.createDataFrame(rows, TABLES["ingested_files"].schema)
@@ -184,9 +183,7 @@ def _next_batch(
 ) -> Batch:
     last = tables.read("ingested_files").agg(F.max("batch_id")).first()
     batch_id = 1 + ((last[0] or 0) if last is not None else 0)
-    return Batch(
-        batch_id, settings.source_name, tuple(files), run_id, settings_hash(settings), reprocess
-    )
+    return Batch(batch_id, settings.source_name, tuple(files), run_id, settings_hash(settings), reprocess)
 
 
 def _of_source(tables: Tables, source: str) -> DataFrame:
@@ -201,4 +198,3 @@ def _file_of(row: Row) -> RawFile:
 
 def _is_untimed(reader: Reader, file: RawFile) -> bool:
     return reader.kind == "events" and not reader.timed and reader.role(file) == "plays"
-

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -21,6 +20,7 @@ from recsys_spark.ingestion.reader import Reader
 from recsys_spark.ingestion.staging import Staging, unreadable_files
 from recsys_spark.job import JobRun
 from recsys_spark.logs import step
+from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["complete", "resume"]
 
@@ -75,7 +75,7 @@ def _abandon(run: JobRun, batch: Batch) -> None:
 def _stage(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
     try:
         staging.write(reader, batch, run.config.source)
-    except PySparkException:
+    except SPARK_ERRORS:
         broken = unreadable_files(run.spark, batch.files)
         if not broken:
             raise
@@ -127,9 +127,7 @@ def _common_reasons(staging: Staging) -> str:
 
 
 def _append_quarantine(run: JobRun, batch: Batch, staging: Staging) -> None:
-    frames = [
-        rows.where(_is_refused()).select("raw", "reasons", "source_file") for rows in staging.all_rows()
-    ]
+    frames = [rows.where(_is_refused()).select("raw", "reasons", "source_file") for rows in staging.all_rows()]
     refused = reduce(DataFrame.unionByName, frames)
     if refused.isEmpty():
         return
@@ -166,9 +164,7 @@ def _append_plays(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -
 def _earlier_events(run: JobRun, batch: Batch, plays: DataFrame) -> DataFrame:
     """Ids of this source's events from other batches within the batch's span of time: files outside are skipped."""
     span = plays.agg(F.min("played_at"), F.max("played_at"), F.max(F.col("played_at").isNull())).first()
-    earlier = run.tables.read("plays").where(
-        (F.col("source") == batch.source) & (F.col("run_id") != batch.run_id)
-    )
+    earlier = run.tables.read("plays").where((F.col("source") == batch.source) & (F.col("run_id") != batch.run_id))
     if span is not None and span[0] is not None and not span[2]:
         earlier = earlier.where(F.col("played_at").between(F.lit(span[0]), F.lit(span[1])))
     return earlier.select("event_id")

@@ -35,18 +35,21 @@ def read_csv(
     groups: dict[tuple[str, ...], list[RawFile]] = {}
     for file in files:
         groups.setdefault(header_of(spark, file, settings, delimiter), []).append(file)
-    frames = [
-        _read_group(spark, group, header, columns, settings, delimiter) for header, group in groups.items()
-    ]
+    frames = [_read_group(spark, group, header, columns, settings, delimiter) for header, group in groups.items()]
     return reduce(DataFrame.unionByName, frames)
 
 
 def header_of(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
     """The names in a file's first line; () for an empty file."""
-    first = spark.read.text(literal_path(file.path)).select(
-        F.decode(F.col("value").cast("binary"), settings.encoding) if settings.encoding != "UTF-8"
-        else F.expr("make_valid_utf8(value)")
-    ).first()
+    first = (
+        spark.read.text(literal_path(file.path))
+        .select(
+            F.decode(F.col("value").cast("binary"), settings.encoding)
+            if settings.encoding != "UTF-8"
+            else F.expr("make_valid_utf8(value)")
+        )
+        .first()
+    )
     if first is None or not first[0]:
         return ()
     line = first[0].removeprefix("\ufeff")
@@ -56,18 +59,20 @@ def header_of(spark: SparkSession, file: RawFile, settings: SourceSettings, deli
 
 
 def check_columns(
-    spark: SparkSession, files: Sequence[RawFile], columns: Mapping[str, str], settings: SourceSettings,
+    spark: SparkSession,
+    files: Sequence[RawFile],
+    columns: Mapping[str, str],
+    settings: SourceSettings,
     delimiter: str,
 ) -> None:
     """Raises ConfigError naming every mapped column that a header lacks.
 
-    A header of one column is left to read_csv: there the delimiter is wrong, not the mapping.
+    A header of one column, or of rubbish, is left to read_csv: there the file is wrong, not the mapping.
     """
     for file in files:
         header = header_of(spark, file, settings, delimiter)
-        missing = [f"source.columns.{field}: no column {raw!r}" for field, raw in columns.items()
-                   if raw not in header]
-        if len(header) > 1 and missing:
+        missing = [f"source.columns.{field}: no column {raw!r}" for field, raw in columns.items() if raw not in header]
+        if len(header) > 1 and missing and _is_text(header):
             raise ConfigError(*[f"{problem} in {file.uri}, which has {', '.join(header)}" for problem in missing])
 
 
@@ -93,7 +98,11 @@ def _read_group(
         .csv([literal_path(file.path) for file in files])
         .select("*", F.col("_metadata.file_path").alias("source_file"))
     )
-    wrong_delimiter = len(header) == 1 and len(columns) > 1
+    whole_file = None
+    if header and not _is_text(header):
+        whole_file = "unreadable_header"
+    elif len(header) == 1 and len(columns) > 1:
+        whole_file = "wrong_delimiter"
     fields = [
         (F.col(names[header.index(raw)]) if raw in header else F.lit(None).cast("string")).alias(field)
         for field, raw in columns.items()
@@ -102,14 +111,18 @@ def _read_group(
     return rows.select(
         F.coalesce(F.col(CORRUPT), together).alias("raw"),
         "source_file",
-        _problem(wrong_delimiter, together).alias("problem"),
+        _problem(whole_file, together).alias("problem"),
         *fields,
     )
 
 
-def _problem(wrong_delimiter: bool, together: Column) -> Column:
-    if wrong_delimiter:
-        return F.lit("wrong_delimiter")
+def _is_text(header: tuple[str, ...]) -> bool:
+    return all(name.isprintable() and REPLACEMENT not in name for name in header)
+
+
+def _problem(whole_file: str | None, together: Column) -> Column:
+    if whole_file is not None:
+        return F.lit(whole_file)
     return (
         F.when(F.col(CORRUPT).isNotNull(), F.lit("wrong_column_count"))
         # The reader decodes before we see the bytes and leaves this mark where it could not.

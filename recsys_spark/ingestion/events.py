@@ -46,9 +46,7 @@ def deduplicate(plays: DataFrame) -> DataFrame:
         repeated = F.broadcast(repeated)
     alone = keyed.join(repeated, on="key", how="left_anti").withColumn("ordinal", F.lit(0))
     order = Window.partitionBy("identity").orderBy("source_file")
-    several = keyed.join(repeated, on="key", how="left_semi").withColumn(
-        "ordinal", F.row_number().over(order) - 1
-    )
+    several = keyed.join(repeated, on="key", how="left_semi").withColumn("ordinal", F.row_number().over(order) - 1)
     numbered = alone.unionByName(several.where((F.col("ordinal") == 0) | ~F.col("once")))
     suffix = F.when(F.col("ordinal") > 0, F.concat(F.lit("-"), F.col("ordinal").cast("string")))
     event_id = F.concat("identity", F.coalesce(suffix, F.lit("")))

@@ -23,10 +23,27 @@ ROLES: dict[str, Role] = {
     "movies.dat": "items",
 }
 # The flags at the end of each line of u.item, as u.genre numbers them.
-GENRES_100K = (
-    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|"
-    "Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
-).split("|")
+GENRES_100K = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
 ITEM_100K = ("item_id", "name", "released", "video_released", "url", *GENRES_100K)
 
 
@@ -50,8 +67,10 @@ class MovieLensReader(Reader):
         frames = []
         for layout in _layouts(files):
             old = layout[0].name.startswith("u.")
-            names = ("user_id", "age", "gender", "occupation", "zip") if old else (
-                "user_id", "gender", "age", "occupation", "zip"
+            names = (
+                ("user_id", "age", "gender", "occupation", "zip")
+                if old
+                else ("user_id", "gender", "age", "occupation", "zip")
             )
             frames.append(
                 self._by_layout(spark, layout, "|", names).withColumn("attributes", attribute_map("occupation", "zip"))
@@ -99,4 +118,3 @@ def _union(frames: list[DataFrame]) -> DataFrame:
     for frame in frames[1:]:
         result = result.unionByName(frame, allowMissingColumns=True)
     return result
-

@@ -86,10 +86,7 @@ def _read_parquet(spark: SparkSession, files: Sequence[RawFile], mapped: dict[st
         F.to_json(everything).alias("raw"),
         F.col("_metadata.file_path").alias("source_file"),
         F.lit(None).cast("string").alias("problem"),
-        *[
-            F.col(f"`{raw.replace('`', '``')}`").cast("string").alias(field)
-            for field, raw in mapped.items()
-        ],
+        *[F.col(f"`{raw.replace('`', '``')}`").cast("string").alias(field) for field, raw in mapped.items()],
     )
 
 

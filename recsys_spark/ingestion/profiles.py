@@ -20,9 +20,7 @@ def user_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
     """
     frames = []
     if plays is not None:
-        spoken = plays.select(
-            "user_id", "gender", "age", "country", _no_map().alias("attributes"), *_order(F.lit(0))
-        )
+        spoken = plays.select("user_id", "gender", "age", "country", _no_map().alias("attributes"), *_order(F.lit(0)))
         # A play log repeats the same user many times: once is enough.
         frames.append(spoken.drop("attributes").distinct().withColumn("attributes", _no_map()))
     if profiles is not None:
@@ -68,9 +66,7 @@ def merge_items(tables: Tables, rows: DataFrame, batch_id: int) -> None:
     _merge(tables, "items", rows, "item_id", ("name",), batch_id)
 
 
-def _merge(
-    tables: Tables, name: str, rows: DataFrame, key: str, fields: tuple[str, ...], batch_id: int
-) -> None:
+def _merge(tables: Tables, name: str, rows: DataFrame, key: str, fields: tuple[str, ...], batch_id: int) -> None:
     """Commits only where the batch brings something: an append for new ids alone, a merge where known ones change."""
     old = tables.read(name).select(key, *[F.col(f).alias(f"old_{f}") for f in (*fields, "attributes")])
     both = rows.join(old.withColumn("known", F.lit(True)), on=key, how="left")

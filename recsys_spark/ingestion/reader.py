@@ -103,13 +103,9 @@ def split_fields(lines: DataFrame, separator: str, names: Sequence[str]) -> Data
         lines.withColumn("parts", parts)
         .withColumn(
             "problem",
-            F.coalesce(
-                F.col("problem"), F.when(F.size("parts") != len(names), F.lit("wrong_column_count"))
-            ),
+            F.coalesce(F.col("problem"), F.when(F.size("parts") != len(names), F.lit("wrong_column_count"))),
         )
-        .select(
-            "raw", "source_file", "problem", *[_field(position, name) for position, name in enumerate(names)]
-        )
+        .select("raw", "source_file", "problem", *[_field(position, name) for position, name in enumerate(names)])
     )
 
 

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -19,6 +18,7 @@ from recsys_spark.ingestion.discovery import RawFile, literal_path
 from recsys_spark.ingestion.events import with_identity
 from recsys_spark.ingestion.reader import Reader, Role
 from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
+from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["Staging", "unreadable_files"]
 
@@ -79,12 +79,12 @@ def unreadable_files(spark: SparkSession, files: Sequence[RawFile]) -> dict[RawF
     for file in files:
         try:
             spark.read.format("text").load(literal_path(file.path)).agg(F.sum(F.length("value"))).first()
-        except PySparkException as error:
+        except SPARK_ERRORS as error:
             broken[file] = _cause(error)
     return broken
 
 
-def _cause(error: PySparkException) -> str:
+def _cause(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     causes = [line for line in lines if line.startswith("Caused by:")]
     text = (causes or lines)[-1 if causes else 0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
@@ -83,7 +83,7 @@ def _print(run: JobRun, items: list[int], scores: list[float]) -> None:
     Console(soft_wrap=True).print(table)
 
 
-def _folded(column: str) -> F.Column:
+def _folded(column: str) -> Column:
     return F.lower(F.regexp_replace(F.trim(column), r"\s+", " "))
 
 

@@ -113,9 +113,7 @@ def _kept(served: dict[str, str]) -> Column:
 
 
 def _gained(served: dict[str, str]) -> Column:
-    given = [
-        F.when(F.col("model_version") == version, F.lit(table)) for table, version in served.items()
-    ]
+    given = [F.when(F.col("model_version") == version, F.lit(table)) for table, version in served.items()]
     return F.array_compact(F.array(*given))
 
 

@@ -16,8 +16,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import TrainingError
-from recsys_spark.outputs.scoring import Histories, Origin, Scorer, UserBlock
-from recsys_spark.outputs.top_n import TopN, exclude_items, exclude_pairs, top_n
+from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
+from recsys_spark.ranking.top_n import TopN, exclude_items, exclude_pairs, top_n
 
 __all__ = ["ListSettings", "recommend", "recommend_for_history", "recommendation_users"]
 
@@ -35,9 +35,7 @@ class ListSettings:
     allowed: NDArray[np.bool_] | None = None
 
 
-def recommendation_users(
-    user_index: DataFrame, user_vectors: DataFrame | None, interactions: DataFrame
-) -> DataFrame:
+def recommendation_users(user_index: DataFrame, user_vectors: DataFrame | None, interactions: DataFrame) -> DataFrame:
     """The users of `recommend`: (user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence
     ARRAY<FLOAT>).
 
@@ -117,9 +115,7 @@ def _list_batches(
 Lists = tuple[NDArray[np.intp], TopN, NDArray[np.int64]]
 
 
-def _lists_or_fallback(
-    block: UserBlock, scorer: Scorer, fallback: Scorer, settings: ListSettings
-) -> Iterator[Lists]:
+def _lists_or_fallback(block: UserBlock, scorer: Scorer, fallback: Scorer, settings: ListSettings) -> Iterator[Lists]:
     others = np.ones(len(block), dtype=np.bool_)
     for rows, lists, origins in _lists(block, scorer, settings):
         others[rows] = False

@@ -12,9 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.outputs.item_matrix import ItemMatrix
-from recsys_spark.outputs.products import cosine_scores
-from recsys_spark.outputs.top_n import TopN, exclude_pairs, top_n
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.products import cosine_scores
+from recsys_spark.ranking.top_n import TopN, exclude_pairs, top_n
 
 __all__ = ["item_similarity", "nearest_items"]
 

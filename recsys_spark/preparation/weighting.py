@@ -6,20 +6,32 @@ needs statistics of the training data. They are a value of their own, so that a 
 with the numbers that the model was trained on.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-__all__ = ["Bm25Statistics", "Weighting", "WeightingSettings", "confidence_of", "fit_bm25", "with_confidence"]
+__all__ = [
+    "Bm25Statistics",
+    "Weighting",
+    "WeightingSettings",
+    "confidence_of",
+    "fit_bm25",
+    "keep_bm25",
+    "kept_bm25",
+    "with_confidence",
+]
 
 Weighting = Literal["linear", "log", "binary", "bm25"]
 
-# An item that everyone has played says nothing, yet it was played: its weight must stay above zero to count as such.
+# An item that everyone has played says nothing, yet it was played: to count as such its weight must stay
+# above zero.
 MIN_IDF = 1e-6
 
 
@@ -33,9 +45,7 @@ class WeightingSettings(BaseModel):
         description="Confidence from play counts: linear (as they are), log (log(1 + plays)), binary (1), "
         "bm25 (saturating, rare items and short histories weigh more).",
     )
-    bm25_k1: float = Field(
-        default=100.0, gt=0, description="bm25: plays at which the weight is half saturated."
-    )
+    bm25_k1: float = Field(default=100.0, gt=0, description="bm25: plays at which the weight is half saturated.")
     bm25_b: float = Field(
         default=0.8, ge=0, le=1, description="bm25: how far long histories are discounted (0 not, 1 fully)."
     )
@@ -56,13 +66,27 @@ class Bm25Statistics:
 
 def fit_bm25(interactions: DataFrame) -> Bm25Statistics:
     """BM25 statistics of training `interactions` (user_idx, item_idx, play_count; one row a pair)."""
-    totals = interactions.agg(
-        F.count_distinct("user_idx").alias("n_users"), F.sum("play_count").alias("plays")
-    ).first()
+    totals = interactions.agg(F.count_distinct("user_idx").alias("n_users"), F.sum("play_count").alias("plays")).first()
     n_users = totals["n_users"] if totals else 0
     average_length = totals["plays"] / n_users if totals and n_users else 0.0
     idf = F.greatest(F.log(F.lit(n_users) / (1 + F.count(F.lit(1)))), F.lit(MIN_IDF))
     return Bm25Statistics(n_users, average_length, interactions.groupBy("item_idx").agg(idf.alias("idf")))
+
+
+def keep_bm25(statistics: Bm25Statistics, folder: Path) -> Bm25Statistics:
+    """Writes the statistics below a model's folder, in the place of what an unfinished run left, and reads
+    them back.
+    """
+    statistics.item_idf.write.mode("overwrite").parquet((folder / "bm25_idf").as_uri())
+    scalars = {"n_users": statistics.n_users, "average_length": statistics.average_length}
+    (folder / "bm25.json").write_text(json.dumps(scalars))
+    return kept_bm25(statistics.item_idf.sparkSession, folder)
+
+
+def kept_bm25(spark: SparkSession, folder: Path) -> Bm25Statistics:
+    """The statistics that `keep_bm25` wrote."""
+    scalars = json.loads((folder / "bm25.json").read_text())
+    return Bm25Statistics(**scalars, item_idf=spark.read.parquet((folder / "bm25_idf").as_uri()))
 
 
 def with_confidence(
@@ -109,9 +133,7 @@ def confidence_of(
 def _with_bm25(interactions: DataFrame, settings: WeightingSettings, statistics: Bm25Statistics) -> DataFrame:
     lengths = interactions.groupBy("user_idx").agg(F.sum("play_count").alias("_length"))
     average_length = F.lit(statistics.average_length)
-    weight = _bm25(
-        F.col("play_count").cast("double"), F.col("_length"), average_length, F.col("idf"), settings
-    )
+    weight = _bm25(F.col("play_count").cast("double"), F.col("_length"), average_length, F.col("idf"), settings)
     return (
         interactions.join(lengths, on="user_idx", how="inner")
         .join(statistics.item_idf, on="item_idx", how="left")

@@ -62,9 +62,7 @@ def _only_writer(root: Path) -> Iterator[None]:
         try:
             held.enter_context(Locks(root.parent, LOCK_SECONDS).hold(f".{root.name}"))
         except OSError as error:
-            raise ConfigError(
-                f"cannot write beside {root} ({error.strerror}): choose another folder"
-            ) from error
+            raise ConfigError(f"cannot write beside {root} ({error.strerror}): choose another folder") from error
         yield
 
 

@@ -44,9 +44,7 @@ def draw_pairs_of_block(plan: SamplePlan, block: int, tastes: Tastes, late: int)
     counts = draw_counts(plan, block)
     late_counts = draw_late_counts(plan, block, counts, late)
     pairs = draw_pairs(stream(plan.seed, "plays", block), tastes, shelves, counts)
-    return pairs, draw_pairs(
-        stream(plan.seed, "late plays", block), tastes, shelves, late_counts, taken=pairs
-    )
+    return pairs, draw_pairs(stream(plan.seed, "late plays", block), tastes, shelves, late_counts, taken=pairs)
 
 
 def draw_pairs(
@@ -98,9 +96,7 @@ def draw_events(
     opens = (rng.random(len(users)) < 0.2) | (places % LONGEST_EVENING == 0)
     evenings = np.cumsum(opens) - 1
     evening_groups = choose_groups(rng, tastes, users[opens])
-    groups = np.where(
-        rng.random(len(users)) < 0.6, evening_groups[evenings], choose_groups(rng, tastes, users)
-    )
+    groups = np.where(rng.random(len(users)) < 0.6, evening_groups[evenings], choose_groups(rng, tastes, users))
     items = shelves.draw(rng, groups)[_favourites(rng, places)]
     starts = _evening_starts(rng, users[opens], len(counts), days)
     seconds = starts[evenings] + ordinals(evenings) * SONG + rng.integers(0, SONG - 60, len(users))

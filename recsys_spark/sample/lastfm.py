@@ -49,9 +49,7 @@ def draw_plays(plan: SamplePlan, block: int) -> PlayRows:
     )
 
 
-def _fields(
-    plan: SamplePlan, block: int, tastes: Tastes, pairs: Pairs, devotion: FloatArray, purpose: str
-) -> Fields:
+def _fields(plan: SamplePlan, block: int, tastes: Tastes, pairs: Pairs, devotion: FloatArray, purpose: str) -> Fields:
     """Columns of plays; totals are log-normal, larger for artists of the user's own groups."""
     users, items = pairs
     own = (tastes.groups[users] == build_shelves(plan).groups[items][:, None]).any(axis=1)

@@ -39,9 +39,7 @@ def test_implicit_scores_what_is_played_above_the_rest(spark: SparkSession) -> N
 
 @pytest.mark.parametrize("pairs", [[(0, 0)], [(0, i) for i in range(5)], [(u, 0) for u in range(5)]])
 @pytest.mark.parametrize("weighting", ["log", "bm25"])
-def test_one_user_or_one_item(
-    spark: SparkSession, pairs: list[tuple[int, int]], weighting: Weighting
-) -> None:
+def test_one_user_or_one_item(spark: SparkSession, pairs: list[tuple[int, int]], weighting: Weighting) -> None:
     plays = [(u, i, 3, None) for u, i in pairs]
     factors = fit_als(
         spark.createDataFrame(plays, SCHEMA), AlsSettings(rank=3, weighting=weighting), seed=1, parallelism=4
@@ -53,9 +51,7 @@ def test_one_user_or_one_item(
 
 def test_same_seed_same_vectors(spark: SparkSession) -> None:
     rng = np.random.default_rng(0)
-    plays = [
-        (u, i, int(rng.integers(1, 9)), None) for u in range(40) for i in range(30) if rng.random() < 0.3
-    ]
+    plays = [(u, i, int(rng.integers(1, 9)), None) for u in range(40) for i in range(30) if rng.random() < 0.3]
     frame = spark.createDataFrame(plays, SCHEMA)
     shuffled = spark.createDataFrame([plays[place] for place in rng.permutation(len(plays))], SCHEMA)
     first, second = (
@@ -68,9 +64,7 @@ def test_same_seed_same_vectors(spark: SparkSession) -> None:
 
 
 def test_columns(spark: SparkSession) -> None:
-    factors = fit_als(
-        spark.createDataFrame([(0, 0, 1, None)], SCHEMA), AlsSettings(rank=1), seed=1, parallelism=1
-    )
+    factors = fit_als(spark.createDataFrame([(0, 0, 1, None)], SCHEMA), AlsSettings(rank=1), seed=1, parallelism=1)
     assert factors.user_vectors.dtypes == [("user_idx", "int"), ("vector", "array<float>")]
     assert factors.item_vectors.dtypes == [("item_idx", "int"), ("vector", "array<float>")]
 

@@ -35,9 +35,7 @@ def interactions(spark: SparkSession) -> DataFrame:
 
 @pytest.mark.parametrize("weighting", ["linear", "log", "bm25"])
 @pytest.mark.parametrize("implicit", [True, False])
-def test_equals_the_vectors_of_training(
-    interactions: DataFrame, weighting: Weighting, implicit: bool
-) -> None:
+def test_equals_the_vectors_of_training(interactions: DataFrame, weighting: Weighting, implicit: bool) -> None:
     settings = AlsSettings(
         rank=7, max_iter=3, reg_param=0.1, alpha=3.0, implicit=implicit, weighting=weighting, bm25_k1=2.0
     )
@@ -104,6 +102,4 @@ def test_nothing_known_gives_zero() -> None:
     indptr, indices, values = np.array([0, 0, 2]), np.array([7, 8]), np.ones(2)
     assert not fold_in_implicit(items, items.T @ items, indptr, indices, values, 0.1, 1.0).any()
     assert not fold_in_explicit(items, indptr, indices, values, 0.1).any()
-    assert fold_in_implicit(
-        items, items.T @ items, np.array([0]), indices[:0], values[:0], 0.1, 1.0
-    ).shape == (0, 2)
+    assert fold_in_implicit(items, items.T @ items, np.array([0]), indices[:0], values[:0], 0.1, 1.0).shape == (0, 2)

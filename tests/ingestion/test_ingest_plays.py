@@ -66,8 +66,16 @@ def test_broken_counts_are_refused_each_with_its_reason(workspace: Workspace, wr
 
 
 def test_times_out_of_range_or_unreadable_are_refused(workspace: Workspace, write: Write) -> None:
-    times = ["1999-12-31T23:59:59Z", "946684799", "2024-02-30", "1815-06-18", "9999-01-01", "99999999999999999999",
-             "yesterday", "2024-05-01 10:00:00+02:00"]
+    times = [
+        "1999-12-31T23:59:59Z",
+        "946684799",
+        "2024-02-30",
+        "1815-06-18",
+        "9999-01-01",
+        "99999999999999999999",
+        "yesterday",
+        "2024-05-01 10:00:00+02:00",
+    ]
     write("a.csv", "user_id,item_id,at\n" + "".join(f"u{n},i,{time}\n" for n, time in enumerate(times)))
     outcome = ingest(workspace, *TIMED, *ANYTHING)
     assert accounts(outcome.rows) == (8, 3, 0, 5)
@@ -84,7 +92,19 @@ def test_a_time_without_a_zone_is_read_in_the_configured_one(workspace: Workspac
 
 
 def test_strange_ids_are_kept_as_they_are(workspace: Workspace, write: Write) -> None:
-    ids = ["a", "A", "a ", " a", "O'Hara", 'say ""hi""', "tab\there", "line\nbreak", "🎤", "x'; DROP TABLE plays;--", "名前"]
+    ids = [
+        "a",
+        "A",
+        "a ",
+        " a",
+        "O'Hara",
+        'say ""hi""',
+        "tab\there",
+        "line\nbreak",
+        "🎤",
+        "x'; DROP TABLE plays;--",
+        "名前",
+    ]
     write("a.csv", "user_id,item_id,n\n" + "".join(f'"{name}","song, one",1\n' for name in ids))
     outcome = ingest(workspace, *TOTALS, "--source.multi_line", "true")
     assert accounts(outcome.rows) == (11, 11, 0, 0)
@@ -98,12 +118,15 @@ def test_empty_blank_and_overlong_ids_are_refused(workspace: Workspace, write: W
     outcome = ingest(workspace, *TOTALS, *ANYTHING)
     assert accounts(outcome.rows) == (6, 1, 0, 5)
     assert reasons(workspace) == {
-        "missing_user_id": 3, "missing_item_id": 2, "user_id_too_long": 1, "play_count_negative": 1,
+        "missing_user_id": 3,
+        "missing_item_id": 2,
+        "user_id_too_long": 1,
+        "play_count_negative": 1,
     }
 
 
 def test_bytes_that_are_not_of_the_encoding_are_refused_not_merged(workspace: Workspace, write: Write) -> None:
-    write("a.csv", "user_id,item_id,n\n".encode() + "é,i,1\nè,i,1\n".encode("ISO-8859-1") + b"e,i,1\n")
+    write("a.csv", b"user_id,item_id,n\n" + "é,i,1\nè,i,1\n".encode("ISO-8859-1") + b"e,i,1\n")
     assert accounts(ingest(workspace, *TOTALS, *ANYTHING).rows) == (3, 1, 0, 2)
     assert reasons(workspace) == {"invalid_encoding": 2}
 
@@ -269,7 +292,15 @@ def test_a_root_beneath_a_regular_file_cannot_be_written(workspace: Workspace, t
 
 
 def test_latest_statement_about_a_user_wins_and_nothing_known_is_lost(workspace: Workspace, write: Write) -> None:
-    flags = [*TOTALS, "--source.columns.gender", "g", "--source.columns.age", "a", "--source.columns.country", "c"]
+    flags = [
+        *TOTALS,
+        "--source.columns.gender",
+        "g",
+        "--source.columns.age",
+        "a",
+        "--source.columns.country",
+        "c",
+    ]
     path = write("a.csv", "user_id,item_id,n,g,a,c\nu,i,1,Female,30,KR\nv,i,1,,,\nw,i,1,nonbinary,400,KR\n")
     os.utime(path, (1_700_000_000, 1_700_000_000))
     ingest(workspace, *flags)

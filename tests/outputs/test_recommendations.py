@@ -12,26 +12,24 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.factorization.als import AlsSettings, als_observations, fit_als
-from recsys_spark.factorization.popularity import PopularitySettings, popularity_scores
-from recsys_spark.outputs.item_matrix import write_item_matrix
+from recsys_spark.factorization.als import AlsFoldIn, AlsSettings, als_observations, fit_als
+from recsys_spark.factorization.popularity import PopularityScorer, PopularitySettings, popularity_scores
 from recsys_spark.outputs.recommendations import (
     ListSettings,
     recommend,
     recommend_for_history,
     recommendation_users,
 )
-from recsys_spark.outputs.scoring import (
-    AlsFoldIn,
+from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.ranking.scorer import (
     DotScorer,
     FoldIn,
     Origin,
-    PopularityScorer,
     Queries,
     Scorer,
     UserBlock,
 )
-from recsys_spark.outputs.top_n import Scores
+from recsys_spark.ranking.top_n import Scores
 
 SIZE = 16
 N_ITEMS = 20
@@ -53,13 +51,9 @@ def board(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Boar
     """Users 0-15 are trained; 16 is new and odd, 17 knows only new items, 18 nothing; 19 is forgotten."""
     folder = tmp_path_factory.mktemp("matrices")
     schema = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE"
-    played = [
-        (u, i, 1 + (u + i) % 3, None) for u in range(SIZE) for i in range(SIZE) if u != i and (u + i) % 2 == 0
-    ]
+    played = [(u, i, 1 + (u + i) % 3, None) for u in range(SIZE) for i in range(SIZE) if u != i and (u + i) % 2 == 0]
     train = spark.createDataFrame(played, schema)
-    late = spark.createDataFrame(
-        [(16, 1, 2, None), (16, 3, 1, None), (17, 18, 1, None), (17, 2, 0, None)], schema
-    )
+    late = spark.createDataFrame([(16, 1, 2, None), (16, 3, 1, None), (17, 18, 1, None), (17, 2, 0, None)], schema)
     late = late.where("play_count > 0")
     factors = fit_als(train, SETTINGS, seed=1, parallelism=2)
     popularity = popularity_scores(train, PopularitySettings()).select(
@@ -77,8 +71,14 @@ def board(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Boar
     return Board(users, DotScorer(matrix, encoder), PopularityScorer(popular))
 
 
-def lists_of(board: Board, settings: ListSettings, scorer: Scorer | None = None, **options: int) -> Lists:
-    frame = recommend(board.users, scorer or board.scorer, board.fallback, settings, **options)
+def lists_of(
+    board: Board,
+    settings: ListSettings,
+    scorer: Scorer | None = None,
+    n_tasks: int | None = None,
+    block_users: int = 512,
+) -> Lists:
+    frame = recommend(board.users, scorer or board.scorer, board.fallback, settings, n_tasks, block_users)
     lists: Lists = {}
     for row in frame.orderBy("user_idx", "position").collect():
         lists.setdefault(row["user_idx"], []).append(tuple(row)[1:])
@@ -156,9 +156,10 @@ def test_denied_items_never_appear(board: Board) -> None:
     assert lists == {}
 
 
-@pytest.mark.parametrize("options", [{"block_users": 3}, {"n_tasks": 5}, {"n_tasks": 1, "block_users": 1}])
-def test_blocks_and_tasks_do_not_matter(board: Board, options: dict[str, int]) -> None:
-    assert lists_of(board, ListSettings(k=7), **options) == lists_of(board, ListSettings(k=7))
+@pytest.mark.parametrize(("n_tasks", "block_users"), [(None, 3), (5, 512), (1, 1)])
+def test_blocks_and_tasks_do_not_matter(board: Board, n_tasks: int | None, block_users: int) -> None:
+    lists = lists_of(board, ListSettings(k=7), n_tasks=n_tasks, block_users=block_users)
+    assert lists == lists_of(board, ListSettings(k=7))
 
 
 def test_one_history_in_memory(board: Board) -> None:
@@ -167,9 +168,7 @@ def test_one_history_in_memory(board: Board) -> None:
     """
     job = lists_of(board, ListSettings(k=6))[16]
     weights = np.log1p(np.array([1, 2], dtype=np.float32))
-    item_idx, score = recommend_for_history(
-        board.scorer, np.array([3, 1], dtype=np.int32), weights, ListSettings(k=6)
-    )
+    item_idx, score = recommend_for_history(board.scorer, np.array([3, 1], dtype=np.int32), weights, ListSettings(k=6))
     assert item_idx.tolist() == items(job)
     np.testing.assert_allclose(score, [row[2] for row in job], rtol=1e-5)
     unknown = np.array([19], dtype=np.int32), np.ones(1, dtype=np.float32)

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from recsys_spark.outputs.item_matrix import ItemMatrix
 from recsys_spark.outputs.similarity import item_similarity
+from recsys_spark.ranking.item_matrix import ItemMatrix
 
 MakeMatrix = Callable[..., ItemMatrix]
 Rows = list[tuple[int, int, int, float]]
@@ -60,9 +60,7 @@ def test_equals_brute_force(
     assert_same(actual, brute_force(vectors, 10))
 
 
-def test_more_neighbours_than_items(
-    spark: SparkSession, make_matrix: MakeMatrix, vectors: NDArray[np.float32]
-) -> None:
+def test_more_neighbours_than_items(spark: SparkSession, make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
     actual = collect(spark, make_matrix(vectors), 1000)
     assert_same(actual, brute_force(vectors, 1000))
     assert len(actual) == 127 * 126

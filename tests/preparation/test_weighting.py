@@ -100,9 +100,7 @@ def test_in_memory_equals_spark(spark: SparkSession, weighting: Weighting) -> No
     settings = WeightingSettings(weighting=weighting)
     weighted = with_confidence(frame(spark), settings).orderBy("user_idx", "item_idx").collect()
     plays = np.array([row["play_count"] for row in weighted])
-    np.testing.assert_allclose(
-        [row["confidence"] for row in weighted], confidence_of(plays, settings), rtol=1e-6
-    )
+    np.testing.assert_allclose([row["confidence"] for row in weighted], confidence_of(plays, settings), rtol=1e-6)
 
 
 def test_nothing_to_weigh(spark: SparkSession) -> None:

@@ -147,9 +147,7 @@ def test_late_files_hold_the_late_rows_and_redelivered_copies(folders: dict[str,
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_dirt_changes_no_clean_row(
-    folders: dict[str, Path], name: str, spark: SparkSession, tmp_path: Path
-) -> None:
+def test_dirt_changes_no_clean_row(folders: dict[str, Path], name: str, spark: SparkSession, tmp_path: Path) -> None:
     settings = SampleSettings.model_validate({"format": name, **SIZES[name]})
     counts = generate(spark, settings, 7, tmp_path / name)
     assert counts["broken"] == counts["duplicated"] == counts["late"] == 0

@@ -17,9 +17,7 @@ FORMATS: list[SampleFormat] = ["sample", "lastfm_360k", "anime"]
 
 
 def small(name: SampleFormat = "sample", dirt_share: float = 0.1) -> SampleSettings:
-    return SampleSettings(
-        format=name, users=90, items=200, rows=2_000, users_per_file=25, dirt_share=dirt_share
-    )
+    return SampleSettings(format=name, users=90, items=200, rows=2_000, users_per_file=25, dirt_share=dirt_share)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -35,9 +33,7 @@ def other_parallelism(spark: SparkSession) -> Iterator[SparkSession]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_content_depends_on_settings_and_seed_alone(
-    spark: SparkSession, tmp_path: Path, name: SampleFormat
-) -> None:
+def test_content_depends_on_settings_and_seed_alone(spark: SparkSession, tmp_path: Path, name: SampleFormat) -> None:
     generate(spark, small(name), 3, tmp_path / "on_spark")
     plan = small(name).plan(3)
     for folder in blocks.folders(plan):
@@ -74,9 +70,7 @@ def test_a_finished_folder_is_left_alone(spark: SparkSession, tmp_path: Path) ->
     assert json.loads((tmp_path / "out/truth/truth.json").read_text())["counts"] == first
 
 
-@pytest.mark.parametrize(
-    ("settings", "seed"), [(small(dirt_share=0.2), 3), (small("anime"), 3), (small(), 4)]
-)
+@pytest.mark.parametrize(("settings", "seed"), [(small(dirt_share=0.2), 3), (small("anime"), 3), (small(), 4)])
 def test_another_sample_is_not_overwritten(
     spark: SparkSession, tmp_path: Path, settings: SampleSettings, seed: int
 ) -> None:
@@ -117,9 +111,7 @@ def test_remains_of_a_killed_run_are_cleared(spark: SparkSession, tmp_path: Path
     assert not remains.exists()
 
 
-def test_a_failed_run_leaves_nothing(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_run_leaves_nothing(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("no space left")
 
@@ -129,9 +121,7 @@ def test_a_failed_run_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
-def test_two_writers_do_not_meet(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_writers_do_not_meet(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "LOCK_SECONDS", 0.0)
     with Locks(tmp_path, 0.0).hold(".out"), pytest.raises(LostToWriterError):
         generate(spark, small(), 3, tmp_path / "out")

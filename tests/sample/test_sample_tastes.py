@@ -86,9 +86,7 @@ def draw_all(plan: SamplePlan) -> tuple[IntArray, IntArray, IntArray]:
     users, items, groups = [], [], []
     for block in range(plan.files):
         tastes = draw_tastes(plan, block)
-        drawn = draw_pairs(
-            stream(plan.seed, "plays", block), tastes, build_shelves(plan), draw_counts(plan, block)
-        )
+        drawn = draw_pairs(stream(plan.seed, "plays", block), tastes, build_shelves(plan), draw_counts(plan, block))
         users.append(drawn[0] + plan.users_of(block).start)
         items.append(drawn[1])
         groups.append(tastes.groups)

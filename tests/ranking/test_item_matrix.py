@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
-from recsys_spark.outputs.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 
 SCHEMA = "item_idx INT, vector ARRAY<FLOAT>"
 PLENTY = 1 << 30
@@ -83,13 +83,11 @@ def test_too_large_names_the_key(spark: SparkSession, tmp_path: Path) -> None:
         ([(0, [1.0, float("nan")])], "not finite"),
         ([(0, [1.0, 2.0]), (1, [1.0])], "differ in length"),
         ([(0, [1.0, 2.0]), (0, [1.0, 3.0])], "several vectors"),
-        ([(4, [1.0, 2.0])], "outside"),
-        ([(-1, [1.0, 2.0])], "outside"),
+        ([(4, [1.0, 2.0])], "not in the item index"),
+        ([(-1, [1.0, 2.0])], "not in the item index"),
     ],
 )
-def test_vectors_that_make_no_matrix(
-    spark: SparkSession, tmp_path: Path, rows: list[object], message: str
-) -> None:
+def test_vectors_that_make_no_matrix(spark: SparkSession, tmp_path: Path, rows: list[object], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         write_item_matrix(spark.createDataFrame(rows, SCHEMA), tmp_path, 4, PLENTY)
     with pytest.raises(MissingInputError):

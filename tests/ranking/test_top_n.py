@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recsys_spark.errors import TrainingError
-from recsys_spark.outputs.top_n import Scores, Tile, TopN, exclude_items, exclude_pairs, top_n
+from recsys_spark.ranking.top_n import Scores, Tile, TopN, exclude_items, exclude_pairs, top_n
 
 
 def in_tiles(matrix: NDArray[np.float32], width: int) -> Iterator[Tile]:
@@ -24,9 +24,7 @@ def in_tiles(matrix: NDArray[np.float32], width: int) -> Iterator[Tile]:
 
 def brute_force(matrix: NDArray[np.float32], n: int) -> list[list[tuple[int, float]]]:
     return [
-        sorted(
-            ((i, float(s)) for i, s in enumerate(row) if s > -np.inf), key=lambda pair: (-pair[1], pair[0])
-        )[:n]
+        sorted(((i, float(s)) for i, s in enumerate(row) if s > -np.inf), key=lambda pair: (-pair[1], pair[0]))[:n]
         for row in matrix
     ]
 
@@ -71,9 +69,7 @@ def test_refined_scores_decide(matrix: NDArray[np.float32], n: int, width: int, 
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
 def test_order_of_scores_does_not_matter(order: str) -> None:
     row = np.arange(5000, dtype=np.float32)
-    row = {"ascending": row, "descending": row[::-1], "shuffled": np.random.default_rng(0).permutation(row)}[
-        order
-    ]
+    row = {"ascending": row, "descending": row[::-1], "shuffled": np.random.default_rng(0).permutation(row)}[order]
     matrix = np.stack([row, -row])
     assert as_lists(top_n(Scores(2, in_tiles(matrix, 64)), 50)) == brute_force(matrix, 50)
 

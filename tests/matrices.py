@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recsys_spark.outputs.item_matrix import ItemMatrix
+from recsys_spark.ranking.item_matrix import ItemMatrix
 
 MakeMatrix = Callable[..., ItemMatrix]
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from recsys_spark.factorization.als import AlsFoldIn
 from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
-from recsys_spark.outputs.item_matrix import ItemMatrix
-from recsys_spark.outputs.scoring import (
-    AlsFoldIn,
+from recsys_spark.factorization.popularity import PopularityScorer
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scorer import (
     DotScorer,
     Histories,
     Origin,
-    PopularityScorer,
     UserBlock,
 )
 

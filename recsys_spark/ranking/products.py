@@ -1,16 +1,16 @@
-"""Products of a block of vectors with all items, tile after tile: what similarity and most scorers rest on."""
+"""Products of a block of vectors with all items, tile after tile: what similarity and most scorers use."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.outputs.item_matrix import ItemMatrix
-from recsys_spark.outputs.top_n import Scores, Tile, exclude_items
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.top_n import Scores, Tile, exclude_items
 
 __all__ = ["cosine_scores", "dot_scores", "products"]
 
-# A block of 512 rows times a tile of 1024 items stays in the processor's cache between the product and its scan.
+# 512 rows times so many items stay in the processor's cache between the product and its scan.
 TILE_ITEMS = 1024
 UNIT_ROUNDOFF = 2.0**-24
 
@@ -65,8 +65,10 @@ def products(
 def _pair_products(
     matrix: ItemMatrix, queries: NDArray[np.float32], rows: NDArray[np.intp], item_idx: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    pairs = queries.take(rows, axis=0), matrix.rows(item_idx)
-    products: NDArray[np.float64] = np.einsum("ij,ij->i", *pairs, dtype=np.float64)
+    products = np.empty(rows.size)
+    for places, vectors in matrix.gather(item_idx):
+        left = queries.take(rows[places], axis=0)
+        products[places] = np.einsum("ij,ij->i", left, vectors, dtype=np.float64)
     return products
 
 

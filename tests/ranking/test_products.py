@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recsys_spark.outputs.item_matrix import ItemMatrix
-from recsys_spark.outputs.products import cosine_scores, dot_scores
-from recsys_spark.outputs.top_n import Scores, top_n
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.products import cosine_scores, dot_scores
+from recsys_spark.ranking.top_n import Scores, top_n
 
 ScoreFunction = Callable[[ItemMatrix, NDArray[np.float32]], Scores]
 MakeMatrix = Callable[..., ItemMatrix]
@@ -24,9 +24,7 @@ def vectors_of(n_items: int, rank: int, seed: int = 0) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("score", [dot_scores, cosine_scores])
 @pytest.mark.parametrize("rank", [1, 3, 64, 200])
-def test_tiles_are_within_the_error_of_what_decides(
-    make_matrix: MakeMatrix, score: ScoreFunction, rank: int
-) -> None:
+def test_tiles_are_within_the_error_of_what_decides(make_matrix: MakeMatrix, score: ScoreFunction, rank: int) -> None:
     vectors = vectors_of(3000, rank)
     queries = vectors_of(40, rank, seed=1)[1:7]
     scores = score(make_matrix(vectors, tile_items=1500), queries)
@@ -36,9 +34,7 @@ def test_tiles_are_within_the_error_of_what_decides(
     exact = queries.astype(np.float64) @ vectors.T.astype(np.float64)
     if score is cosine_scores:
         with np.errstate(invalid="ignore"):
-            exact /= np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(
-                vectors.astype(np.float64), axis=1
-            )
+            exact /= np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(vectors.astype(np.float64), axis=1)
     rows, items = (places.ravel() for places in np.indices(exact.shape))
     known = has_vector[items]
     rows, items = rows[known], items[known].astype(np.int32)

@@ -14,19 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.errors import TrainingError
-from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
-from recsys_spark.outputs.item_matrix import ItemMatrix
-from recsys_spark.outputs.products import dot_scores, products
-from recsys_spark.outputs.top_n import Scores, exclude_items
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.products import dot_scores
+from recsys_spark.ranking.top_n import Scores
 
 __all__ = [
-    "AlsFoldIn",
     "DotScorer",
     "FoldIn",
     "Histories",
     "HistoryEncoder",
     "Origin",
-    "PopularityScorer",
     "Queries",
     "Scorer",
     "UserBlock",
@@ -127,28 +124,6 @@ class HistoryEncoder(Protocol):
 
 
 @dataclass(frozen=True)
-class AlsFoldIn:
-    """Solves for the vector that ALS would have given to a history (fold_in.py)."""
-
-    reg_param: float
-    alpha: float
-    implicit: bool
-    fold_in: FoldIn = "solve"
-
-    def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
-        known = (histories.item_idx >= 0) & (histories.item_idx < matrix.n_items)
-        items, places = np.unique(np.where(known, histories.item_idx, -1), return_inverse=True)
-        unknown = int(items.size > 0 and items[0] < 0)
-        vectors = matrix.rows(items[unknown:])
-        history = (histories.indptr, places - unknown, histories.confidence)
-        if self.implicit:
-            return fold_in_implicit(
-                vectors, matrix.gram(), *history, reg_param=self.reg_param, alpha=self.alpha
-            )
-        return fold_in_explicit(vectors, *history, reg_param=self.reg_param)
-
-
-@dataclass(frozen=True)
 class DotScorer:
     """Scores by the dot product of a user's and an item's vector: ALS, LSA, matrix factorisation.
 
@@ -179,26 +154,9 @@ class DotScorer:
         return dot_scores(self.matrix, queries)
 
 
-@dataclass(frozen=True)
-class PopularityScorer:
-    """The same scores for everyone: `matrix` has rank 1 and holds the popularity of each item."""
-
-    matrix: ItemMatrix
-    fold_in: FoldIn = "forward"
-
-    def encode(self, users: UserBlock) -> Queries:
-        ones = np.ones((len(users), 1), dtype=np.float32)
-        return Queries(np.arange(len(users)), ones, np.full(len(users), Origin.POPULAR))
-
-    def score(self, queries: NDArray[np.float32]) -> Scores:
-        # A product with one is exact: there is nothing to refine.
-        scores = Scores(len(queries), products(self.matrix, queries))
-        return exclude_items(scores, self.matrix.norms() > 0)
-
-
 def _refuse_other_rank(rank: int, expected: int) -> None:
     if rank != expected:
         raise TrainingError(
-            f"User vectors of length {rank} and item vectors of length {expected} belong to different models. "
-            "Take both from the same model_version."
+            f"User vectors of length {rank} and item vectors of length {expected} belong to different "
+            "models. Take both from the same model_version."
         )

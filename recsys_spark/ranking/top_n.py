@@ -68,16 +68,12 @@ def exclude_items(scores: Scores, allowed: NDArray[np.bool_]) -> Scores:
     def tiles() -> Iterator[Tile]:
         for first, tile in scores.tiles:
             part = penalty[first : first + tile.shape[1]]
-            if part.any():
-                tile += part
-            yield first, tile
+            yield first, np.add(tile, part, out=tile) if part.any() else tile
 
     return replace(scores, tiles=tiles())
 
 
-def exclude_pairs(
-    scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDArray[np.integer[Any]]
-) -> Scores:
+def exclude_pairs(scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDArray[np.integer[Any]]) -> Scores:
     """Leaves out single (row, item) pairs, such as what a user has played; order and repetitions do not
     matter.
     """
@@ -115,8 +111,8 @@ class _Shortlist:
             self.floor = self._floor(tile, self.error)
             self.is_new = False
         # Asking what fails, and turning it round, lets what is not a number through to be seen.
-        winners = np.logical_not(tile <= self.floor[:, None])
-        places = np.flatnonzero(winners)
+        losers = tile <= self.floor[:, None]
+        places = np.flatnonzero(np.logical_not(losers, out=losers))
         if not places.size:
             return
         rows = places // width
@@ -138,9 +134,7 @@ class _Shortlist:
         nth = np.sort(score, axis=1)[:, -self.n]
         return np.nextafter(nth - 2 * error, np.float32(-np.inf))
 
-    def _append(
-        self, rows: NDArray[np.intp], item_idx: NDArray[np.int32], score: NDArray[np.float32]
-    ) -> None:
+    def _append(self, rows: NDArray[np.intp], item_idx: NDArray[np.int32], score: NDArray[np.float32]) -> None:
         """Puts candidates, by ascending row and within it by ascending item, behind those of their rows."""
         counts = np.bincount(rows, minlength=self.length.size)
         self._reserve(int((self.length + counts).max()))

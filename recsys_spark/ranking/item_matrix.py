@@ -9,20 +9,23 @@ executors can reach.
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
+from recsys_spark.ranking.item_tiles import WRITTEN, tile_name, write_tile
 
 __all__ = ["ItemMatrix", "write_item_matrix"]
+
+Integers = NDArray[np.integer[Any]]
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -53,11 +56,9 @@ class ItemMatrix:
                 "Run the job that failed again: it writes the matrix anew."
             ) from None
         if manifest.pop("format") != FORMAT:
-            raise MissingInputError(
-                f"{path} was written by another version. Delete it: the next job writes it anew."
-            )
+            raise MissingInputError(f"{path} was written by another version. Delete it: the next job writes it anew.")
         matrix = cls(folder=str(path), **manifest)
-        lost = [name for name in map(_tile_name, range(matrix.n_tiles)) if not (path / name).is_file()]
+        lost = [name for name in map(tile_name, range(matrix.n_tiles)) if not (path / name).is_file()]
         if lost:
             raise MissingInputError(
                 f"{path} lacks {lost[0]}. Delete the folder and run the job again; "
@@ -73,15 +74,24 @@ class ItemMatrix:
         """Rows [number * tile_items, ...) as a read-only map of their file."""
         return _open_tile(self, number)
 
-    def rows(self, item_idx: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """Copies of the vectors of these items, (n, rank); IndexError outside [0, n_items)."""
+    def gather(self, item_idx: Integers) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """Places in `item_idx`, (m,), and copies of the vectors there, (m, rank), tile by tile.
+
+        Raises IndexError for an item outside [0, n_items).
+        """
         if item_idx.size and not 0 <= item_idx.min() <= item_idx.max() < self.n_items:
             raise IndexError(f"item_idx outside [0, {self.n_items})")
-        tile_of_item, row = np.divmod(item_idx, self.tile_items)
+        tile_of_item = item_idx // self.tile_items
+        for number in np.flatnonzero(np.bincount(tile_of_item)):
+            places = np.flatnonzero(tile_of_item == number)
+            rows = item_idx[places] - number * self.tile_items
+            yield places, self.tile(int(number)).take(rows, axis=0)
+
+    def rows(self, item_idx: Integers) -> NDArray[np.float32]:
+        """Copies of the vectors of these items, (n, rank); errors as for gather."""
         vectors = np.empty((item_idx.size, self.rank), dtype=np.float32)
-        for number in np.unique(tile_of_item):
-            chosen = np.flatnonzero(tile_of_item == number)
-            vectors[chosen] = self.tile(int(number)).take(row[chosen], axis=0)
+        for places, found in self.gather(item_idx):
+            vectors[places] = found
         return vectors
 
     def norms(self) -> NDArray[np.float64]:
@@ -133,17 +143,15 @@ def _reusable(folder: str | os.PathLike[str], n_items: int, tile_items: int) -> 
 def _rank(item_vectors: DataFrame) -> int:
     first = item_vectors.where("vector is not null").select(F.size("vector")).first()
     if first is None:
-        raise MissingInputError(
-            "The model has no item vectors. Train it with train_spark_model or train_torch_model."
-        )
+        raise MissingInputError("The model has no item vectors. Train it with train_spark_model or train_torch_model.")
     return int(first[0])
 
 
 def _check_size(size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise ConfigError(
-            f"The item matrix takes {size:,} bytes, above outputs.max_item_matrix_bytes = {max_bytes:,}. Raise that key if "
-            "every executor can map so much, or train with a smaller rank or a larger minimum support of items."
+            f"The item matrix takes {size:,} bytes, above outputs.max_item_matrix_bytes = {max_bytes:,}. "
+            "Raise that key if every executor can map so much; else train with a smaller rank or fewer items."
         )
 
 
@@ -157,55 +165,17 @@ def _write_tiles(item_vectors: DataFrame, matrix: ItemMatrix) -> None:
         F.lit(None).cast("int").alias("item_idx"),
         F.lit(None).cast("array<float>").alias("vector"),
     )
-    written = (
+    write = partial(write_tile, Path(matrix.folder), matrix.n_items, matrix.rank, matrix.tile_items)
+    failed = (
         vectors.unionByName(every_tile)
         .groupBy("tile")
-        .applyInArrow(partial(_write_tile, matrix), "tile int, problem string")
+        .applyInArrow(write, WRITTEN)
         .where("problem is not null")
         .orderBy("tile")
         .first()
     )
-    if written is not None:
-        raise TrainingError(written["problem"])
-
-
-def _write_tile(matrix: ItemMatrix, table: pa.Table) -> pa.Table:
-    """One tile from its rows; a problem is returned, since an exception would lose its type on the way to the
-    driver.
-    """
-    number = table["tile"][0].as_py()
-    item_idx = table["item_idx"].drop_null().to_numpy()
-    vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    problem = _problem(matrix, number, item_idx, vectors)
-    if problem is None:
-        first = number * matrix.tile_items
-        tile = np.zeros((min(matrix.tile_items, matrix.n_items - first), matrix.rank), dtype=np.float32)
-        tile[item_idx - first] = vectors.reshape(-1, matrix.rank)
-        _save(tile, Path(matrix.folder) / _tile_name(number))
-    return pa.table({"tile": pa.array([number], pa.int32()), "problem": pa.array([problem], pa.string())})
-
-
-def _problem(
-    matrix: ItemMatrix, tile: int, item_idx: NDArray[np.int32], vectors: NDArray[np.float32]
-) -> str | None:
-    if not 0 <= tile < matrix.n_tiles or item_idx.max(initial=0) >= matrix.n_items:
-        return f"Some item_idx lie outside [0, {matrix.n_items}). Build the item index again, or train again."
-    if np.unique(item_idx).size != item_idx.size:
-        return "Some items have several vectors. Train the model again."
-    if vectors.size != item_idx.size * matrix.rank:
-        return f"Item vectors differ in length, some are not {matrix.rank} long. Train the model again."
-    if not np.isfinite(vectors).all():
-        return "Some item vectors are not finite. Train again with smaller steps or stronger regularisation."
-    return None
-
-
-def _save(array: NDArray[np.float32], path: Path) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    if failed is not None:
+        raise TrainingError(failed["problem"])
 
 
 def _write_manifest(matrix: ItemMatrix) -> None:
@@ -218,15 +188,11 @@ def _write_manifest(matrix: ItemMatrix) -> None:
     temporary.replace(path / MANIFEST)
 
 
-def _tile_name(number: int) -> str:
-    return f"tile-{number:05d}.npy"
-
-
 @lru_cache(maxsize=1024)
 def _open_tile(matrix: ItemMatrix, number: int) -> NDArray[np.float32]:
-    path = Path(matrix.folder) / _tile_name(number)
-    tile: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return tile
+    path = Path(matrix.folder) / tile_name(number)
+    # As a plain array over the map: numpy's subclass for maps slows every operation down.
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 @lru_cache(maxsize=4)
