@@ -20,8 +20,23 @@ def check_roots(config: BaseConfig) -> None:
     if config.tables.root is not None:
         places["tables.root"] = config.tables.root
     problems = [problem for key, uri in places.items() if (problem := _problem(key, uri))]
+    if not problems and config.files.root is not None:
+        problems += _other_owner(config.files.root, config.tables.root or config.tables.schema_name or "")
     if problems:
         raise ConfigError(*problems)
+
+
+def _other_owner(files_root: str, tables: str) -> list[str]:
+    """Files are named by model version, and versions are told apart within one set of tables only."""
+    folder = local_path(files_root)
+    if folder is None:
+        return []
+    local = local_path(tables)
+    mark, owner = folder / "tables.txt", str(local) if local is not None and "/" in tables else tables
+    if not mark.exists():
+        mark.write_text(owner)
+    found = mark.read_text()
+    return [] if found == owner else [f"files.root: {files_root} belongs to the tables at {found}, not {owner}"]
 
 
 def _problem(key: str, uri: str) -> str | None:

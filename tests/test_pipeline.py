@@ -1,0 +1,191 @@
+"""From raw files to served tables, on a checkerboard: even users like even items, so the right answers are known."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.jobs import run_pipeline
+from tests.conftest import Workspace
+
+USERS, ITEMS = 20, 16
+ALS = ["--models.als.rank", "4", "--models.als.max_iter", "3", "--models.als.blocks", "1"]
+FLAGS = ["--source.format", "plays", "--source.kind", "totals", "--source.columns.play_count", "n"]
+FLAGS += ["--source.columns.item_name", "name", "--recommendations.top_k", "3", "--similarity.neighbours", "4", *ALS]
+
+
+def checkerboard() -> str:
+    """Every user plays the items of its parity, but for one that is withheld."""
+    rows = ["user_id,item_id,name,n"]
+    for user in range(USERS):
+        for item in range(user % 2, ITEMS, 2):
+            if item != withheld(user):
+                rows.append(f"u{user:02d},i{item:02d},Song {item},2")
+    return "\n".join(rows) + "\n"
+
+
+def withheld(user: int) -> int:
+    """The only item of a user's parity that it has not played."""
+    return (user * 2 + user % 2) % ITEMS
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkerboard as a file."""
+    path = tmp_path_factory.mktemp("raw") / "plays.csv"
+    path.write_text(checkerboard())
+    return path
+
+
+@pytest.fixture(scope="session")
+def master(spark: SparkSession, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root after one pipeline run, for copies."""
+    root = tmp_path_factory.mktemp("master") / "tables"
+    assert run_pipeline.main(["--tables.root", str(root), "--source.path", str(raw), *FLAGS]) == 0
+    return root
+
+
+@pytest.fixture
+def built(workspace: Workspace, master: Path) -> Workspace:
+    """A root of its own after one pipeline run: tables can be moved, nothing in them names their place."""
+    shutil.copytree(master, workspace.root)
+    return workspace
+
+
+def lists(workspace: Workspace, version_of: str = "als") -> dict[str, list[tuple[str, str]]]:
+    """user -> [(item, origin)] in order, of one kind."""
+    rows = workspace.table("recommendations").where(F.col("algorithm") == version_of).orderBy("user_id", "position")
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in rows.collect():
+        found.setdefault(row["user_id"], []).append((row["item_id"], row["origin"]))
+    return found
+
+
+def serving(workspace: Workspace) -> dict[str, str]:
+    """Output table -> algorithm that serves it."""
+    rows = workspace.table("models").select("model_version", F.explode("serves").alias("t")).collect()
+    return {row["t"]: row["model_version"] for row in rows}
+
+
+def test_one_run_recommends_what_was_withheld_and_a_second_run_changes_nothing(built: Workspace, raw: Path) -> None:
+    found = lists(built)
+    assert len(found) == USERS
+    for user in range(USERS):
+        assert found[f"u{user:02d}"][0] == (f"i{withheld(user):02d}", "model")
+    similar = built.table("item_similarity").collect()
+    assert all(int(row["item_id"][1:]) % 2 == int(row["similar_item_id"][1:]) % 2 for row in similar)
+    assert {row["position"] for row in similar} == {1, 2, 3, 4}
+    assert {version.split("-")[0] for version in serving(built).values()} == {"als"}
+    before = built.versions()
+    again = built.done("run_pipeline", "--source.path", raw, *FLAGS)
+    assert built.versions() == before
+    assert "Song" in again.stdout, "neighbours by name are shown"
+
+
+def test_a_new_user_is_folded_in_and_a_user_of_unknown_items_gets_what_is_popular(
+    built: Workspace, write: Callable[..., Path]
+) -> None:
+    extra = write("more.csv", "user_id,item_id,name,n\nnew,i00,,3\nnew,i02,,1\nstranger,unheard,Unheard,5\n")
+    built.done("ingest_plays", "--source.path", extra, *FLAGS)
+    built.done("build_interactions")
+    model = built.table("models").where("algorithm = 'als'").first()
+    built.done("build_recommendations", *FLAGS, "--model.version", model["model_version"])
+    found = lists(built)
+    assert {origin for _, origin in found["new"]} == {"fold_in"}
+    assert all(int(item[1:]) % 2 == 0 and item not in ("i00", "i02") for item, _ in found["new"])
+    assert {origin for _, origin in found["stranger"]} == {"popular"}
+    assert len(found["stranger"]) == 3 and "unheard" not in dict(found["stranger"])
+
+
+def test_lists_can_hold_seen_items_and_never_denied_ones(built: Workspace, tmp_path: Path) -> None:
+    denied = tmp_path / "deny.txt"
+    denied.write_text("i00\ni01\nno such item\n")
+    allowed = tmp_path / "allow.txt"
+    allowed.write_text("i00\ni02\ni03\n")
+    flags = [*FLAGS, "--recommendations.filter_seen", "false", "--recommendations.deny_file", denied]
+    outcome = built.done("build_recommendations", *flags)
+    assert outcome.rows["deny_unknown"] == 1
+    found = lists(built)
+    items = {item for recommended in found.values() for item, _ in recommended}
+    assert items and not items & {"i00", "i01"}
+    assert any(int(item[1:]) != withheld(0) and int(item[1:]) % 2 == 0 for item, _ in found["u00"])
+    built.done("build_recommendations", *flags, "--recommendations.allow_file", allowed)
+    assert {item for recommended in lists(built).values() for item, _ in recommended} == {"i02", "i03"}
+
+
+def test_one_list_by_name_and_what_is_not_known(built: Workspace) -> None:
+    outcome = built.done("build_recommendations", *FLAGS, "--items", "song  2", "Song 4", "Sing 6")
+    assert "Song" in outcome.stdout and "Song 2 " not in outcome.stdout
+    assert "no item is called 'Sing 6'" in outcome.stderr and "Song 6" in outcome.stderr
+    assert (outcome.rows["items_known"], outcome.rows["items_unknown"]) == (2, 1)
+    outcome = built.run("build_recommendations", *FLAGS, "--items", "Nothing of the kind")
+    assert outcome.code == 4 and "nearest names" in outcome.stderr
+
+
+def test_publishing_moves_all_tables_in_one_commit_and_rolls_back(built: Workspace) -> None:
+    first = serving(built)
+    other = [*FLAGS, "--models.als.reg_param", "0.2"]
+    built.done("train_spark_model", *other)
+    outcome = built.run("publish_model", *other)
+    assert outcome.code == 4 and "no outputs to publish" in outcome.stderr
+    assert serving(built) == first
+    built.done("build_item_similarity", *other)
+    built.done("build_recommendations", *other)
+    assert serving(built) == first, "outputs of a candidate serve nobody"
+    before = built.versions()["models"]
+    built.done("publish_model", *other)
+    second = serving(built)
+    assert built.versions()["models"] == before + 1
+    assert set(second) == set(first) and not set(second.values()) & set(first.values())
+    retired = built.table("models").where(F.col("retired_at").isNotNull()).collect()
+    assert {row["model_version"] for row in retired} == set(first.values())
+    built.done("publish_model", "--publish.rollback", "true")
+    assert serving(built) == first
+    outcome = built.run("publish_model", "--publish.rollback", "true")
+    assert outcome.code == 4 and "no earlier version" in outcome.stderr
+    built.done("publish_model", *other)
+    assert serving(built) == second
+
+
+@pytest.mark.parametrize("shape", ["one user", "one item"])
+def test_the_smallest_data_there_is(workspace: Workspace, write: Callable[..., Path], shape: str) -> None:
+    pairs = [("u", f"i{n}") for n in range(3)] if shape == "one user" else [(f"u{n}", "i") for n in range(3)]
+    raw = write("a.csv", "user_id,item_id,name,n\n" + "".join(f"{u},{i},{i},1\n" for u, i in pairs))
+    workspace.done("run_pipeline", "--source.path", raw, *FLAGS)
+    assert workspace.table("recommendations").count() == 0, "everything has been played"
+    neighbours = workspace.table("item_similarity").count()
+    assert neighbours == (6 if shape == "one user" else 0)
+
+
+def test_steps_can_be_resumed_and_unknown_ones_are_named(built: Workspace, raw: Path) -> None:
+    outcome = built.done("run_pipeline", "--source.path", raw, *FLAGS, "--pipeline.from", "publish_model")
+    assert all(name.startswith("publish_model") for name in outcome.rows)
+    outcome = built.run("run_pipeline", "--source.path", raw, *FLAGS, "--pipeline.from", "train")
+    assert outcome.code == 2 and "train_spark_model" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("job", "remedy"),
+    [
+        ("train_spark_model", "build_interactions"),
+        ("build_item_similarity", "train_spark_model"),
+        ("build_recommendations", "train_spark_model"),
+        ("publish_model", "train_spark_model"),
+    ],
+)
+def test_missing_inputs_name_the_job_that_makes_them(workspace: Workspace, job: str, remedy: str) -> None:
+    outcome = workspace.run(job)
+    assert outcome.code == 4 and remedy in outcome.stderr
+
+
+def test_lineage_stands_in_models_and_in_commits(built: Workspace) -> None:
+    model: Any = built.table("models").where("algorithm = 'als'").first()
+    assert model["inputs"] == '{"interactions": 1, "item_index": 1}'
+    metadata = next(meta for _, _, meta in built.tables().commits("item_similarity"))
+    assert metadata["job"] == "build_item_similarity" and metadata["scope"] == model["model_version"]
+    runs = {row["job"] for row in built.table("job_runs").where("status = 'done'").collect()}
+    assert {"run_pipeline", "ingest_plays", "train_spark_model", "publish_model"} <= runs
