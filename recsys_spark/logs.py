@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -12,6 +13,12 @@ from rich.logging import RichHandler
 __all__ = ["configure_logs", "step"]
 
 log = logging.getLogger("recsys_spark")
+
+
+@cache
+def _terminal() -> Console:
+    """The one console on stderr: a second one would write over the live line of the first."""
+    return Console(stderr=True)
 
 
 def configure_logs(level: str) -> None:
@@ -22,9 +29,7 @@ def configure_logs(level: str) -> None:
     # PySpark logs each SQL error as a screenful of JSON; what a person needs of it is in our own message.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     if sys.stderr.isatty():
-        handler: logging.Handler = RichHandler(
-            console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S"
-        )
+        handler: logging.Handler = RichHandler(console=_terminal(), show_path=False, log_time_format="%H:%M:%S")
     else:
         handler = logging.StreamHandler()
         formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
@@ -38,7 +43,7 @@ def step(text: str) -> Iterator[None]:
     """Shows a piece of work: a spinner at a terminal, a line with its seconds when it is done."""
     clock = time.monotonic()
     if sys.stderr.isatty() and log.handlers:
-        with Console(stderr=True).status(text):
+        with _terminal().status(text):
             yield
     else:
         yield

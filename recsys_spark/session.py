@@ -42,8 +42,9 @@ JOB_SETTINGS = {
 def spark_session(config: BaseConfig) -> Iterator[SparkSession]:
     """The session to work in; stopped at the end only if it was made here."""
     existing = SparkSession.getActiveSession()
-    if existing is not None:
-        yield existing
+    if existing is not None or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        # A platform's session is shared: stopping it would take the cluster from others.
+        yield existing or SparkSession.builder.getOrCreate()
         return
     spark = _submitted_session() if "PYSPARK_GATEWAY_PORT" in os.environ else _local_session(config)
     try:

@@ -92,7 +92,7 @@ def test_a_new_user_is_folded_in_and_a_user_of_unknown_items_gets_what_is_popula
     extra = write("more.csv", "user_id,item_id,name,n\nnew,i00,,3\nnew,i02,,1\nstranger,unheard,Unheard,5\n")
     built.done("ingest_plays", "--source.path", extra, *FLAGS)
     built.done("build_interactions")
-    model = built.table("models").where("algorithm = 'als'").first()
+    model: Any = built.table("models").where("algorithm = 'als'").first()
     built.done("build_recommendations", *FLAGS, "--model.version", model["model_version"])
     found = lists(built)
     assert {origin for _, origin in found["new"]} == {"fold_in"}
