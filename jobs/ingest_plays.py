@@ -2,7 +2,7 @@
 
 from recsys_spark.errors import DataQualityError, MissingInputError
 from recsys_spark.ingestion.batches import refuse_changed, select_files, start_batch, unfinished_batch
-from recsys_spark.ingestion.completion import complete, resume
+from recsys_spark.ingestion.completion import complete, resume, sweep
 from recsys_spark.ingestion.discovery import list_files
 from recsys_spark.job import Job, JobRun
 from recsys_spark.registry import load_reader
@@ -25,6 +25,7 @@ def work(run: JobRun) -> None:
         unfinished = unfinished_batch(run.tables, settings.source_name)
         if unfinished is not None:
             resume(run, unfinished, reader, files)
+        sweep(run)
         selection = select_files(run.tables, files, reader, settings)
         run.count(files_new=len(selection.new), files_known=len(files) - len(selection.new))
         if selection.changed_untimed:

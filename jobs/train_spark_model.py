@@ -2,10 +2,10 @@
 
 import logging
 
-from recsys_spark.factorization.training import train
+from recsys_spark.factorization.training import is_trained, train
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
-from recsys_spark.model_versions import is_recorded, version_name
+from recsys_spark.model_versions import version_name
 
 log = logging.getLogger("recsys_spark.train_spark_model")
 
@@ -15,7 +15,7 @@ def work(run: JobRun) -> None:
     kind, settings = run.config.model.kind, run.config.settings_of(run.config.model.kind)
     data_version = run.tables.data_version("interactions")
     version = version_name(kind, settings, run.config.run.seed, data_version)
-    if is_recorded(run.tables, version):
+    if is_trained(run, version):
         log.info("%s is trained already", version)
         return
     with step(f"training {version}"):

@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
+from recsys_spark.addresses import local_path
 from recsys_spark.errors import ConfigError
 from recsys_spark.registry import FORMATS, KINDS, load_kind
 from recsys_spark.sample.settings import SampleSettings
@@ -229,7 +230,9 @@ class BaseConfig(Section):
     @property
     def files_root(self) -> str:
         """Where matrices, shards and weights go; checked to be set when the layers are read."""
-        return self.files.root or f"{(self.tables.root or '').rstrip('/')}/_files"
+        root = self.files.root or f"{(self.tables.root or '').rstrip('/')}/_files"
+        path = local_path(root)
+        return root if path is None else str(path)
 
     @property
     def sample_path(self) -> str:

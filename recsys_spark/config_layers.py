@@ -50,13 +50,13 @@ class _Merge:
 
     def add_layer(self, layer: Mapping[str, tuple[Any, str]]) -> None:
         """Adds key -> (value, origin)."""
-        if all(key in layer for key in EXCLUSIVE):
+        if all(layer.get(key, (None, ""))[0] is not None for key in EXCLUSIVE):
             self.problems.append(f"{' and '.join(EXCLUSIVE)} exclude each other: set one of them")
         for key, (value, origin) in layer.items():
             if key not in self.known:
                 self.problems.append(f"unknown key {key!r} ({origin}){self._nearest(key)}")
                 continue
-            if key in EXCLUSIVE:
+            if key in EXCLUSIVE and value is not None:
                 for other in EXCLUSIVE:
                     self.values.pop(other, None)
             self.values[key] = value

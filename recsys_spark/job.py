@@ -112,7 +112,8 @@ class Job:
             _describe_failure(report, error)
             _show_failure(error, report)
         report.seconds = round(time.monotonic() - clock, 3)
-        print(json.dumps(asdict(report), ensure_ascii=False), flush=True)
+        # ASCII alone: a path that is no valid text must not cost the line.
+        print(json.dumps(asdict(report)), flush=True)
         return report.exit_code
 
     def entry_point(self) -> None:

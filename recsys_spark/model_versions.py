@@ -57,6 +57,8 @@ def record_model(
     artifact: str,
 ) -> None:
     """Adds the version's row; nothing where it has one."""
+    if is_recorded(tables, version):
+        return
     inputs = json.dumps(dict(tables.inputs), sort_keys=True)
     row = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, None, None)
     row += (dict(metrics), None, artifact, [], None, None)  # type: ignore[assignment]

@@ -4,9 +4,9 @@ import os
 import uuid
 from pathlib import Path
 
+from recsys_spark.addresses import local_path
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
-from recsys_spark.tables import local_path
 
 __all__ = ["check_roots"]
 
@@ -42,7 +42,11 @@ def _other_owner(files_root: str, tables: str) -> list[str]:
 def _problem(key: str, uri: str) -> str | None:
     path = local_path(uri)
     if path is None:
-        return None
+        # Delta reaches any storage; staged rows, matrices and weights are opened as files.
+        remote = f"{key}: {uri} is not a path: set files.root to a folder that every machine mounts"
+        return remote if key == "files.root" else None
+    if key == "tables.root" and "`" in uri:
+        return f"{key}: {uri} holds a backtick, with which Delta cannot create tables: choose another"
     probe = Path(path) / f".probe-{os.getpid()}-{uuid.uuid4().hex}"
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+from recsys_spark.addresses import file_uri
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
 from recsys_spark.spark_errors import SPARK_ERRORS
@@ -28,6 +30,8 @@ DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+# Set where the platform makes the session, with Delta built in.
+PLATFORM = "DATABRICKS_RUNTIME_VERSION"
 # What our jobs need of any session; put back afterwards in a session that is not ours.
 JOB_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -41,8 +45,8 @@ JOB_SETTINGS = {
 @contextmanager
 def spark_session(config: BaseConfig) -> Iterator[SparkSession]:
     """The session to work in; stopped at the end only if it was made here."""
-    existing = SparkSession.getActiveSession()
-    if existing is not None or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+    existing = _existing_session()
+    if existing is not None or PLATFORM in os.environ:
         # A platform's session is shared: stopping it would take the cluster from others.
         yield existing or SparkSession.builder.getOrCreate()
         return
@@ -59,9 +63,9 @@ def job_settings(spark: SparkSession) -> Iterator[None]:
 
     Raises ConfigError when the session cannot read Delta tables.
     """
-    if "DeltaSparkSessionExtension" not in (spark.conf.get("spark.sql.extensions", "") or ""):
-        needed = " ".join(f"--conf {key}={value}" for key, value in DELTA.items())
-        raise ConfigError(f"this Spark session has no Delta support: start it with {needed}")
+    lacking = [f"--conf {key}={value}" for key, value in DELTA.items() if value not in (spark.conf.get(key, "") or "")]
+    if lacking and PLATFORM not in os.environ:
+        raise ConfigError(f"this Spark session has no Delta support: start it with {' '.join(lacking)}")
     before = {key: spark.conf.get(key, None) for key in JOB_SETTINGS}
     for key, value in JOB_SETTINGS.items():
         spark.conf.set(key, value)
@@ -91,7 +95,7 @@ def checkpoint_dir(spark: SparkSession, folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    context.setCheckpointDir(folder.absolute().as_uri())
+    context.setCheckpointDir(file_uri(folder))
     written = context.getCheckpointDir()
     try:
         yield
@@ -104,6 +108,14 @@ def _remove_tree(folder: Path, within: Path) -> None:
 
     if within.absolute() in folder.parents:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _existing_session() -> SparkSession | None:
+    """Also one that another thread made: the builder would hand it out, and we would stop it."""
+    try:
+        return SparkSession.active()
+    except PySparkRuntimeError:
+        return None
 
 
 def _submitted_session() -> SparkSession:

@@ -8,21 +8,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from recsys_spark.addresses import local_path
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
 from recsys_spark.locks import Locks
 from recsys_spark.schemas import TABLES
 from recsys_spark.spark_errors import SPARK_ERRORS
 
-__all__ = ["Tables", "local_path"]
+__all__ = ["Tables"]
 
 METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
 # Commits that leave every row as it was; a table's data version steps over them.
@@ -39,14 +40,6 @@ HOUSEKEEPING = {
 CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
 
 
-def local_path(uri: str) -> Path | None:
-    """The absolute path of a `file:` URI or plain path; None for any other storage."""
-    scheme, colon, rest = uri.partition(":")
-    if not colon or "/" in scheme:
-        return Path(uri).absolute()
-    return Path("/" + rest.lstrip("/")) if scheme == "file" else None
-
-
 class Tables:
     """The tables of one configuration, seen by one run."""
 
@@ -54,8 +47,9 @@ class Tables:
         self._spark = spark
         self._schema = config.tables.schema_name
         self._root = self._absolute(config.tables.root) if config.tables.root else None
-        files_root = local_path(config.files_root)
-        self._locks = Locks(files_root / "locks" if files_root else None, config.tables.lock_timeout_seconds)
+        # Beside what they guard: jobs that differ in files.root must still meet at the same locks.
+        place = local_path(self._root or config.files_root)
+        self._locks = Locks(place / "_locks" if place else None, config.tables.lock_timeout_seconds)
         self._run = {"run_id": run_id, "job": job}
         self._pins: dict[str, int] = {}
         self.inputs: dict[str, int] = {}
@@ -84,20 +78,24 @@ class Tables:
     def read(self, name: str) -> DataFrame:
         """The table as of this run: every read of a run sees the version that its first read saw.
 
-        Raises MissingInputError naming the job that makes the table.
+        Raises MissingInputError naming the job that makes the table, ConfigError when it is not ours.
         """
         if name not in self._pins:
             if not self.exists(name):
                 raise MissingInputError(f"table {self.address(name)} does not exist: run {TABLES[name].made_by} first")
+            self._missing_columns(name)
             self._pins[name] = self.version(name)
         self.inputs[name] = self._pins[name]
         return self.read_version(name, self._pins[name])
 
     def read_version(self, name: str, version: int) -> DataFrame:
-        """The table as it was at one version."""
+        """The table as it was at one version; columns that a later release brought are null in it."""
         if self._schema:
-            return self._spark.sql(f"SELECT * FROM {self.address(name)} VERSION AS OF {int(version)}")
-        return self._spark.read.format("delta").option("versionAsOf", version).load(self.address(name))
+            rows = self._spark.sql(f"SELECT * FROM {self.address(name)} VERSION AS OF {int(version)}")
+        else:
+            rows = self._spark.read.format("delta").option("versionAsOf", version).load(self.address(name))
+        later = [c for c in TABLES[name].schema if c.name not in rows.columns]
+        return rows.select("*", *[F.lit(None).cast(c.dataType).alias(c.name) for c in later])
 
     def version(self, name: str) -> int:
         """The newest version of an existing table."""
@@ -132,7 +130,8 @@ class Tables:
         Raises ConfigError when something else lies at its address.
         """
         if self.exists(name):
-            self._check_schema(name)
+            if self._missing_columns(name):
+                self._add_columns(name)
             return
         table = TABLES[name]
         with self.lock(name), self._metadata({}):
@@ -143,7 +142,10 @@ class Tables:
                 builder = builder.property(key, value)
             address = self.address(name)
             builder = builder.tableName(address) if self._schema else builder.location(address)
-            builder.execute()
+            try:
+                builder.execute()
+            except AnalysisException as error:
+                raise ConfigError(f"{address} cannot be made a Delta table: {error}") from error
 
     def append(self, name: str, rows: DataFrame, transaction: tuple[str, int] | None = None, **metadata: Any) -> int:
         """Adds rows in one commit; a `transaction` (application, number) that was committed is skipped."""
@@ -214,9 +216,15 @@ class Tables:
             return DeltaTable.forName(self._spark, self.address(name))
         return DeltaTable.forPath(self._spark, self.address(name))
 
-    def lock(self, name: str) -> Any:
-        """Holds the table against other processes for a whole read-compute-write (see Locks.hold)."""
-        return self._locks.hold(name)
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Holds the table against other processes for a whole read-compute-write (see Locks.hold).
+
+        Reading it inside gives its newest version, which nobody else can change now, whatever the run saw before.
+        """
+        with self._locks.hold(name):
+            self._pins.pop(name, None)
+            yield
 
     def create_view(self, name: str, query: str) -> None:
         """Makes or changes a catalog view; does nothing when tables are addressed by path."""
@@ -250,13 +258,18 @@ class Tables:
     @contextmanager
     def _metadata(self, metadata: Mapping[str, Any]) -> Iterator[None]:
         record = {**self._run, "inputs": dict(sorted(self.inputs.items())), **metadata}
+        before = self._spark.conf.get(METADATA_CONF, None)
         self._spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
         try:
             yield
         finally:
-            self._spark.conf.unset(METADATA_CONF)
+            if before is None:
+                self._spark.conf.unset(METADATA_CONF)
+            else:
+                self._spark.conf.set(METADATA_CONF, before)
 
-    def _check_schema(self, name: str) -> None:
+    def _missing_columns(self, name: str) -> list[T.StructField]:
+        """The last columns, where an earlier release made the table. Raises ConfigError when it is not ours."""
         expected = TABLES[name].schema
         try:
             found = {c.name: c.dataType.simpleString() for c in self.delta(name).toDF().schema}
@@ -268,18 +281,23 @@ class Tables:
             if c.name in found and found[c.name] != c.dataType.simpleString()
         ]
         missing = [c for c in expected if c.name not in found]
-        known_head = list(found)[: len(expected) - len(missing)] == expected.fieldNames()[: -len(missing) or None]
-        if differing or (missing and not known_head):
-            detail = "; ".join(differing or [f"no column {c.name}" for c in missing])
-            raise ConfigError(f"table {self.address(name)} has a foreign schema ({detail}): choose another tables.root")
-        if missing:
-            self._add_columns(name, missing)
+        # An earlier release had the first columns and no others.
+        if missing and (not found or list(found) != expected.fieldNames()[: len(found)]):
+            differing += [f"no column {c.name}" for c in missing]
+        if differing:
+            raise ConfigError(
+                f"table {self.address(name)} has a foreign schema ({'; '.join(differing)}):"
+                " choose another tables.root or tables.schema"
+            )
+        return missing
 
-    def _add_columns(self, name: str, missing: list[Any]) -> None:
-        columns = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in missing)
+    def _add_columns(self, name: str) -> None:
         address = self.address(name) if self._schema else f"delta.`{self.address(name)}`"
-        with self._commit(name, {}):
-            self._spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
+        with self.lock(name):
+            columns = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in self._missing_columns(name))
+            if columns:
+                with self._commit(name, {}):
+                    self._spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
 
 
 def _metadata(text: str | None) -> dict[str, Any]:

@@ -189,3 +189,14 @@ def test_lineage_stands_in_models_and_in_commits(built: Workspace) -> None:
     assert metadata["job"] == "build_item_similarity" and metadata["scope"] == model["model_version"]
     runs = {row["job"] for row in built.table("job_runs").where("status = 'done'").collect()}
     assert {"run_pipeline", "ingest_plays", "train_spark_model", "publish_model"} <= runs
+
+
+def test_files_that_were_cleared_away_are_made_again_by_training(built: Workspace) -> None:
+    shutil.rmtree(built.root / "_files")
+    before = built.versions()["models"]
+    outcome = built.run("build_item_similarity", *FLAGS, "--similarity.neighbours", "2")
+    assert outcome.code == 4 and "run train_spark_model --model.kind als again" in outcome.stderr
+    built.done("train_spark_model", *FLAGS)
+    built.done("build_item_similarity", *FLAGS, "--similarity.neighbours", "2")
+    assert {row["position"] for row in built.table("item_similarity").collect()} == {1, 2}
+    assert built.versions()["models"] == before

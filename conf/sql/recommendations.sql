@@ -1,5 +1,5 @@
--- What the serving model recommends to one user, best first.
-SELECT r.position, i.name AS item, r.score, r.origin
+-- What the model that serves recommends to one user, best first.
+SELECT r.position, COALESCE(i.name, r.item_id) AS item, r.score, r.origin
 FROM recommendations r
 JOIN models m ON m.model_version = r.model_version AND array_contains(m.serves, 'recommendations')
 LEFT JOIN items i ON i.item_id = r.item_id

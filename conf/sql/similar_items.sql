@@ -1,9 +1,8 @@
--- The nearest neighbours of an item, by its name, from the model that serves (tables addressed by path).
--- spark.sql(query, args={"name": "..."}) after CREATE TEMP VIEW for each table, or run as it stands in the schema.
-SELECT s.position, other.name AS similar_item, s.similarity
+-- The nearest neighbours of an item, by its name, nearest first, from the model that serves.
+SELECT s.position, COALESCE(other.name, other.item_id) AS similar_item, s.similarity
 FROM item_similarity s
 JOIN models m ON m.model_version = s.model_version AND array_contains(m.serves, 'item_similarity')
 JOIN items i ON i.item_id = s.item_id
 JOIN items other ON other.item_id = s.similar_item_id
-WHERE i.name = :name
-ORDER BY s.position
+WHERE COALESCE(i.name, i.item_id) = :name
+ORDER BY s.item_id, s.position

@@ -5,14 +5,25 @@ from pathlib import Path
 from pydantic import BaseModel
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.errors import MissingInputError, TrainingError
 from recsys_spark.job import JobRun
-from recsys_spark.model_versions import record_model
-from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.model_versions import is_recorded, record_model
+from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.registry import load_kind
 from recsys_spark.session import checkpoint_dir, parallelism
 
-__all__ = ["train"]
+__all__ = ["is_trained", "train"]
+
+
+def is_trained(run: JobRun, version: str) -> bool:
+    """Whether a version has its row in models and what scoring maps; files that were cleared away are made again."""
+    if not is_recorded(run.tables, version):
+        return False
+    try:
+        ItemMatrix.open(Path(run.config.files_root) / "models" / version / "items")
+    except MissingInputError:
+        return False
+    return True
 
 
 def train(run: JobRun, kind: str, settings: BaseModel, version: str) -> None:
@@ -25,7 +36,7 @@ def train(run: JobRun, kind: str, settings: BaseModel, version: str) -> None:
     if last is None or last[0] is None:
         raise TrainingError("there are no items to train on: run ingest_plays and build_interactions first")
     artifact = f"models/{version}"
-    root = Path(run.config.files_root).absolute()
+    root = Path(run.config.files_root)
     folder = root / artifact
     folder.mkdir(parents=True, exist_ok=True)
     model = load_kind(kind)(settings)

@@ -31,6 +31,7 @@ __all__ = [
     "select_files",
     "settings_hash",
     "start_batch",
+    "started_batches",
     "unfinished_batch",
 ]
 
@@ -105,6 +106,12 @@ def unfinished_batch(tables: Tables, source: str) -> Batch | None:
     files = tuple(sorted(_file_of(row) for row in rows))
     plan = rows[0]
     return Batch(plan["batch_id"], source, files, plan["run_id"], plan["settings_hash"], bool(plan["reprocess"]))
+
+
+def started_batches(tables: Tables) -> set[int]:
+    """The numbers of all plans, of any source, that are yet to be completed."""
+    rows = tables.read("ingested_files").where(F.col("status") == "started").select("batch_id").distinct()
+    return {row["batch_id"] for row in rows.collect()}
 
 
 def select_files(tables: Tables, files: Iterable[RawFile], reader: Reader, settings: SourceSettings) -> Selection:

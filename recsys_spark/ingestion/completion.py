@@ -12,17 +12,17 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import DataQualityError
-from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash
+from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, started_batches
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.events import deduplicate
 from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
 from recsys_spark.ingestion.reader import Reader
-from recsys_spark.ingestion.staging import Staging, unreadable_files
+from recsys_spark.ingestion.staging import Staging, staged_batches, unreadable_files
 from recsys_spark.job import JobRun
 from recsys_spark.logs import step
 from recsys_spark.spark_errors import SPARK_ERRORS
 
-__all__ = ["complete", "resume"]
+__all__ = ["complete", "resume", "sweep"]
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
 
     Raises DataQualityError when files cannot be read or too many rows are refused; `plays` is then as before.
     """
-    staging = _staging(run, batch)
+    staging = _staging(run, batch.batch_id)
     if not staging.is_complete:
         with step(f"reading {len(batch.files)} files"):
             _stage(run, batch, reader, staging)
@@ -42,7 +42,7 @@ def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
     _append_quarantine(run, batch, staging)
     _judge(run, batch, staging, counts)
     with step("appending plays"):
-        _append_plays(run, batch, reader, staging)
+        _append_plays(run, batch, staging)
     with step("merging users and items"):
         _merge_profiles(run, batch, staging)
     _finish(run, batch, staging, counts)
@@ -53,7 +53,7 @@ def resume(run: JobRun, batch: Batch, reader: Reader, files: Sequence[RawFile]) 
 
     Giving up is safe: without a complete staged copy nothing but quarantined rows can have been committed.
     """
-    staged = _staging(run, batch).is_complete
+    staged = _staging(run, batch.batch_id).is_complete
     unchanged = {file.identity for file in batch.files} <= {file.identity for file in files}
     if staged or (unchanged and batch.settings_hash == settings_hash(run.config.source)):
         log.info("completing batch %d, which run %s left unfinished", batch.batch_id, batch.run_id)
@@ -62,14 +62,23 @@ def resume(run: JobRun, batch: Batch, reader: Reader, files: Sequence[RawFile]) 
         _abandon(run, batch)
 
 
-def _staging(run: JobRun, batch: Batch) -> Staging:
-    return Staging(run.spark, Path(run.config.files_root).absolute(), batch)
+def sweep(run: JobRun) -> None:
+    """Deletes the staged copies of batches that ended: a run killed after its last commit leaves one."""
+    staged = staged_batches(Path(run.config.files_root))
+    if staged:
+        for batch_id in staged - started_batches(run.tables):
+            _staging(run, batch_id).remove()
+
+
+def _staging(run: JobRun, batch_id: int) -> Staging:
+    return Staging(run.spark, Path(run.config.files_root), batch_id)
 
 
 def _abandon(run: JobRun, batch: Batch) -> None:
     log.warning("batch %d is planned anew: its files or settings changed before it was read", batch.batch_id)
-    record(run.spark, run.tables, batch, [Verdict(file, "refused", False) for file in batch.files])
     run.tables.delete("plays_quarantine", F.col("run_id") == batch.run_id)
+    # Last: what a kill leaves in between is given up again by the next run.
+    record(run.spark, run.tables, batch, [Verdict(file, "refused", False) for file in batch.files])
 
 
 def _stage(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
@@ -131,17 +140,15 @@ def _append_quarantine(run: JobRun, batch: Batch, staging: Staging) -> None:
     refused = reduce(DataFrame.unionByName, frames)
     if refused.isEmpty():
         return
-    run.tables.append(
-        "plays_quarantine", _stamped(refused, batch), (APPLICATION, batch.batch_id), batch_id=batch.batch_id
-    )
+    run.tables.append("plays_quarantine", _stamped(refused, batch), _transaction(batch), batch_id=batch.batch_id)
 
 
-def _append_plays(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
+def _append_plays(run: JobRun, batch: Batch, staging: Staging) -> None:
     staged = staging.rows("plays")
     if staged is None:
         return
     plays = deduplicate(staged.where(~_is_refused()))
-    plays = _stamped(plays, batch).withColumn("kind", F.lit(reader.kind))
+    plays = _stamped(plays, batch).withColumn("kind", F.lit(staging.kind))
     if batch.reprocess:
         replaced = F.col("old.source_file").isin([file.uri for file in batch.files])
         with run.tables.lock("plays"):
@@ -154,11 +161,14 @@ def _append_plays(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -
                 batch_id=batch.batch_id,
             )
         return
-    if reader.kind == "events":
+    if staging.kind == "events":
         plays = plays.join(_earlier_events(run, batch, plays), on="event_id", how="left_anti")
-    run.tables.append(
-        "plays", plays, (APPLICATION, batch.batch_id), batch_id=batch.batch_id, appended_run_id=batch.run_id
-    )
+    run.tables.append("plays", plays, _transaction(batch), batch_id=batch.batch_id, appended_run_id=batch.run_id)
+
+
+def _transaction(batch: Batch) -> tuple[str, int]:
+    """A source each: a plan that waits while other sources go on has a smaller number than theirs, and is no repeat."""
+    return f"{APPLICATION}/{batch.source}", batch.batch_id
 
 
 def _earlier_events(run: JobRun, batch: Batch, plays: DataFrame) -> DataFrame:

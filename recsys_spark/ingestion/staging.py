@@ -12,6 +12,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.addresses import file_uri
 from recsys_spark.config import SourceSettings
 from recsys_spark.ingestion.batches import Batch
 from recsys_spark.ingestion.discovery import RawFile, literal_path
@@ -20,7 +21,7 @@ from recsys_spark.ingestion.reader import Reader, Role
 from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
 from recsys_spark.spark_errors import SPARK_ERRORS
 
-__all__ = ["Staging", "unreadable_files"]
+__all__ = ["Staging", "staged_batches", "unreadable_files"]
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +31,20 @@ ROLES: tuple[Role, ...] = ("plays", "users", "items")
 class Staging:
     """The parsed rows of one batch below files.root."""
 
-    def __init__(self, spark: SparkSession, files_root: Path, batch: Batch) -> None:
+    def __init__(self, spark: SparkSession, files_root: Path, batch_id: int) -> None:
         self._spark = spark
-        self._folder = files_root / "staging" / f"ingest-{batch.batch_id:08d}"
+        self._folder = files_root / "staging" / f"ingest-{batch_id:08d}"
         self._marker = self._folder / "complete"
 
     @property
     def is_complete(self) -> bool:
         """Whether an earlier run parsed the whole batch."""
         return self._marker.exists()
+
+    @property
+    def kind(self) -> str:
+        """What a staged play states (events, totals, ratings), by the settings that it was parsed with."""
+        return self._marker.read_text()
 
     def write(self, reader: Reader, batch: Batch, settings: SourceSettings) -> None:
         """Parses the files of the batch; rows keep the name and time of their file."""
@@ -52,13 +58,15 @@ class Staging:
                     rows = with_identity(rows, batch.source, reader.kind)
                 rows.write.mode("overwrite").option("compression", "lz4").parquet(self._uri(role))
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._marker.touch()
+        draft = self._folder / "draft"
+        draft.write_text(reader.kind)
+        draft.rename(self._marker)
 
     def rows(self, role: Role) -> DataFrame | None:
         """Valid and refused rows of a role; None if the batch has no such files."""
         if not (self._folder / role).exists():
             return None
-        return self._spark.read.parquet(self._uri(role))
+        return self._spark.read.parquet(literal_path(self._uri(role)))
 
     def all_rows(self) -> list[DataFrame]:
         """The rows of every role that the batch has."""
@@ -70,7 +78,12 @@ class Staging:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _uri(self, role: Role) -> str:
-        return (self._folder / role).as_uri()
+        return file_uri(self._folder / role)
+
+
+def staged_batches(files_root: Path) -> set[int]:
+    """The numbers of the batches that have a copy, complete or not."""
+    return {int(folder.name.removeprefix("ingest-")) for folder in (files_root / "staging").glob("ingest-*")}
 
 
 def unreadable_files(spark: SparkSession, files: Sequence[RawFile]) -> dict[RawFile, str]:

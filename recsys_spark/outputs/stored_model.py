@@ -6,6 +6,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.errors import MissingInputError
 from recsys_spark.factorization.kind import ModelKind
 from recsys_spark.factorization.popularity import Popularity, PopularitySettings
 from recsys_spark.job import JobRun
@@ -39,8 +40,15 @@ def open_model(run: JobRun, version: ModelVersion) -> StoredModel:
     """
     kind_class = load_kind(version.kind)
     kind = kind_class(kind_class.Settings.model_validate(version.params["settings"]))
-    folder = Path(run.config.files_root).absolute() / version.artifact
-    return StoredModel(version, kind, folder, ItemMatrix.open(folder / "items"))
+    folder = Path(run.config.files_root) / version.artifact
+    try:
+        matrix = ItemMatrix.open(folder / "items")
+    except MissingInputError as error:
+        job = f"train_spark_model --model.kind {version.kind}"
+        raise MissingInputError(
+            f"the files of {version.version} are gone or broken: run {job} again ({error})"
+        ) from None
+    return StoredModel(version, kind, folder, matrix)
 
 
 def vectors_of(run: JobRun, table: str, version: str) -> DataFrame | None:
@@ -54,7 +62,7 @@ def vectors_of(run: JobRun, table: str, version: str) -> DataFrame | None:
 def popular_scorer(run: JobRun) -> Scorer:
     """What most users play, by the present interactions: the list for users of whom a model knows nothing."""
     popularity = Popularity(PopularitySettings())
-    folder = Path(run.config.files_root).absolute() / "popular" / f"v{run.tables.data_version('interactions')}"
+    folder = Path(run.config.files_root) / "popular" / f"v{run.tables.data_version('interactions')}"
     fitted = popularity.fit(run.tables.read("interactions"), folder, run.config.run.seed, 1)
     limit = run.config.outputs.max_item_matrix_bytes
     return popularity.scorer(write_item_matrix(fitted.matrix, folder, n_items(run), limit))

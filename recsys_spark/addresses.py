@@ -1,0 +1,18 @@
+"""Paths and URIs: what Python opens and what Spark opens under one setting must be the same place."""
+
+from pathlib import Path
+
+__all__ = ["file_uri", "local_path"]
+
+
+def local_path(uri: str) -> Path | None:
+    """The absolute path of a `file:` URI or plain path; None for any other storage."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or "/" in scheme:
+        return Path(uri).absolute()
+    return Path("/" + rest.lstrip("/")) if scheme == "file" else None
+
+
+def file_uri(path: Path) -> str:
+    """What Spark opens as exactly this path: Hadoop takes the text of a URI as it stands, a `%20` as well."""
+    return f"file:{path.absolute()}"
