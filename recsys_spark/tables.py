@@ -4,10 +4,9 @@ A `Tables` belongs to one run of one job. Each table is read at one version for 
 written into the user metadata of every commit the run makes, and every commit holds the table's lock.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -17,27 +16,15 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from recsys_spark.addresses import local_path
+from recsys_spark.commits import Commit, history, is_conflict, user_metadata
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
 from recsys_spark.locks import Locks
+from recsys_spark.schema_check import lacking_columns
 from recsys_spark.schemas import TABLES
 from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["Tables"]
-
-METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
-# Commits that leave every row as it was; a table's data version steps over them.
-HOUSEKEEPING = {
-    "OPTIMIZE",
-    "VACUUM START",
-    "VACUUM END",
-    "REORG",
-    "SET TBLPROPERTIES",
-    "UNSET TBLPROPERTIES",
-    "ADD COLUMNS",
-    "CHANGE COLUMN",
-}
-CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
 
 
 class Tables:
@@ -83,7 +70,7 @@ class Tables:
         if name not in self._pins:
             if not self.exists(name):
                 raise MissingInputError(f"table {self.address(name)} does not exist: run {TABLES[name].made_by} first")
-            self._missing_columns(name)
+            self._lacking(name)
             self._pins[name] = self.version(name)
         self.inputs[name] = self._pins[name]
         return self.read_version(name, self._pins[name])
@@ -99,30 +86,24 @@ class Tables:
 
     def version(self, name: str) -> int:
         """The newest version of an existing table."""
-        return int(self._history(name, limit=1)[0]["version"])
+        return history(self.delta(name), limit=1)[0].version
 
     def data_version(self, name: str) -> int:
         """The newest version, as of this run, that changed rows: OPTIMIZE and the like do not count."""
         self.read(name)
-        for commit in self._history(name):
-            if commit["version"] <= self._pins[name] and commit["operation"] not in HOUSEKEEPING:
-                return int(commit["version"])
-        return self._pins[name]
+        pin = self._pins[name]
+        return next((c.version for c in self.commits(name) if c.version <= pin and c.changes_rows), pin)
 
-    def commits(self, name: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """(version, operation, user metadata) of the table's commits, newest first."""
-        for commit in self._history(name):
-            yield int(commit["version"]), commit["operation"], _metadata(commit["userMetadata"])
+    def commits(self, name: str) -> list[Commit]:
+        """The table's commits, newest first."""
+        return history(self.delta(name))
 
     def built_from(self, name: str, scope: str) -> str | None:
         """The fingerprint that the last commit for this scope carried (see `replace`), if there is one."""
         if not self.exists(name):
             return None
-        for _, _, metadata in self.commits(name):
-            if metadata.get("scope") == scope:
-                fingerprint: str | None = metadata.get("fingerprint")
-                return fingerprint
-        return None
+        last = next((c for c in self.commits(name) if c.metadata.get("scope") == scope), None)
+        return None if last is None else last.metadata.get("fingerprint")
 
     def ensure(self, name: str) -> None:
         """Creates the table, or adds the columns that a newer release brought.
@@ -130,7 +111,7 @@ class Tables:
         Raises ConfigError when something else lies at its address.
         """
         if self.exists(name):
-            if self._missing_columns(name):
+            if self._lacking(name):
                 self._add_columns(name)
             return
         table = TABLES[name]
@@ -234,12 +215,6 @@ class Tables:
     def _ordered(self, name: str, rows: DataFrame) -> DataFrame:
         return rows.select(*[F.col(c.name).cast(c.dataType).alias(c.name) for c in TABLES[name].schema])
 
-    def _history(self, name: str, limit: int | None = None) -> list[Any]:
-        """Commits, newest first; bounded by the log's retention and by `limit`."""
-        handle = self.delta(name)
-        history = handle.history(limit) if limit else handle.history()
-        return history.select("version", "operation", "userMetadata").collect()
-
     @contextmanager
     def _commit(self, name: str, metadata: Mapping[str, Any]) -> Iterator[None]:
         """One commit under the table's lock, with the run and its inputs in the user metadata."""
@@ -247,7 +222,7 @@ class Tables:
             try:
                 yield
             except SPARK_ERRORS as error:
-                if CONFLICT.search(str(error)):
+                if is_conflict(error):
                     raise LostToWriterError(
                         f"another writer changed {self.address(name)} at the same time: run again"
                     ) from error
@@ -255,54 +230,16 @@ class Tables:
             self._pins.pop(name, None)
             self.outputs[name] = self.version(name)
 
-    @contextmanager
-    def _metadata(self, metadata: Mapping[str, Any]) -> Iterator[None]:
-        record = {**self._run, "inputs": dict(sorted(self.inputs.items())), **metadata}
-        before = self._spark.conf.get(METADATA_CONF, None)
-        self._spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
-        try:
-            yield
-        finally:
-            if before is None:
-                self._spark.conf.unset(METADATA_CONF)
-            else:
-                self._spark.conf.set(METADATA_CONF, before)
-
-    def _missing_columns(self, name: str) -> list[T.StructField]:
-        """The last columns, where an earlier release made the table. Raises ConfigError when it is not ours."""
-        expected = TABLES[name].schema
-        try:
-            found = {c.name: c.dataType.simpleString() for c in self.delta(name).toDF().schema}
-        except AnalysisException as error:
-            raise ConfigError(f"{self.address(name)} cannot be read as a Delta table: {error}") from error
-        differing = [
-            f"{c.name} is {found[c.name]}, not {c.dataType.simpleString()}"
-            for c in expected
-            if c.name in found and found[c.name] != c.dataType.simpleString()
-        ]
-        missing = [c for c in expected if c.name not in found]
-        # An earlier release had the first columns and no others.
-        if missing and (not found or list(found) != expected.fieldNames()[: len(found)]):
-            differing += [f"no column {c.name}" for c in missing]
-        if differing:
-            raise ConfigError(
-                f"table {self.address(name)} has a foreign schema ({'; '.join(differing)}):"
-                " choose another tables.root or tables.schema"
-            )
-        return missing
+    def _metadata(self, metadata: Mapping[str, Any]) -> AbstractContextManager[None]:
+        return user_metadata(self._spark, {**self._run, "inputs": dict(sorted(self.inputs.items())), **metadata})
 
     def _add_columns(self, name: str) -> None:
         address = self.address(name) if self._schema else f"delta.`{self.address(name)}`"
         with self.lock(name):
-            columns = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in self._missing_columns(name))
+            columns = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in self._lacking(name))
             if columns:
                 with self._commit(name, {}):
                     self._spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
 
-
-def _metadata(text: str | None) -> dict[str, Any]:
-    try:
-        parsed = json.loads(text or "{}")
-    except json.JSONDecodeError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+    def _lacking(self, name: str) -> list[T.StructField]:
+        return lacking_columns(name, self.address(name), self.delta(name))

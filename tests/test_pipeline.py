@@ -185,7 +185,7 @@ def test_missing_inputs_name_the_job_that_makes_them(workspace: Workspace, job: 
 def test_lineage_stands_in_models_and_in_commits(built: Workspace) -> None:
     model: Any = built.table("models").where("algorithm = 'als'").first()
     assert model["inputs"] == '{"interactions": 1, "item_index": 1}'
-    metadata = next(meta for _, _, meta in built.tables().commits("item_similarity"))
+    metadata = built.tables().commits("item_similarity")[0].metadata
     assert metadata["job"] == "build_item_similarity" and metadata["scope"] == model["model_version"]
     runs = {row["job"] for row in built.table("job_runs").where("status = 'done'").collect()}
     assert {"run_pipeline", "ingest_plays", "train_spark_model", "publish_model"} <= runs

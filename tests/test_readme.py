@@ -1,19 +1,20 @@
 """The README tells the truth: its examples run, its names exist, and nothing that exists is missing from it.
 
-The examples run as they stand, below a temporary folder with small raw files and a small sample. Commands for
-places that are not here (a cluster's storage) are only read by the configuration.
+The examples run as they stand, in order, in a folder like a checkout with small raw files and a small sample. Those
+for places that are not here (a cluster's storage) are only read as configuration.
 """
 
 import importlib
 import importlib.util
 import io
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +25,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark import errors
 from recsys_spark.config_layers import load_config, settings_by_key
+from recsys_spark.errors import RecsysError
 from recsys_spark.registry import FORMATS, KINDS
 from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.settings import SampleSettings
@@ -33,9 +34,10 @@ from recsys_spark.schemas import TABLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-JOBS = sorted(file.stem for file in (ROOT / "jobs").glob("[!_]*.py"))
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+JOBS = {file.stem for file in (ROOT / "jobs").glob("[!_]*.py")}
 
-# A sample and a model that take seconds. The environment is the lowest layer: whatever an example says still wins.
+# A sample and a model that take seconds. The environment is a low layer: what an example says wins.
 SMALL = {
     "RECSYS_SAMPLE__USERS": "80",
     "RECSYS_SAMPLE__ITEMS": "60",
@@ -43,19 +45,17 @@ SMALL = {
     "RECSYS_MODELS__ALS__RANK": "8",
     "RECSYS_MODELS__ALS__MAX_ITER": "3",
 }
-# Names of items that the README shows, from the sample of full size.
-SHOWN = ("Stray Harbour 2", "Follow the Golden Summer")
-GENRES = "|".join("0" * 19)
+# Items of the full sample that the README asks about; the small sample has others.
+ASKED_FOR = ("Stray Harbour 2", "Follow the Golden Summer")
 RAW = {
-    "plays/2025-07-01.csv": "listener,song,title,started\n"
-    + "ann,s1,One,2025-07-01 10:00\nbob,s2,Two,2025-07-01 11:00\n",
-    "totals.tsv": "user\tartist\tplays\n" + "ann\tBeatles\t12\nbob\tCan\t3\n",
+    "plays/2025-07-01.csv": "listener,song,title,started\nann,s1,One,2025-07-01 10:00\nbob,s2,Two,2025-07-01 11:00\n",
+    "totals.tsv": "user\tartist\tplays\nann\tThe Beatles\t12\nbob\tCan\t3\n",
     "ratings.jsonl": '{"user_id": "ann", "item_id": "m1", "stars": 5}\n',
     "ml-100k/u.data": "1\t1\t5\t874965758\n",
     "ml-100k/u.user": "1|24|M|technician|85711\n",
-    "ml-100k/u.item": f"1|Toy Story (1995)|01-Jan-1995||http://example.org|{GENRES}\n",
+    "ml-100k/u.item": f"1|Toy Story (1995)|01-Jan-1995||http://example.org|{'|'.join('0' * 19)}\n",
     "ml-100k/README": "not data\n",
-    "lastfm-360k/usersha1-artmbid-artname-plays.tsv": "u1\t\tCan\t12\nu1\t5b11f4ce-a62d-471e-81fc-a69a8278c7da\tNirvana\t3\n",
+    "lastfm-360k/usersha1-artmbid-artname-plays.tsv": "u1\t\tCan\t12\nu1\t5b11f4ce-a62d\tNirvana\t3\n",
     "lastfm-360k/usersha1-profile.tsv": "u1\tf\t24\tGermany\tFeb 1, 2007\n",
     "lastfm-gender.csv": "user,artist,sex,country\n1,Can,f,Germany\n",
     "anime/rating.csv": "user_id,anime_id,rating\n1,20,-1\n1,21,8\n",
@@ -66,7 +66,7 @@ RAW = {
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: the heading it stands under, its language, its text."""
+    """A fenced block under its heading."""
 
     heading: str
     language: str
@@ -75,14 +75,15 @@ class Block:
 
 @cache
 def blocks() -> tuple[Block, ...]:
-    found, heading, fence = [], "", None
+    found = []
+    heading = language = ""
+    fence: list[str] | None = None
     for line in README.splitlines():
-        if line.startswith("```"):
-            if fence is None:
-                fence, language = [], line.removeprefix("```")
-            else:
-                found.append(Block(heading, language, "\n".join(fence) + "\n"))
-                fence = None
+        if line.startswith("```") and fence is None:
+            language, fence = line.removeprefix("```"), []
+        elif line.startswith("```"):
+            found.append(Block(heading, language, "\n".join(fence or []) + "\n"))
+            fence = None
         elif fence is not None:
             fence.append(line)
         elif line.startswith("#"):
@@ -90,172 +91,142 @@ def blocks() -> tuple[Block, ...]:
     return tuple(found)
 
 
-def block_after(heading: str, language: str) -> str:
-    return next(block.text for block in blocks() if (block.heading, block.language) == (heading, language))
-
-
 def commands(text: str) -> list[list[str]]:
-    """The words of each command; lines that end in a backslash go on."""
+    """The words of each command of a shell example."""
     lines = text.replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-def table_rows(heading: str) -> list[list[str]]:
-    """The cells of the table below a heading, without backticks."""
-    lines = iter(README.splitlines())
-    for line in lines:
-        if line.startswith("#") and line.lstrip("# ") == heading:
-            break
-    table: list[str] = []
-    for line in lines:
-        if line.startswith("|"):
-            table.append(line)
-        elif table or line.startswith("#"):
-            break
-    return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in table[2:]]
-
-
 @dataclass(frozen=True)
 class Start:
-    """A command that starts a job: its environment, job and arguments."""
+    """A command that starts a job: `python jobs/NAME.py`, spark-submit, or the wheel's command."""
 
     environment: dict[str, str]
     job: str
     arguments: list[str]
 
-    @property
-    def is_for_another_place(self) -> bool:
-        return "conf/cluster.yaml" in self.arguments
+    @classmethod
+    def of(cls, words: list[str]) -> "Start | None":
+        for place, word in enumerate(words):
+            name = re.fullmatch(r"jobs/(\w+)\.py", word) or re.fullmatch(r"recsys-([a-z-]+)", word)
+            if name is not None:
+                environment = dict(part.split("=", 1) for part in words[:place] if re.match(r"[A-Z_]+=", part))
+                return cls(environment, name[1].replace("-", "_"), words[place + 1 :])
+        return None
 
-
-def as_start(words: list[str]) -> Start | None:
-    """The job that a command starts, by whatever means; None where it starts none."""
-    for place, word in enumerate(words):
-        script = re.fullmatch(r"jobs/(\w+)\.py", word) or re.fullmatch(r"recsys-([a-z-]+)", word)
-        if script is not None and not {"make", "ls"} & set(words[:place]):
-            environment = dict(part.split("=", 1) for part in words[:place] if re.match(r"[A-Z_]+=", part))
-            return Start(environment, script[1].replace("-", "_"), words[place + 1 :])
-    return None
-
-
-def starts() -> list[Start]:
-    """All jobs that the shell examples start."""
-    lines = [words for block in blocks() if block.language == "sh" for words in commands(block.text)]
-    return [start for words in lines if (start := as_start(words)) is not None]
+    def run(self) -> str:
+        """Succeeds; gives what was printed."""
+        with redirect_stdout(io.StringIO()) as stdout:
+            code = importlib.import_module(f"recsys_spark.jobs.{self.job}").main(self.arguments)
+        assert code == 0, stdout.getvalue()
+        return stdout.getvalue()
 
 
 @cache
-def furnished(spark: SparkSession, factory: pytest.TempPathFactory) -> Path:
-    """A folder like a checkout after `make run`, with raw files; made once for all tests that ask."""
-    folder = factory.mktemp("checkout")
+def checkout_after_make_run(folder: Path) -> Path:
+    """Made once a session, for all tests that ask; needs an active Spark session."""
     shutil.copytree(ROOT / "conf", folder / "conf")
     for name, text in RAW.items():
         file = folder / "raw" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    recipe = re.search(r"^run:.*\n\t\$\(BIN\)/python (.*) \$\(ARGS\)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert recipe is not None
+    recipe = re.search(r"^run:.*\n\t\$\(BIN\)/(python .*) \$\(ARGS\)$", MAKEFILE, re.MULTILINE)
+    start = Start.of(shlex.split(recipe[1])) if recipe is not None else None
+    assert start is not None
     with pytest.MonkeyPatch.context() as patch:
         settle(patch, folder)
-        assert "Nearest neighbours of the most played items" in run(as_start(shlex.split(f"python {recipe[1]}")))
+        assert "Nearest neighbours of the most played items" in start.run()
     return folder
 
 
 def settle(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Works from the folder as a person would from a checkout, with small samples and models."""
+    """Works in the folder, with small samples and models."""
     patch.chdir(folder)
     for name, value in SMALL.items():
         patch.setenv(name, value)
 
 
-def run(start: Start | None) -> str:
-    """What a job printed that must have succeeded."""
-    assert start is not None
-    with redirect_stdout(io.StringIO()) as stdout:
-        code = importlib.import_module(f"recsys_spark.jobs.{start.job}").main(start.arguments)
-    assert code == 0, stdout.getvalue()
-    return stdout.getvalue()
-
-
 @pytest.fixture
 def checkout(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The furnished folder, with its tables as views."""
-    folder = furnished(spark, tmp_path_factory)
+    """The working folder; its tables are views."""
+    folder = checkout_after_make_run(tmp_path_factory.getbasetemp() / "checkout")
     settle(monkeypatch, folder)
-    for table in (folder / "data" / "tables").glob("[a-z]*"):
-        spark.read.format("delta").load(str(table)).createOrReplaceTempView(table.name)
+    for log in (folder / "data" / "tables").glob("*/_delta_log"):
+        spark.read.format("delta").load(str(log.parent)).createOrReplaceTempView(log.parent.name)
     return folder
 
 
-def localised(text: str, folder: Path) -> str:
-    """The JVM was started elsewhere, so paths become absolute; items get names that the small sample has."""
-    names = sorted(item.split(",")[1] for item in small_items(folder) if '"' not in item)
-    for shown, name in zip(SHOWN, names, strict=False):
-        text = re.sub(re.escape(shown), name, text, flags=re.IGNORECASE)
-    return re.sub(r"(?<![\w/-])(raw|data)/", lambda match: f"{folder}/{match[0]}", text)
+@dataclass(frozen=True)
+class Follower:
+    """Somebody who does what the README says."""
 
-
-def small_items(folder: Path) -> list[str]:
-    return (folder / "data/tables/_files/sample/sample/items.csv").read_text(encoding="utf-8").splitlines()[1:]
-
-
-@dataclass
-class Reader:
-    """Somebody who does what the README says, block after block."""
-
-    folder: Path
     spark: SparkSession
+    folder: Path
     patch: pytest.MonkeyPatch
-    done: int = 0
 
     def follow(self, block: Block) -> None:
-        text = localised(block.text, self.folder)
-        getattr(self, f"follow_{block.language}")(text)
+        text = self._localised(block.text)
+        match block.language:
+            case "sh":
+                for words in commands(text):
+                    self._type(words)
+            case "yaml":
+                # The first line says which file it is.
+                (self.folder / text.splitlines()[0].removeprefix("# ")).write_text(text, encoding="utf-8")
+            case "python":
+                self._run_python(text)
+            case "sql":
+                self.spark.sql(text).collect()
+            case "json":
+                check_wheel_task(json.loads(text)["python_wheel_task"])
+            case "text":
+                pass
+            case other:
+                pytest.fail(f"the README has a block of {other!r}, which its test does not know")
 
-    def follow_yaml(self, text: str) -> None:
-        """Its first line says where it goes."""
-        (self.folder / text.splitlines()[0].removeprefix("# ")).write_text(text, encoding="utf-8")
+    def _localised(self, text: str) -> str:
+        """With items that the small sample has, and absolute paths, as the JVM was started elsewhere."""
+        for shown, name in zip(ASKED_FOR, similar_names(self.spark), strict=False):
+            text = re.sub(re.escape(shown), name, text, flags=re.IGNORECASE)
+        return re.sub(r"(?<![\w/-])(raw|data)/", lambda match: f"{self.folder}/{match[0]}", text)
 
-    def follow_sh(self, text: str) -> None:
-        for words in commands(text):
-            start = as_start(words)
-            if start is None:
-                check_other_command(words)
-            elif "--help" not in start.arguments and not start.is_for_another_place:
-                for name, value in start.environment.items():
-                    self.patch.setenv(name, value)
-                run(start)
-                self.done += 1
+    def _type(self, words: list[str]) -> None:
+        missing = [word for word in words if word.startswith("conf/") and not (self.folder / word).exists()]
+        assert missing == []
+        start = Start.of(words)
+        if start is None:
+            check_other_command(words)
+        elif "conf/cluster.yaml" in words:
+            load_config(start.arguments)
+        else:
+            for name, value in start.environment.items():
+                self.patch.setenv(name, value)
+            start.run()
 
-    def follow_python(self, text: str) -> None:
-        """A module where its first line is a path, else what somebody types into a notebook."""
-        file = re.match(r"# recsys_spark/([\w/]+)\.py\n", text)
-        if file is None:
-            exec(text, {"spark": self.spark})
-            return
-        module = types.ModuleType("recsys_spark." + file[1].replace("/", "."))
-        exec(text, module.__dict__)
-        self.patch.setitem(sys.modules, module.__name__, module)
-        (line,) = re.findall(rf'"(\w+)": "({re.escape(module.__name__)}:\w+)"', README)
-        self.patch.setitem(FORMATS, *line)
+    def _run_python(self, text: str) -> None:
+        """A module where the first line is its path, else something to type in; what it calls `rows` has some."""
+        file = re.match(r"# (recsys_spark/[\w/]+)\.py\n", text)
+        names: dict[str, Any] = {"spark": self.spark}
+        if file is not None:
+            module = types.ModuleType(file[1].replace("/", "."))
+            self.patch.setitem(sys.modules, module.__name__, module)
+            names = module.__dict__
+            for line in re.findall(rf'"(\w+)": "({re.escape(module.__name__)}:\w+)"', README):
+                self.patch.setitem(FORMATS, *line)
+        exec(text, names)
+        assert len(names.get("rows", "unasked")) > 0
 
-    def follow_sql(self, text: str) -> None:
-        self.spark.sql(text).collect()
 
-    def follow_json(self, text: str) -> None:
-        task = json.loads(text)["python_wheel_task"]
-        assert task["entry_point"] in {f"recsys-{job.replace('_', '-')}" for job in JOBS}
-        load_config(task["parameters"], {})
-
-    def follow_text(self, text: str) -> None:
-        """Pictures."""
+def similar_names(spark: SparkSession) -> list[str]:
+    """Plain names of items that have neighbours."""
+    query = "SELECT DISTINCT name FROM items JOIN item_similarity USING (item_id) WHERE name RLIKE '^[A-Za-z ]+$'"
+    return sorted(row["name"] for row in spark.sql(query).collect())
 
 
 def check_other_command(words: list[str]) -> None:
-    """Commands that start no job name targets, files and modules that exist."""
     match words:
         case ["make", target, *_]:
-            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+            assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
         case ["python", "-m", module, *_]:
             assert importlib.util.find_spec(module) is not None, module
         case ["source", ".venv/bin/activate"] | ["pip", "install", *_]:
@@ -264,21 +235,133 @@ def check_other_command(words: list[str]) -> None:
             pytest.fail(f"the README has a command that its test does not know: {words}")
 
 
+def check_wheel_task(task: dict[str, Any]) -> None:
+    assert task["entry_point"].removeprefix("recsys-").replace("-", "_") in JOBS
+    load_config(task["parameters"], {})
+
+
 SECTIONS = {heading: tuple(group) for heading, group in groupby(blocks(), key=lambda block: block.heading)}
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
-def test_the_examples_of_a_section_do_what_it_says(
+def test_the_examples_of_a_section_run(
     heading: str, checkout: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = Reader(checkout, spark, monkeypatch)
+    follower = Follower(spark, checkout, monkeypatch)
     for block in SECTIONS[heading]:
-        reader.follow(block)
+        follower.follow(block)
+
+
+@pytest.mark.slow
+def test_the_local_spark_submit_is_one(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [words for block in blocks() if block.language == "sh" for words in commands(block.text)]
+    (line,) = [words for words in lines if words[0] == "spark-submit" and "conf/local.yaml" in words]
+    monkeypatch.delenv("SPARK_HOME", raising=False)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    command = [*line, "--tables.root", str(checkout / "data" / "tables")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
+
+
+def test_the_query_of_similar_items_gives_the_table_of_the_serving_model_by_name(
+    checkout: Path, spark: SparkSession
+) -> None:
+    name = similar_names(spark)[0]
+    names = {row["item_id"]: row["name"] for row in spark.table("items").collect()}
+    (serving,) = [row for row in spark.table("models").collect() if "item_similarity" in row["serves"]]
     expected = [
-        start
-        for block in SECTIONS[heading]
-        if block.language == "sh"
-        for words in commands(block.text)
-        if (start := as_start(words)) and "--help" not in start.arguments and not start.is_for_another_place
+        (row["position"], names[row["similar_item_id"]], row["similarity"])
+        for row in spark.table("item_similarity").orderBy("position").collect()
+        if names[row["item_id"]] == name and row["model_version"] == serving["model_version"]
     ]
-    assert reader.done == len(expected)
+    query = (checkout / "conf/sql/similar_items.sql").read_text()
+    assert [tuple(row) for row in spark.sql(query, args={"name": name}).collect()] == expected != []
+
+
+def test_the_query_of_recommendations_gives_one_list_in_order(checkout: Path, spark: SparkSession) -> None:
+    user = spark.table("user_index").where("user_idx = 0").collect()[0]["user_id"]
+    query = (checkout / "conf/sql/recommendations.sql").read_text()
+    rows = spark.sql(query, args={"user_id": user}).collect()
+    assert [row["position"] for row in rows] == list(range(1, 21))
+    assert all(row["item"] and row["origin"] for row in rows)
+
+
+def test_every_query_in_conf_is_named_and_tested() -> None:
+    assert {file.name for file in (ROOT / "conf/sql").iterdir()} == {"similar_items.sql", "recommendations.sql"}
+
+
+def test_every_key_that_is_mentioned_exists() -> None:
+    keys = settings_by_key()
+    flags = re.findall(r"--([a-z_]+(?:\.[a-z_0-9]+)+)", README)
+    variables = [name.lower().replace("__", ".") for name in re.findall(r"RECSYS_(\w+__\w+)=", README)]
+    sections = {key.partition(".")[0] for key in keys}
+    quoted = re.findall(r"`([a-z_]+)((?:\.[A-Za-z_]+)*?)(\.\*)?`", README)
+    mentioned = [(section + rest, bool(star)) for section, rest, star in quoted if section in sections and rest + star]
+    assert len(flags) > 20 and len(variables) == 2 and len(mentioned) > 10
+    assert [key for key in [*flags, *variables] if key not in keys] == []
+    assert [key for key, star in mentioned if not star and key not in keys] == []
+    prefixes = [key.replace("KIND", next(iter(KINDS))) + "." for key, star in mentioned if star]
+    assert [prefix for prefix in prefixes if not any(key.startswith(prefix) for key in keys)] == []
+
+
+def test_items_that_the_examples_ask_for_are_in_the_sample_of_make_run() -> None:
+    plan = SampleSettings().plan(seed=42)
+    lines = [line for chunk in KARAOKE.side_files["items.csv"].lines(plan) for line in chunk.to_pylist()]
+    names = {line.split(",")[1] for line in lines}
+    assert [name for name in ASKED_FOR if name not in names or name not in README] == []
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, without backticks."""
+    section = re.split(rf"^#+ {re.escape(heading)}$", README, flags=re.MULTILINE)[1]
+    lines = re.split(r"^#", section, flags=re.MULTILINE)[0].splitlines()
+    table = [line for line in lines if line.startswith("|")][2:]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_tables_are_described_with_every_column() -> None:
+    described = {name: columns.split(", ") for name, _, columns in rows_of("Tables")}
+    assert described == {name: table.schema.fieldNames() for name, table in TABLES.items()}
+
+
+def test_every_job_format_and_kind_is_described() -> None:
+    assert {job for job, *_ in rows_of("How the data flows")} == JOBS
+    assert [name for name in FORMATS if not re.search(rf"(format|`){name}`?\b|format:? {name}\b", README)] == []
+    assert f"kinds: {', '.join(KINDS)}" in README
+
+
+def test_every_exit_code_is_described() -> None:
+    codes = {0, *(error.exit_code for error in (RecsysError, *RecsysError.__subclasses__()))}
+    assert {int(code) for code, _ in rows_of("How a job ends")} == codes
+
+
+def tree() -> dict[str, bool]:
+    """Path -> whether it is a folder of which the tree shows single files."""
+    found: dict[str, bool] = {}
+    folder = ""
+    (text,) = [block.text for block in blocks() if block.heading == "The repository" and block.language == "text"]
+    for line in text.splitlines():
+        name = line.split()[0]
+        folder = folder if line.startswith(" ") else ""
+        found[folder + name] = False
+        if folder:
+            found[folder] = True
+        elif name.endswith("/"):
+            folder = name
+    return found
+
+
+def test_the_tree_shows_what_there_is() -> None:
+    assert [path for path in tree() if not (ROOT / path).exists()] == []
+    folders = ("jobs", "recsys_spark", "conf", "notebooks", "tests", "requirements")
+    files = [file.relative_to(ROOT) for folder in folders for file in (ROOT / folder).rglob("*") if file.is_file()]
+    shown = {path for path, is_detailed in tree().items() if not is_detailed}
+    missing = [
+        file.as_posix()
+        for file in files
+        if file.name not in ("__init__.py", "py.typed")
+        and file.suffix != ".pyc"
+        and not any(path in shown for path in (file.as_posix(), *(f"{parent}/" for parent in file.parents)))
+    ]
+    assert missing == []

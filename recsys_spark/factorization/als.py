@@ -94,7 +94,9 @@ def fit_als(
 
     `parallelism` is the number of tasks that the cluster runs at once. The input must be deterministic (read
     from a table version): it is kept in memory and on disk while training. Equal input, seed and number of
-    blocks give equal vectors up to rounding. Raises TrainingError if there is nothing to train on.
+    blocks give equal vectors up to rounding. Without a checkpoint directory the lineage grows with every
+    pass: from about 15 passes on it may overflow the JVM's stack. Raises TrainingError if there is nothing to
+    train on.
     """
     blocks = settings.blocks or parallelism
     observations = (

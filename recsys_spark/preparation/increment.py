@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config import InteractionsSettings
-from recsys_spark.tables import HOUSEKEEPING, Tables
+from recsys_spark.tables import Tables
 
 __all__ = ["Increment", "increment"]
 
@@ -47,7 +47,7 @@ def increment(tables: Tables, settings: InteractionsSettings) -> Increment:
     everything = Increment(version, fingerprint, None)
     if settings.rebuild or not tables.exists("interactions"):
         return everything
-    built = next((meta for _, _, meta in tables.commits("interactions") if "plays_version" in meta), None)
+    built = next((c.metadata for c in tables.commits("interactions") if "plays_version" in c.metadata), None)
     if built is None or built["fingerprint"] != fingerprint:
         return everything
     run_ids = _appended_runs(tables, built["plays_version"], version)
@@ -59,9 +59,9 @@ def increment(tables: Tables, settings: InteractionsSettings) -> Increment:
 def _appended_runs(tables: Tables, after: int, until: int) -> tuple[str, ...] | None:
     """The run ids whose plays were appended in these versions; None if something else happened in them."""
     run_ids = []
-    for version, operation, metadata in tables.commits("plays"):
-        if after < version <= until and operation not in HOUSEKEEPING:
-            if "appended_run_id" not in metadata:
+    for commit in tables.commits("plays"):
+        if after < commit.version <= until and commit.changes_rows:
+            if "appended_run_id" not in commit.metadata:
                 return None
-            run_ids.append(metadata["appended_run_id"])
+            run_ids.append(commit.metadata["appended_run_id"])
     return tuple(run_ids)

@@ -19,7 +19,7 @@ def test_ratings_are_fitted_and_rows_without_one_left_out(spark: SparkSession) -
     """Ratings of rank one: user u gives item i (u + 1) * (i + 1); user 8 and item 9 have plays only."""
     rated = [(u, i, 1, float((u + 1) * (i + 1))) for u in range(8) for i in range(6)]
     unrated = [(8, 0, 50, None), (0, 9, 50, None)]
-    settings = AlsSettings(rank=2, max_iter=15, reg_param=1e-4, implicit=False)
+    settings = AlsSettings(rank=2, max_iter=6, reg_param=1e-4, implicit=False)
     factors = fit_als(spark.createDataFrame(rated + unrated, SCHEMA), settings, seed=1, parallelism=2)
     users, items = vectors(factors.user_vectors), vectors(factors.item_vectors)
     assert factors.n_observations == 48
@@ -30,7 +30,7 @@ def test_ratings_are_fitted_and_rows_without_one_left_out(spark: SparkSession) -
 
 def test_implicit_scores_what_is_played_above_the_rest(spark: SparkSession) -> None:
     plays = [(u, i, 1 + u, None) for u in range(10) for i in range(10) if (u + i) % 2 == 0]
-    factors = fit_als(spark.createDataFrame(plays, SCHEMA), AlsSettings(rank=4), seed=1, parallelism=2)
+    factors = fit_als(spark.createDataFrame(plays, SCHEMA), AlsSettings(rank=4, max_iter=5), seed=1, parallelism=2)
     users, items = vectors(factors.user_vectors), vectors(factors.item_vectors)
     for user, own in users.items():
         scores = [np.dot(own, items[item]) for item in range(10)]
@@ -42,7 +42,10 @@ def test_implicit_scores_what_is_played_above_the_rest(spark: SparkSession) -> N
 def test_one_user_or_one_item(spark: SparkSession, pairs: list[tuple[int, int]], weighting: Weighting) -> None:
     plays = [(u, i, 3, None) for u, i in pairs]
     factors = fit_als(
-        spark.createDataFrame(plays, SCHEMA), AlsSettings(rank=3, weighting=weighting), seed=1, parallelism=4
+        spark.createDataFrame(plays, SCHEMA),
+        AlsSettings(rank=3, max_iter=3, weighting=weighting),
+        seed=1,
+        parallelism=4,
     )
     users, items = vectors(factors.user_vectors), vectors(factors.item_vectors)
     for user, item in pairs:

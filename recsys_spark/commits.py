@@ -1,0 +1,75 @@
+"""Delta commits: what their user metadata says, and what a writer's defeat looks like."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+__all__ = ["METADATA_CONF", "Commit", "history", "is_conflict", "user_metadata"]
+
+METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
+HOUSEKEEPING = {
+    "OPTIMIZE",
+    "VACUUM START",
+    "VACUUM END",
+    "REORG",
+    "SET TBLPROPERTIES",
+    "UNSET TBLPROPERTIES",
+    "ADD COLUMNS",
+    "CHANGE COLUMN",
+}
+CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
+
+
+class Commit(NamedTuple):
+    """One version of a table."""
+
+    version: int
+    operation: str
+    metadata: dict[str, Any]
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether it is more than housekeeping; a table's data version steps over that."""
+        return self.operation not in HOUSEKEEPING
+
+
+def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
+    """Commits, newest first; bounded by the log's retention and by `limit`."""
+    rows = table.history(limit) if limit else table.history()
+    return [
+        Commit(int(row["version"]), row["operation"], _parsed(row["userMetadata"]))
+        for row in rows.select("version", "operation", "userMetadata").collect()
+    ]
+
+
+@contextmanager
+def user_metadata(spark: SparkSession, record: Mapping[str, Any]) -> Iterator[None]:
+    """Every commit made inside carries the record; a value that the session's owner had set is put back."""
+    before = spark.conf.get(METADATA_CONF, None)
+    spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
+    try:
+        yield
+    finally:
+        if before is None:
+            spark.conf.unset(METADATA_CONF)
+        else:
+            spark.conf.set(METADATA_CONF, before)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether Delta refused a commit because another writer was faster."""
+    return CONFLICT.search(str(error)) is not None
+
+
+def _parsed(text: str | None) -> dict[str, Any]:
+    """Our metadata, or nothing where somebody else wrote the commit."""
+    try:
+        parsed = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
