@@ -112,7 +112,7 @@ class Job:
             _describe_failure(report, error)
             _show_failure(error, report)
         report.seconds = round(time.monotonic() - clock, 3)
-        # ASCII alone: a path that is no valid text must not cost the line.
+        # ASCII alone: no encoding of stdout may cost the line.
         print(json.dumps(asdict(report)), flush=True)
         return report.exit_code
 
@@ -135,7 +135,8 @@ def _describe_failure(report: Report, error: BaseException) -> None:
     report.status = "failed"
     report.exit_code = error.exit_code if isinstance(error, RecsysError) else 1
     text = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
-    report.error = text[:MAX_ERROR_CHARACTERS]
+    # A path need not be valid text; the row in job_runs must.
+    report.error = text.encode(errors="backslashreplace").decode()[:MAX_ERROR_CHARACTERS]
 
 
 def _show_failure(error: BaseException, report: Report) -> None:

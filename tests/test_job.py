@@ -1,6 +1,9 @@
 """The frame of every job: exit codes, the JSON line, the row in job_runs, and a session left as it was found."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +18,8 @@ from recsys_spark.errors import ConfigError, DataQualityError, LostToWriterError
 from recsys_spark.job import Job, JobRun, exit_with
 from recsys_spark.jobs import build_interactions
 from recsys_spark.session import DELTA, JOB_SETTINGS, job_settings
+
+JOBS = Path(__file__).parents[1] / "jobs"
 
 Capture = pytest.CaptureFixture[str]
 
@@ -59,7 +64,7 @@ def test_exit_codes_the_json_line_and_job_runs_agree(spark: SparkSession, tmp_pa
         (raising(ConfigError("no such column: name it", "nor that one")), 2, "no such column: name it\nnor that one"),
         (raising(MissingInputError("run ingest_plays first")), 4, "run ingest_plays first"),
         (raising(LostToWriterError("run again")), 6, "run again"),
-        (raising(RuntimeError("the disk of 名 \udcff burns")), 1, "RuntimeError: the disk of 名 \udcff burns"),
+        (raising(RuntimeError("the disk of 名 burns")), 1, "RuntimeError: the disk of 名 burns"),
         (raising(KeyboardInterrupt()), 1, "KeyboardInterrupt: "),
     ]
     lines = []
@@ -74,10 +79,8 @@ def test_exit_codes_the_json_line_and_job_runs_agree(spark: SparkSession, tmp_pa
     assert (lines[0]["rows"], lines[0]["outputs"]) == ({"users": 2, "items": 0}, {"user_index": 1})
     assert lines[1]["rows"] == {"seen": 3}
     rows = {row["run_id"]: row for row in spark.read.format("delta").load(str(tmp_path / "job_runs")).collect()}
-    # Text that is no valid Unicode cannot be kept; that run is told of by its line alone.
-    kept = [line for line in lines if "\udcff" not in (line["error"] or "")]
-    assert set(rows) == {line["run_id"] for line in kept}
-    for line in kept:
+    assert set(rows) == {line["run_id"] for line in lines}
+    for line in lines:
         row = rows[line["run_id"]]
         told = {name: row[name] for name in ("job", "status", "exit_code", "rows", "error")}
         assert told == {name: line[name] for name in told}
@@ -114,9 +117,10 @@ def test_called_from_a_notebook_a_job_raises_and_is_recorded(spark: SparkSession
     report = Job("demo", "", number_users)(spark, config)
     assert (report.status, report.outputs) == ("done", {"user_index": 1})
     with pytest.raises(MissingInputError):
-        Job("demo", "", raising(MissingInputError("run it")))(spark, config)
-    rows = spark.read.format("delta").load(str(tmp_path / "job_runs")).select("run_id", "status").collect()
-    assert {row["status"] for row in rows} == {"done", "failed"} and report.run_id in {row["run_id"] for row in rows}
+        Job("demo", "", raising(MissingInputError("no file '\udcff'")))(spark, config)
+    rows = spark.read.format("delta").load(str(tmp_path / "job_runs")).orderBy("started_at").collect()
+    assert [(row["status"], row["error"]) for row in rows] == [("done", None), ("failed", "no file '\\udcff'")]
+    assert rows[0]["run_id"] == report.run_id
 
 
 def test_the_session_of_somebody_else_is_left_as_it_was(spark: SparkSession, tmp_path: Path, capsys: Capture) -> None:
@@ -157,6 +161,9 @@ def test_a_session_without_delta_is_refused_with_the_remedy(lacking: str, monkey
         def set(self, key: str, value: str) -> None:
             pytest.fail("a session that is refused must not be changed")
 
+        def unset(self, key: str) -> None:
+            pass
+
     class Session:
         conf = Conf()
 
@@ -192,6 +199,17 @@ def test_every_problem_of_roots_and_keys_is_told_before_spark_starts(
     code, line, _ = main(number_users, tmp_path, capsys, "--files.root", "s3://bucket/files")
     assert code == 2 and "set files.root to a folder" in line["error"]
     assert not list(tmp_path.glob(".probe-*")) and not Path("s3:").exists()
+
+
+def test_no_path_and_no_terminal_costs_the_json_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    root = os.fsencode(tmp_path / "file") + b"/\xff\n"
+    command = [sys.executable, os.fspath(JOBS / "build_interactions.py"), b"--tables.root", root]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, check=False, capture_output=True, env=ascii_only)
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, line["exit_code"], line["status"]) == (2, 2, "failed")
+    assert "\\udcff" in line["error"] and b"cannot be written" in done.stderr
 
 
 def test_success_does_not_leave_the_process_by_an_exception() -> None:
