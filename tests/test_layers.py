@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # module out of the folder that it lies in. A new room, or a new module beside the rooms, needs a place here.
 HOUSE: tuple[dict[str, str], ...] = (
     {"vocabulary": "__init__ addresses errors logs registry schemas sample.settings config config_layers config_help"},
-    {"rim": "spark_errors locks tables session roots job model_versions"},
+    {"rim": "spark_errors locks commits schema_check tables session roots job model_versions"},
     {
         "set-up": "delta_jars",
         "sample": "sample",
@@ -34,7 +34,7 @@ ROW_OF = {room: height for height, row in enumerate(HOUSE) for room in row}
 
 # What is imported in these modules and in no other.
 ONLY_IN = {
-    "delta": "tables",
+    "delta": "commits schema_check tables",
     "fcntl": "locks",
     "py4j": "spark_errors",
     "pyspark.ml": "factorization.als",

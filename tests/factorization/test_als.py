@@ -67,7 +67,9 @@ def test_same_seed_same_vectors(spark: SparkSession) -> None:
 
 
 def test_columns(spark: SparkSession) -> None:
-    factors = fit_als(spark.createDataFrame([(0, 0, 1, None)], SCHEMA), AlsSettings(rank=1, max_iter=1), seed=1, parallelism=1)
+    factors = fit_als(
+        spark.createDataFrame([(0, 0, 1, None)], SCHEMA), AlsSettings(rank=1, max_iter=1), seed=1, parallelism=1
+    )
     assert factors.user_vectors.dtypes == [("user_idx", "int"), ("vector", "array<float>")]
     assert factors.item_vectors.dtypes == [("item_idx", "int"), ("vector", "array<float>")]
 
