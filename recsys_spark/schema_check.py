@@ -1,7 +1,5 @@
 """Whether what lies at a table's address is that table, of this release or of an earlier one."""
 
-from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException
 from pyspark.sql import types as T
 
 from recsys_spark.errors import ConfigError
@@ -10,16 +8,13 @@ from recsys_spark.schemas import TABLES
 __all__ = ["lacking_columns"]
 
 
-def lacking_columns(name: str, address: str, table: DeltaTable) -> list[T.StructField]:
-    """The columns that a later release added to the end; none for a table of this one.
+def lacking_columns(name: str, address: str, schema: T.StructType) -> list[T.StructField]:
+    """The columns that a later release added to the end; none for a schema of this one.
 
     Raises ConfigError when it is somebody else's table.
     """
     expected = TABLES[name].schema
-    try:
-        found = {c.name: c.dataType.simpleString() for c in table.toDF().schema}
-    except AnalysisException as error:
-        raise ConfigError(f"{address} cannot be read as a Delta table: {error}") from error
+    found = {c.name: c.dataType.simpleString() for c in schema}
     differing = [
         f"{c.name} is {found[c.name]}, not {c.dataType.simpleString()}"
         for c in expected

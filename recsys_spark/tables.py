@@ -242,4 +242,8 @@ class Tables:
                     self._spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
 
     def _lacking(self, name: str) -> list[T.StructField]:
-        return lacking_columns(name, self.address(name), self.delta(name))
+        try:
+            schema = self.delta(name).toDF().schema
+        except AnalysisException as error:
+            raise ConfigError(f"{self.address(name)} cannot be read as a Delta table: {error}") from error
+        return lacking_columns(name, self.address(name), schema)
