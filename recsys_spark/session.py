@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.addresses import file_uri
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
+from recsys_spark.locks import Locks
 from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["checkpoint_dir", "job_settings", "parallelism", "spark_session"]
@@ -44,17 +45,22 @@ JOB_SETTINGS = {
 
 @contextmanager
 def spark_session(config: BaseConfig) -> Iterator[SparkSession]:
-    """The session to work in; stopped at the end only if it was made here."""
+    """The session to work in; stopped at the end only if it was made here.
+
+    Raises LostToWriterError when another process keeps the local catalog longer than the lock's timeout.
+    """
     existing = _existing_session()
     if existing is not None or PLATFORM in os.environ:
         # A platform's session is shared: stopping it would take the cluster from others.
         yield existing or SparkSession.builder.getOrCreate()
         return
-    spark = _submitted_session() if "PYSPARK_GATEWAY_PORT" in os.environ else _local_session(config)
-    try:
-        yield spark
-    finally:
-        spark.stop()
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    with nullcontext() if submitted else _local_catalog(config):
+        spark = _submitted_session() if submitted else _local_session(config)
+        try:
+            yield spark
+        finally:
+            spark.stop()
 
 
 @contextmanager
@@ -116,6 +122,12 @@ def _existing_session() -> SparkSession | None:
         return SparkSession.active()
     except PySparkRuntimeError:
         return None
+
+
+def _local_catalog(config: BaseConfig) -> AbstractContextManager[None]:
+    """Held for as long as the session: the embedded database of the local Hive catalog admits one process."""
+    folder = Path(config.spark.warehouse).absolute() if config.tables.schema_name is not None else None
+    return Locks(folder, config.tables.lock_timeout_seconds).hold("the_local_catalog")
 
 
 def _submitted_session() -> SparkSession:

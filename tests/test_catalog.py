@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark import session
 from recsys_spark.config_layers import load_config
 from recsys_spark.errors import ConfigError, MissingInputError
+from recsys_spark.jobs import build_interactions
+from recsys_spark.locks import Locks
 from recsys_spark.schemas import TABLES
 from recsys_spark.tables import Tables
 
@@ -21,6 +24,9 @@ READER = """
 import json, sys
 from recsys_spark.config_layers import load_config
 from recsys_spark.session import spark_session
+
+# Whole pipelines or processes of their own.
+pytestmark = pytest.mark.slow
 
 with spark_session(load_config(sys.argv[2:])) as spark:
     queries = json.loads(sys.argv[1])
@@ -80,6 +86,17 @@ def test_a_foreign_table_of_the_same_name_is_refused_and_left_alone(
             with pytest.raises(ConfigError, match=name):
                 call(open_tables(spark, schema, tmp_path), name)
     assert spark.table(f"{schema}.items").columns == ["item_id", "price"]
+
+
+def test_the_local_catalog_admits_one_process_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "_existing_session", lambda: None)
+    monkeypatch.setattr(session, "_local_session", lambda config: pytest.fail("its database would not open"))
+    flags = ["--tables.schema", "music", "--files.root", str(tmp_path / "files"), "--tables.lock_timeout_seconds", "0"]
+    with Locks(tmp_path / "house", 0).hold("the_local_catalog"):
+        assert build_interactions.main([*flags, "--spark.warehouse", str(tmp_path / "house")]) == 6
+    assert "tables.lock_timeout_seconds" in json.loads(capsys.readouterr().out)["error"]
 
 
 def run(arguments: list[str], cwd: Path) -> dict[str, Any]:

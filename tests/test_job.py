@@ -203,7 +203,7 @@ def test_every_problem_of_roots_and_keys_is_told_before_spark_starts(
 
 def test_no_path_and_no_terminal_costs_the_json_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    root = os.fsencode(tmp_path / "file") + b"/\xff\n"
+    root = os.fsencode(tmp_path / "file" / "名") + b"\xff"
     program = os.fsencode(JOBS / "build_interactions.py")
     command = [os.fsencode(sys.executable), program, b"--tables.root", root]
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}

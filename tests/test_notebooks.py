@@ -10,6 +10,9 @@ from pyspark.sql import SparkSession
 
 from tests.test_readme import checkout
 
+# Whole pipelines or processes of their own.
+pytestmark = pytest.mark.slow
+
 __all__ = ["checkout"]
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))

@@ -32,6 +32,9 @@ from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.settings import SampleSettings
 from recsys_spark.schemas import TABLES
 
+# Whole pipelines or processes of their own.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -115,11 +118,13 @@ class Start:
         return None
 
     def run(self) -> str:
-        """Succeeds; gives what was printed."""
+        """Succeeds, with all that it was asked for known; gives what was printed."""
         with redirect_stdout(io.StringIO()) as stdout:
             code = importlib.import_module(f"recsys_spark.jobs.{self.job}").main(self.arguments)
-        assert code == 0, stdout.getvalue()
-        return stdout.getvalue()
+        printed = stdout.getvalue()
+        assert code == 0, printed
+        assert "--help" in self.arguments or not json.loads(printed.splitlines()[-1])["rows"].get("items_unknown")
+        return printed
 
 
 @cache
@@ -320,6 +325,7 @@ def rows_of(heading: str) -> list[list[str]]:
     return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in table]
 
 
+@pytest.mark.usefixtures("spark")
 def test_the_tables_are_described_with_every_column() -> None:
     described = {name: columns.split(", ") for name, _, columns in rows_of("Tables")}
     assert described == {name: table.schema.fieldNames() for name, table in TABLES.items()}

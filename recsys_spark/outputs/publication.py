@@ -33,7 +33,7 @@ def publish(tables: Tables, version: str) -> list[str]:
 
     Raises MissingInputError when it has no outputs. Does nothing where it serves them already.
     """
-    outputs = [table for table in OUTPUT_TABLES if _has_rows(tables, table, version)]
+    outputs = [table for table in OUTPUT_TABLES if _has_outputs(tables, table, version)]
     if not outputs:
         raise MissingInputError(
             f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first"
@@ -70,9 +70,12 @@ def create_views(tables: Tables) -> None:
             tables.create_view(f"current_{table}", query.format(table=table, **names))
 
 
-def _has_rows(tables: Tables, table: str, version: str) -> bool:
+def _has_outputs(tables: Tables, table: str, version: str) -> bool:
     if not tables.exists(table):
         return False
+    # A single item has no neighbours: such outputs are built, and empty.
+    if tables.built_from(table, version) is not None:
+        return True
     return not tables.read(table).where(F.col("model_version") == version).isEmpty()
 
 
@@ -90,7 +93,7 @@ def _version_before(tables: Tables, table: str) -> str | None:
     present = models.where(F.array_contains("serves", table)).select(F.col("published_at").alias("since"))
     before = models.join(F.broadcast(present), how="cross").where(F.col("published_at") < F.col("since"))
     for row in before.orderBy(F.desc("published_at")).select("model_version").collect():
-        if _has_rows(tables, table, row["model_version"]):
+        if _has_outputs(tables, table, row["model_version"]):
             return str(row["model_version"])
     return None
 
