@@ -73,9 +73,6 @@ def create_views(tables: Tables) -> None:
 def _has_outputs(tables: Tables, table: str, version: str) -> bool:
     if not tables.exists(table):
         return False
-    # A single item has no neighbours: such outputs are built, and empty.
-    if tables.built_from(table, version) is not None:
-        return True
     return not tables.read(table).where(F.col("model_version") == version).isEmpty()
 
 
