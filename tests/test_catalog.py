@@ -25,9 +25,6 @@ import json, sys
 from recsys_spark.config_layers import load_config
 from recsys_spark.session import spark_session
 
-# Whole pipelines or processes of their own.
-pytestmark = pytest.mark.slow
-
 with spark_session(load_config(sys.argv[2:])) as spark:
     queries = json.loads(sys.argv[1])
     found = {name: [row.asDict() for row in spark.sql(query).collect()] for name, query in queries.items()}

@@ -27,9 +27,6 @@ import importlib, os, signal, sys
 from recsys_spark.ingestion.staging import Staging
 from recsys_spark.tables import Tables
 
-# Whole pipelines or processes of their own.
-pytestmark = pytest.mark.slow
-
 job, moment, method, table, number = sys.argv[1:6]
 owner = Staging if table == "staging" else Tables
 original, calls = getattr(owner, method), []

@@ -10,9 +10,6 @@ from pyspark.sql import SparkSession
 
 from tests.test_readme import checkout
 
-# Whole pipelines or processes of their own.
-pytestmark = pytest.mark.slow
-
 __all__ = ["checkout"]
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
@@ -23,6 +20,7 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
     return [cell for cell in content["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda file: file.name)
 def test_a_notebook_runs_from_top_to_bottom(
     notebook: Path, checkout: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: Any

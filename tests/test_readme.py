@@ -32,9 +32,6 @@ from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.settings import SampleSettings
 from recsys_spark.schemas import TABLES
 
-# Whole pipelines or processes of their own.
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -248,6 +245,7 @@ def check_wheel_task(task: dict[str, Any]) -> None:
 SECTIONS = {heading: tuple(group) for heading, group in groupby(blocks(), key=lambda block: block.heading)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_the_examples_of_a_section_run(
     heading: str, checkout: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
@@ -269,6 +267,7 @@ def test_the_local_spark_submit_is_one(checkout: Path, monkeypatch: pytest.Monke
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
 
 
+@pytest.mark.slow
 def test_the_query_of_similar_items_gives_the_table_of_the_serving_model_by_name(
     checkout: Path, spark: SparkSession
 ) -> None:
@@ -284,6 +283,7 @@ def test_the_query_of_similar_items_gives_the_table_of_the_serving_model_by_name
     assert [tuple(row) for row in spark.sql(query, args={"name": name}).collect()] == expected != []
 
 
+@pytest.mark.slow
 def test_the_query_of_recommendations_gives_one_list_in_order(checkout: Path, spark: SparkSession) -> None:
     user = spark.table("user_index").where("user_idx = 0").collect()[0]["user_id"]
     query = (checkout / "conf/sql/recommendations.sql").read_text()
