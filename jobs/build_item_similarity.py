@@ -22,8 +22,9 @@ def work(run: JobRun) -> None:
         return
     stored = open_model(run, model)
     tasks = TASKS_A_CORE * parallelism(run.spark)
-    with step(f"nearest items of {stored.matrix.n_items} items"):
-        nearest = item_similarity(run.spark, stored.matrix, neighbours, tasks)
+    vectors = stored.item_vectors
+    with step(f"nearest items of {vectors.n_items} items"):
+        nearest = item_similarity(run.spark, vectors, neighbours, tasks)
         rows = name_items(nearest, run.tables.read("item_index"), "item_idx", "similar_item_idx")
         rows = rows.withColumns({"model_version": F.lit(model.version), "algorithm": F.lit(model.kind)})
         run.tables.replace("item_similarity", rows, "model_version", model.version, fingerprint=fingerprint)

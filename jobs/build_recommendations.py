@@ -36,7 +36,7 @@ def _build(run: JobRun, model: ModelVersion, fingerprint: str) -> None:
     stored = open_model(run, model)
     interactions = stored.kind.with_confidence(tables.read("interactions"), stored.folder)
     vectors = vectors_of(run, "user_vectors", model.version)
-    users = recommendation_users(tables.read("user_index"), vectors, interactions)
+    users = recommendation_users(tables.read("user_index"), vectors, interactions, stored.kind.history_order)
     lists = ListSettings(settings.top_k, settings.filter_seen, allowed_items(run))
     tasks = TASKS_A_CORE * parallelism(run.spark)
     rows = recommend(users, stored.scorer, popular_scorer(run), lists, tasks)

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from recsys_spark.addresses import local_path
 from recsys_spark.errors import ConfigError
-from recsys_spark.registry import FORMATS, KINDS, load_kind
+from recsys_spark.preparation.split_settings import SplitSettings
+from recsys_spark.registry import FORMATS, KINDS, NETWORKS, all_kinds, load_settings
 from recsys_spark.sample.settings import SampleSettings
 
 __all__ = ["BaseConfig", "Columns", "SourceSettings", "config_class"]
@@ -158,8 +159,28 @@ class InteractionsSettings(Section):
     rebuild: bool = Field(False, description="Build from all plays even where only a few are new.")
 
 
+class ShardsSettings(Section):
+    files: int = Field(
+        8, ge=1, le=10_000, description="Files of a shard folder; a multiple of training.processes keeps them busy."
+    )
+
+
+class TrainingSettings(Section):
+    processes: int = Field(1, ge=1, le=1024, description="Processes that train one network together.")
+    local: bool = Field(True, description="Train on the driver's machine (true) or on executors, one process a task.")
+    use_gpu: bool = Field(False, description="Train on GPUs, one a process, with NCCL; else on CPUs with gloo.")
+    mixed_precision: bool = Field(True, description="On GPUs: products in bfloat16, losses in float32.")
+    threads: int = Field(0, ge=0, description="Threads of each process on a CPU; 0: the machine's cores, shared out.")
+    retries: int = Field(2, ge=0, le=100, description="New starts after a lost process or executor.")
+    timeout_minutes: float = Field(10, gt=0, description="How long a process waits for the others before it gives up.")
+    checkpoint_minutes: float = Field(10, gt=0, description="Checkpoints within an epoch, besides one at its end.")
+    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept; the best weights are kept beside.")
+    max_steps: int = Field(0, ge=0, description="End after so many steps, to try a size out; 0: never.")
+    tracking_uri: str | None = Field(None, description="MLflow address that each epoch is reported to; unset: none.")
+
+
 class ModelSettings(Section):
-    kind: str = Field("als", description=f"Kind of model a job works on: {', '.join(KINDS)}.")
+    kind: str = Field("als", description=f"Kind of model a job works on: {', '.join(all_kinds())}.")
     version: str | None = Field(
         None, pattern=r"^[a-z0-9_]+-[0-9a-f]{12}$", description="One version instead of the kind's newest."
     )
@@ -209,7 +230,10 @@ class BaseConfig(Section):
     source: SourceSettings = SourceSettings()  # type: ignore[call-arg]
     sample: SampleSettings = SampleSettings()
     interactions: InteractionsSettings = InteractionsSettings()  # type: ignore[call-arg]
+    split: SplitSettings = SplitSettings()
     model: ModelSettings = ModelSettings()  # type: ignore[call-arg]
+    shards: ShardsSettings = ShardsSettings()  # type: ignore[call-arg]
+    training: TrainingSettings = TrainingSettings()  # type: ignore[call-arg]
     outputs: OutputsSettings = OutputsSettings()  # type: ignore[call-arg]
     similarity: SimilaritySettings = SimilaritySettings()  # type: ignore[call-arg]
     recommendations: RecommendationsSettings = RecommendationsSettings()  # type: ignore[call-arg]
@@ -222,10 +246,22 @@ class BaseConfig(Section):
 
         Raises ConfigError for a kind that does not exist.
         """
-        if kind not in KINDS:
-            raise ConfigError(f"no model kind {kind!r}; there are {', '.join(KINDS)}")
-        settings: BaseModel = getattr(self.models, kind)  # type: ignore[attr-defined]
-        return settings
+        if kind not in all_kinds():
+            raise ConfigError(f"no model kind {kind!r}; there are {', '.join(all_kinds())}")
+        settings: BaseModel | None = getattr(self.models, kind, None)  # type: ignore[attr-defined]
+        return load_settings(kind)() if settings is None else settings
+
+    def network_kind(self) -> str:
+        """model.kind, for jobs that work on networks. Raises ConfigError for any other kind."""
+        if self.model.kind not in NETWORKS:
+            raise ConfigError(f"model.kind: {self.model.kind!r} is no network; there are {', '.join(NETWORKS)}")
+        return self.model.kind
+
+    def spark_kind(self) -> str:
+        """model.kind, for jobs that train on Spark. Raises ConfigError for any other kind."""
+        if self.model.kind not in KINDS:
+            raise ConfigError(f"model.kind: {self.model.kind!r} does not train on Spark; there are {', '.join(KINDS)}")
+        return self.model.kind
 
     @property
     def files_root(self) -> str:
@@ -241,8 +277,13 @@ class BaseConfig(Section):
 
 
 @cache
-def config_class() -> type[BaseConfig]:
-    """BaseConfig with a `models` section that holds one sub-section for each registered kind."""
-    fields = {kind: (load_kind(kind).Settings, load_kind(kind).Settings()) for kind in KINDS}
+def config_class(kinds: frozenset[str]) -> type[BaseConfig]:
+    """BaseConfig with a `models` section that holds one sub-section for each of these kinds.
+
+    Not of all kinds at once: the settings of a network stand beside the network, and a job that uses none shall
+    neither wait for torch nor need it.
+    """
+    classes = {kind: load_settings(kind) for kind in sorted(kinds)}
+    fields = {kind: (settings, settings()) for kind, settings in classes.items()}
     models = create_model("ModelsSettings", __base__=Section, **fields)  # type: ignore[call-overload]
     return create_model("Config", __base__=BaseConfig, models=(models, models()))

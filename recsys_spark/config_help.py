@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
-from recsys_spark.config_layers import settings_by_key
+from recsys_spark.known_keys import settings_by_key
 
 __all__ = ["base_yaml", "help_text"]
 

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from recsys_spark.config import BaseConfig, config_class
 from recsys_spark.errors import ConfigError
-from recsys_spark.registry import FORMATS, KINDS
+from recsys_spark.known_keys import KnownKeys
+from recsys_spark.registry import FORMATS, all_kinds
 
-__all__ = ["load_config", "settings_by_key"]
+__all__ = ["load_config"]
 
 ENV_PREFIX = "RECSYS_"
 # One flag that people type by hand is worth a short name and several values.
@@ -27,23 +28,11 @@ LIST_FLAGS = {"items": "query.items"}
 EXCLUSIVE = ("tables.root", "tables.schema")
 
 
-def settings_by_key(model: type[BaseModel] | None = None, prefix: str = "") -> dict[str, FieldInfo]:
-    """Every configuration key, dotted, with its definition."""
-    found: dict[str, FieldInfo] = {}
-    for name, info in (model or config_class()).model_fields.items():
-        key = f"{prefix}{info.alias or name}"
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            found.update(settings_by_key(info.annotation, f"{key}."))
-        else:
-            found[key] = info
-    return found
-
-
 @dataclass
 class _Merge:
     """Values and where each came from, as later layers replace earlier ones."""
 
-    known: Mapping[str, FieldInfo]
+    known: KnownKeys
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -83,13 +72,14 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
 
     Raises ConfigError with all problems of all layers.
     """
-    merge = _Merge(settings_by_key())
+    merge = _Merge(KnownKeys())
     files, flags = _split_arguments(argv, merge)
     for file in files:
         merge.add_layer(_file_layer(file, merge))
     merge.add_layer(_environment_layer(os.environ if environ is None else environ, merge.known))
     merge.add_layer(flags)
-    config = _validate(merge)
+    merge.problems.extend(merge.known.problems)
+    config = None if merge.known.problems else _validate(merge)
     if merge.problems or config is None:
         raise ConfigError(*merge.problems)
     return config
@@ -97,7 +87,7 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
 
 def _validate(merge: _Merge) -> BaseConfig | None:
     try:
-        config = config_class().model_validate(merge.nested())
+        config = config_class(merge.known.kinds).model_validate(merge.nested())
     except ValidationError as error:
         for detail in error.errors():
             key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
@@ -117,8 +107,8 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
         yield f"source.format: no format {config.source.format!r}; there are {', '.join(FORMATS)}"
     for key, kinds in (("model.kind", (config.model.kind,)), ("pipeline.kinds", config.pipeline.kinds)):
         for kind in kinds:
-            if kind not in KINDS:
-                yield f"{key}: no kind {kind!r}; there are {', '.join(KINDS)}"
+            if kind not in all_kinds():
+                yield f"{key}: no kind {kind!r}; there are {', '.join(all_kinds())}"
 
 
 def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dict[str, tuple[Any, str]]]:

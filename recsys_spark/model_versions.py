@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import __version__
 from recsys_spark.errors import MissingInputError
+from recsys_spark.registry import training_job
 from recsys_spark.schemas import TABLES
 from recsys_spark.tables import Tables
 
@@ -55,13 +56,15 @@ def record_model(
     params: Mapping[str, Any],
     metrics: Mapping[str, float],
     artifact: str,
+    split_id: str | None = None,
+    selection_metric: str | None = None,
 ) -> None:
     """Adds the version's row; nothing where it has one."""
     if is_recorded(tables, version):
         return
     inputs = json.dumps(dict(tables.inputs), sort_keys=True)
-    row = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, None, None)
-    row += (dict(metrics), None, artifact, [], None, None)  # type: ignore[assignment]
+    described = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, split_id, None)
+    row: tuple[Any, ...] = (*described, dict(metrics), selection_metric, artifact, [], None, None)
     frame = spark.createDataFrame([row], TABLES["models"].schema)
     tables.merge("models", frame, ("model_version",), None, scope=version)
 
@@ -75,7 +78,7 @@ def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
     row = tables.read("models").where(wanted).orderBy(F.desc("created_at"), "model_version").first()
     if row is None:
         what = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
-        raise MissingInputError(f"there is no {what}: run train_spark_model --model.kind {kind} first")
+        raise MissingInputError(f"there is no {what}: run {training_job(kind)} --model.kind {kind} first")
     return ModelVersion(
         row["model_version"],
         row["algorithm"],

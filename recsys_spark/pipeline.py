@@ -7,6 +7,7 @@ from importlib import import_module
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
 from recsys_spark.job import Job, JobRun
+from recsys_spark.registry import NETWORKS, load_kind, training_job
 
 __all__ = ["Step", "plan_steps", "run_steps"]
 
@@ -33,10 +34,14 @@ def plan_steps(config: BaseConfig) -> list[Step]:
     if config.source.format == "sample" and config.source.path is None:
         steps.append(Step("generate_sample"))
     steps += [Step("ingest_plays"), Step("build_interactions")]
+    if config.split.protocol is not None:
+        steps.append(Step("split_interactions"))
     for kind in config.pipeline.kinds:
-        steps += [Step("train_spark_model", kind)]
-        if kind != "popularity":
-            steps += [Step("build_item_similarity", kind)]
+        if kind in NETWORKS:
+            steps.append(Step("write_shards", kind))
+        steps.append(Step(training_job(kind), kind))
+        if kind in NETWORKS or load_kind(kind).has_item_vectors:
+            steps.append(Step("build_item_similarity", kind))
         steps += [Step("build_recommendations", kind)]
     steps.append(Step("publish_model", _published(config)))
     start = config.pipeline.start

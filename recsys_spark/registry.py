@@ -9,10 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from recsys_spark.factorization.kind import ModelKind
     from recsys_spark.ingestion.reader import Reader
+    from recsys_spark.networks.network import Network
 
-__all__ = ["FORMATS", "KINDS", "load_kind", "load_reader"]
+__all__ = [
+    "FORMATS",
+    "KINDS",
+    "NETWORKS",
+    "all_kinds",
+    "load_kind",
+    "load_network",
+    "load_reader",
+    "load_settings",
+    "training_job",
+]
 
 FORMATS = {
     "plays": "recsys_spark.ingestion.plays:PlaysReader",
@@ -28,6 +41,16 @@ KINDS = {
     "als": "recsys_spark.factorization.als:Als",
 }
 
+NETWORKS = {
+    "song_autoencoder": "recsys_spark.networks.song_autoencoder:SongAutoencoder",
+    "autorec_item": "recsys_spark.networks.autorec:AutoRecItem",
+    "autorec_user": "recsys_spark.networks.autorec:AutoRecUser",
+    "deeprec": "recsys_spark.networks.deeprec:DeepRec",
+    "cdae": "recsys_spark.networks.cdae:Cdae",
+    "mult_vae": "recsys_spark.networks.mult_vae:MultVae",
+    "svae": "recsys_spark.networks.svae:SVAE",
+}
+
 
 def load_reader(source_format: str) -> "type[Reader]":
     """The reader class of a source format; KeyError for an unknown one."""
@@ -35,8 +58,28 @@ def load_reader(source_format: str) -> "type[Reader]":
 
 
 def load_kind(kind: str) -> "type[ModelKind]":
-    """The class of a model kind; KeyError for an unknown one."""
+    """The class of a kind that trains on Spark; KeyError for an unknown one."""
     return _load(KINDS[kind])
+
+
+def load_network(kind: str) -> "type[Network]":
+    """The class of a kind that trains with torch; KeyError for an unknown one, ImportError without torch."""
+    return _load(NETWORKS[kind])
+
+
+def load_settings(kind: str) -> "type[BaseModel]":
+    """The class of a kind's settings; KeyError for an unknown kind, ImportError for a network without torch."""
+    return load_kind(kind).Settings if kind in KINDS else load_network(kind).Settings
+
+
+def all_kinds() -> tuple[str, ...]:
+    """Every kind of model, those that train on Spark first."""
+    return (*KINDS, *NETWORKS)
+
+
+def training_job(kind: str) -> str:
+    """The job that trains a kind."""
+    return "train_torch_model" if kind in NETWORKS else "train_spark_model"
 
 
 def _load(line: str) -> type:

@@ -85,6 +85,12 @@ _ALL = (
         "build_interactions",
     ),
     Table(
+        "splits",
+        "split_id STRING, protocol STRING, part STRING, user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE,"
+        " last_played_at TIMESTAMP",
+        "split_interactions",
+    ),
+    Table(
         "models",
         "model_version STRING, algorithm STRING, created_at TIMESTAMP, params STRING, inputs STRING,"
         " split_id STRING, parent_version STRING, metrics MAP<STRING,DOUBLE>, selection_metric STRING,"

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from recsys_spark.config_help import base_yaml, help_text
-from recsys_spark.config_layers import load_config, settings_by_key
+from recsys_spark.config_layers import load_config
 from recsys_spark.errors import ConfigError
+from recsys_spark.known_keys import settings_by_key
 
 ROOT = ["--tables.root", "/tmp/x"]
 

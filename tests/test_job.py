@@ -13,10 +13,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import job as job_module
-from recsys_spark.config_layers import load_config, settings_by_key
+from recsys_spark.config_layers import load_config
 from recsys_spark.errors import ConfigError, DataQualityError, LostToWriterError, MissingInputError
 from recsys_spark.job import Job, JobRun, exit_with
 from recsys_spark.jobs import build_interactions
+from recsys_spark.known_keys import settings_by_key
 from recsys_spark.session import DELTA, JOB_SETTINGS, job_settings
 
 JOBS = Path(__file__).parents[1] / "jobs"

@@ -25,8 +25,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.config_layers import load_config, settings_by_key
+from recsys_spark.config_layers import load_config
 from recsys_spark.errors import RecsysError
+from recsys_spark.known_keys import settings_by_key
 from recsys_spark.registry import FORMATS, KINDS
 from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.settings import SampleSettings

@@ -21,10 +21,11 @@ class Fitted:
 
     user_vectors (user_idx INT, vector ARRAY<FLOAT>) and item_vectors (item_idx INT, vector) go to the tables of
     these names, where the kind has such vectors. `matrix` (item_idx INT, vector) is what scoring maps into the
-    executors: the item vectors, or whatever else the kind's scorer needs of each item.
+    executors: the item vectors, or whatever else the kind's scorer needs of each item. A kind that makes it on the
+    driver has written it below its folder as `items` already, and gives the ItemMatrix.
     """
 
-    matrix: DataFrame
+    matrix: DataFrame | ItemMatrix
     user_vectors: DataFrame | None = None
     item_vectors: DataFrame | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -34,6 +35,8 @@ class ModelKind(ABC):
     """One kind of model with its settings."""
 
     Settings: ClassVar[type[BaseModel]]
+    has_item_vectors: ClassVar[bool] = True
+    history_order: ClassVar[str] = "column"
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -63,6 +63,7 @@ class Popularity(ModelKind):
     """Everyone gets the same list. Its matrix has one column: the popularity of each item."""
 
     Settings: ClassVar[type[BaseModel]] = PopularitySettings
+    has_item_vectors: ClassVar[bool] = False
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Counts; raises TrainingError without interactions."""

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from pydantic import BaseModel
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import MissingInputError, TrainingError
+from recsys_spark.errors import MissingInputError
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import is_recorded, record_model
+from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.registry import load_kind
 from recsys_spark.session import checkpoint_dir, parallelism
@@ -26,28 +28,26 @@ def is_trained(run: JobRun, version: str) -> bool:
     return True
 
 
-def train(run: JobRun, kind: str, settings: BaseModel, version: str) -> None:
-    """Trains one version on the pinned interactions; its row in models comes last and makes it complete.
+def train(run: JobRun, kind: str, settings: BaseModel, version: str, pairs: TrainingPairs) -> None:
+    """Trains one version on the given pairs; its row in models comes last and makes it complete.
 
     Raises TrainingError when there is nothing to train on.
     """
-    interactions = run.tables.read("interactions")
-    last = run.tables.read("item_index").agg(F.max("item_idx")).first()
-    if last is None or last[0] is None:
-        raise TrainingError("there are no items to train on: run ingest_plays and build_interactions first")
+    n_items = index_sizes(run.tables)[1]
     artifact = f"models/{version}"
     root = Path(run.config.files_root)
     folder = root / artifact
     folder.mkdir(parents=True, exist_ok=True)
     model = load_kind(kind)(settings)
     with checkpoint_dir(run.spark, root / "checkpoints"):
-        fitted = model.fit(interactions, folder, run.config.run.seed, parallelism(run.spark))
+        fitted = model.fit(pairs.train, folder, run.config.run.seed, parallelism(run.spark))
         for table, vectors in (("user_vectors", fitted.user_vectors), ("item_vectors", fitted.item_vectors)):
             if vectors is not None:
                 rows = vectors.withColumn("model_version", F.lit(version))
                 run.tables.replace(table, rows, "model_version", version)
-        limit = run.config.outputs.max_item_matrix_bytes
-        write_item_matrix(fitted.matrix, folder / "items", int(last[0]) + 1, limit)
+        if isinstance(fitted.matrix, DataFrame):
+            limit = run.config.outputs.max_item_matrix_bytes
+            write_item_matrix(fitted.matrix, folder / "items", n_items, limit)
     params = {"settings": settings.model_dump(mode="json"), "seed": run.config.run.seed}
-    record_model(run.spark, run.tables, version, kind, params, fitted.metrics, artifact)
+    record_model(run.spark, run.tables, version, kind, params, fitted.metrics, artifact, pairs.split_id)
     run.count(**{name: int(value) for name, value in fitted.metrics.items()})

@@ -35,16 +35,20 @@ class ListSettings:
     allowed: NDArray[np.bool_] | None = None
 
 
-def recommendation_users(user_index: DataFrame, user_vectors: DataFrame | None, interactions: DataFrame) -> DataFrame:
+def recommendation_users(
+    user_index: DataFrame, user_vectors: DataFrame | None, interactions: DataFrame, order: str = "column"
+) -> DataFrame:
     """The users of `recommend`: (user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence
     ARRAY<FLOAT>).
 
     Every user of `user_index` (user_id, user_idx) but forgotten ones (user_id is null), also without
     interactions (history is null). `user_vectors` (user_idx, vector) of one model version, None if the model
-    stores none. `interactions` (user_idx, item_idx, confidence FLOAT): the history is ordered by item_idx,
-    its confidence is left out where there is a vector.
+    stores none. `interactions` (user_idx, item_idx, confidence FLOAT): the history is ordered by item_idx, or with
+    `order` time by last_played_at first; its confidence is left out where there is a vector.
     """
-    pair = F.struct("item_idx", F.col("confidence").cast("float").alias("confidence"))
+    time = F.col("last_played_at") if order == "time" else F.lit(None).cast("timestamp")
+    confidence = F.col("confidence").cast("float")
+    pair = F.struct(time.alias("time"), F.col("item_idx"), confidence.alias("confidence"))
     histories = interactions.groupBy("user_idx").agg(F.sort_array(F.collect_list(pair)).alias("pairs"))
     users = user_index.where("user_id is not null").select("user_idx")
     if user_vectors is None:

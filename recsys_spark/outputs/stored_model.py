@@ -2,18 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import MissingInputError
+from recsys_spark.errors import ConfigError, MissingInputError
 from recsys_spark.factorization.kind import ModelKind
 from recsys_spark.factorization.popularity import Popularity, PopularitySettings
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import ModelVersion
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.scorer import Scorer
-from recsys_spark.registry import load_kind
+from recsys_spark.registry import NETWORKS, load_kind, training_job
+
+if TYPE_CHECKING:
+    from recsys_spark.inference.network_model import NetworkModel
 
 __all__ = ["StoredModel", "n_items", "open_model", "popular_scorer", "vectors_of"]
 
@@ -23,7 +27,7 @@ class StoredModel:
     """A version with what scoring needs."""
 
     version: ModelVersion
-    kind: ModelKind
+    kind: "ModelKind | NetworkModel"
     folder: Path
     matrix: ItemMatrix
 
@@ -32,23 +36,45 @@ class StoredModel:
         """The model as recommending sees it."""
         return self.kind.scorer(self.matrix)
 
+    @property
+    def item_vectors(self) -> ItemMatrix:
+        """The item vectors as a matrix: the one that scores come from, unless the kind keeps another.
+
+        Raises ConfigError for a kind without item vectors.
+        """
+        if not self.kind.has_item_vectors:
+            raise ConfigError(f"models of kind {self.version.kind} have no item vectors, so no items are similar")
+        folder = self.folder / "item_vectors"
+        return ItemMatrix.open(folder) if folder.exists() else self.matrix
+
 
 def open_model(run: JobRun, version: ModelVersion) -> StoredModel:
     """Opens what training left below files.root.
 
     Raises MissingInputError when the folder is incomplete.
     """
-    kind_class = load_kind(version.kind)
-    kind = kind_class(kind_class.Settings.model_validate(version.params["settings"]))
     folder = Path(run.config.files_root) / version.artifact
+    kind = _network(version.kind, folder) if version.kind in NETWORKS else _spark_kind(version)
     try:
         matrix = ItemMatrix.open(folder / "items")
     except MissingInputError as error:
-        job = f"train_spark_model --model.kind {version.kind}"
+        job = f"{training_job(version.kind)} --model.kind {version.kind}"
         raise MissingInputError(
             f"the files of {version.version} are gone or broken: run {job} again ({error})"
         ) from None
     return StoredModel(version, kind, folder, matrix)
+
+
+def _spark_kind(version: ModelVersion) -> ModelKind:
+    kind = load_kind(version.kind)
+    return kind(kind.Settings.model_validate(version.params["settings"]))
+
+
+def _network(kind: str, folder: Path) -> "NetworkModel":
+    # A cluster without torch serves all other kinds.
+    from recsys_spark.inference.network_model import NetworkModel
+
+    return NetworkModel(kind, folder)
 
 
 def vectors_of(run: JobRun, table: str, version: str) -> DataFrame | None:
@@ -65,6 +91,7 @@ def popular_scorer(run: JobRun) -> Scorer:
     folder = Path(run.config.files_root) / "popular" / f"v{run.tables.data_version('interactions')}"
     fitted = popularity.fit(run.tables.read("interactions"), folder, run.config.run.seed, 1)
     limit = run.config.outputs.max_item_matrix_bytes
+    assert isinstance(fitted.matrix, DataFrame)
     return popularity.scorer(write_item_matrix(fitted.matrix, folder, n_items(run), limit))
 
 

@@ -43,7 +43,7 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True)
 class Histories:
-    """Histories of a block of users as CSR: indptr (n + 1,), item_idx (nnz,) ascending within a user,
+    """Histories of a block of users as CSR: indptr (n + 1,), item_idx (nnz,) in the order of the history,
     confidence (nnz,).
 
     Confidence is NaN where it was not given.

@@ -1,0 +1,40 @@
+"""interactions -> splits, by one protocol (split.protocol) and one seed; a split that exists is used again."""
+
+import logging
+from typing import get_args
+
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import ConfigError
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+from recsys_spark.preparation.split_settings import Protocol, split_id
+from recsys_spark.preparation.splits import build_split
+
+log = logging.getLogger("recsys_spark.split_interactions")
+
+
+def work(run: JobRun) -> None:
+    """Rows per part are counted in what was written."""
+    tables, settings, seed = run.tables, run.config.split, run.config.run.seed
+    if settings.protocol is None:
+        raise ConfigError(f"split.protocol is not set: choose one of {', '.join(get_args(Protocol))}")
+    name = split_id(settings, seed, tables.data_version("interactions"))
+    tables.ensure("splits")
+    own = F.col("split_id") == name
+    if tables.read("splits").where(own).isEmpty():
+        with step(f"splitting into {name}"):
+            split = build_split(tables.read("interactions"), settings, seed)
+            rows = split.withColumns({"split_id": F.lit(name), "protocol": F.lit(settings.protocol)})
+            tables.replace("splits", rows, "split_id", name)
+    else:
+        log.info("%s exists already", name)
+    parts = tables.read("splits").where(own).groupBy("part").count()
+    run.count(**{part: int(number) for part, number in parts.collect()})
+
+
+job = Job("split_interactions", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

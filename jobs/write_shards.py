@@ -1,0 +1,26 @@
+"""interactions or a split -> a shard folder for one kind of network (--model.kind): what training reads."""
+
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+from recsys_spark.preparation.shard_sets import plan_shards
+from recsys_spark.preparation.training_pairs import training_pairs
+from recsys_spark.registry import load_network
+
+
+def work(run: JobRun) -> None:
+    """Shards of the same rows in the same form are shared by all networks that want them, and written once."""
+    kind = run.config.network_kind()
+    pairs = training_pairs(run.tables, run.config)
+    shards = plan_shards(run.tables, run.config, pairs, load_network(kind).recipe)
+    with step(f"shards in {shards.train.parent}"):
+        manifests = shards.write(pairs, run.config.shards.files, run.config.run.seed)
+    for part, manifest in zip(("", "validation_"), manifests, strict=False):
+        run.count(**{f"{part}rows": manifest.rows, f"{part}non_zeros": manifest.non_zeros})
+        run.count(**{f"{part}files": len(manifest.files)})
+
+
+job = Job("write_shards", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

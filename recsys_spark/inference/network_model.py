@@ -1,0 +1,38 @@
+"""A trained network as the jobs see any model: a scorer, and the values that it was trained on."""
+
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+
+from recsys_spark.inference.network_scorer import NetworkScorer
+from recsys_spark.preparation.sparse_rows import value_column
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scorer import DotScorer, Scorer
+from recsys_spark.registry import load_network
+
+__all__ = ["NetworkModel"]
+
+
+class NetworkModel:
+    """What outputs ask of a model kind, for all networks."""
+
+    has_item_vectors = True
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self._network = load_network(kind)
+        self._folder = folder
+
+    @property
+    def history_order(self) -> str:
+        """How histories have to be ordered: column or time."""
+        return self._network.recipe.order
+
+    def scorer(self, matrix: ItemMatrix) -> Scorer:
+        """Forward passes where rows are users; dot products of stored vectors where they are items."""
+        if self._network.recipe.rows == "items":
+            return DotScorer(matrix)
+        return NetworkScorer(str(self._folder), matrix)
+
+    def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
+        """The values that shards of these pairs would hold."""
+        return interactions.withColumn("confidence", value_column(self._network.recipe))

@@ -1,0 +1,78 @@
+"""A network as recommending sees it: codes of users, and dot products of what the output layer multiplies.
+
+The output layer is an item matrix whose last column is the bias, so scoring, filters and ties are those of every
+other model. The matrix may be wider than a user's stored code: the layers in between run here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recsys_spark.inference.loaded import loaded_network
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.network import Network
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.products import dot_scores
+from recsys_spark.ranking.scorer import FoldIn, Histories, Origin, Queries, UserBlock
+from recsys_spark.ranking.top_n import Scores
+
+__all__ = ["NetworkScorer", "with_ones"]
+
+
+@dataclass(frozen=True)
+class NetworkScorer:
+    """Scores of a network whose rows are users; small to pickle."""
+
+    folder: str
+    matrix: ItemMatrix
+    fold_in: FoldIn = "forward"
+
+    def encode(self, users: UserBlock) -> Queries:
+        """Stored codes where there are any, codes of the histories otherwise."""
+        network = loaded_network(self.folder).network
+        trained = np.zeros(len(users), np.bool_) if users.vectors is None else users.vectors.any(axis=1)
+        served = trained | (_known_lengths(users.histories, network) > 0)
+        rows = np.flatnonzero(served)
+        parts = []
+        if users.vectors is not None and trained.any():
+            parts.append((np.flatnonzero(trained), torch.from_numpy(users.vectors[trained])))
+        strangers = np.flatnonzero(served & ~trained)
+        if strangers.size:
+            parts.append((strangers, _codes(network, users.histories.take(strangers))))
+        values = np.zeros((len(users), self.matrix.rank), np.float32)
+        with torch.no_grad():
+            for places, codes in parts:
+                values[places] = with_ones(network.decode(codes).numpy())
+        return Queries(rows, values[rows], np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+
+    def score(self, queries: NDArray[np.float32]) -> Scores:
+        """Dot products, biases included."""
+        return dot_scores(self.matrix, queries)
+
+
+def with_ones(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows with a last column of ones, which meets the biases."""
+    return np.column_stack([rows, np.ones(len(rows), np.float32)])
+
+
+def _known_lengths(histories: Histories, network: Network) -> NDArray[np.int64]:
+    """Entries of each history that training knew."""
+    served = network.served_columns.numpy()
+    inside = histories.item_idx < served.size
+    known = np.zeros(histories.item_idx.size, np.int64)
+    known[inside] = served[histories.item_idx[inside]]
+    return np.bincount(histories.rows(), weights=known, minlength=len(histories)).astype(np.int64)
+
+
+@torch.no_grad()
+def _codes(network: Network, histories: Histories) -> torch.Tensor:
+    """Codes of histories; items newer than the network are left out."""
+    known = histories.item_idx < network.shape.n_columns
+    lengths = np.bincount(histories.rows()[known], minlength=len(histories))
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    numbers = np.zeros(len(histories), np.int64)
+    confidence = np.nan_to_num(histories.confidence[known])
+    batch = Batch.of(numbers, indptr, histories.item_idx[known], confidence, network.shape.n_columns)
+    return network.encode(batch)

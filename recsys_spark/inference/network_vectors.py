@@ -1,0 +1,118 @@
+"""What a trained network leaves for Spark: vectors of users and items, and the matrix that scores come from.
+
+Codes are computed on executors, from the shards that training read; what lies in the output layer is written by the
+driver, which holds the weights anyhow.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.inference.loaded import loaded_network
+from recsys_spark.networks.network import Network
+from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.shard_files import Manifest
+from recsys_spark.training.shard_loader import read_file
+from recsys_spark.training.validation import batch_of
+
+__all__ = ["NetworkVectors", "network_vectors"]
+
+ENCODED_ROWS = 1024
+
+
+class NetworkVectors:
+    """`user_vectors` (user_idx INT, vector ARRAY<FLOAT>), `item_vectors` (item_idx INT, vector), and two matrices:
+    `scores`, whose products with the users' side are scores, and `vectors`, the item vectors alone, for cosines.
+    """
+
+    def __init__(self, user_vectors: DataFrame, item_vectors: DataFrame, scores: ItemMatrix, vectors: ItemMatrix):
+        self.user_vectors = user_vectors
+        self.item_vectors = item_vectors
+        self.scores = scores
+        self.vectors = vectors
+
+
+def network_vectors(
+    spark: SparkSession, folder: Path, shards: Path, manifest: Manifest, max_bytes: int
+) -> NetworkVectors:
+    """Vectors of the network below `folder`, of the rows of its training shards; matrices below the same folder.
+
+    A task holds the rows of one file and the network's weights, mapped. Raises ConfigError for matrices above
+    `max_bytes`.
+    """
+    network = loaded_network(str(folder)).network
+    codes = _codes(spark, folder, shards, manifest)
+    n_columns = network.shape.n_columns
+    served = network.served_columns.numpy()
+    layer = _output_layer(network, served)
+    if manifest.recipe.rows == "users":
+        items = network.output_weight.detach().numpy() * served[:, None]
+        rank = items.shape[1]
+        vectors = save_item_matrix(items, folder / "item_vectors", n_columns, rank, max_bytes)
+        scores = save_item_matrix(layer, folder / "items", n_columns, rank + 1, max_bytes)
+        return NetworkVectors(_numbered(codes, "user"), _rows_of(spark, vectors, "item"), scores, vectors)
+    users = save_item_matrix(layer, folder / "users", n_columns, layer.shape[1], max_bytes)
+    item_vectors = _numbered(codes, "item")
+    n_items = network.shape.n_rows
+    vectors = write_item_matrix(item_vectors, folder / "item_vectors", n_items, max_bytes)
+    with_bias = item_vectors.withColumn("vector", F.concat("vector", F.array(F.lit(1.0).cast("float"))))
+    scores = write_item_matrix(with_bias, folder / "items", n_items, max_bytes)
+    return NetworkVectors(_rows_of(spark, users, "user"), item_vectors, scores, vectors)
+
+
+def _output_layer(network: Network, served: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Weights and biases of the last layer, (n_columns, h + 1); zero for columns that training never saw."""
+    weights = network.output_weight.detach().numpy()
+    layer: NDArray[np.float32] = np.column_stack([weights, network.output_bias.detach().numpy()])
+    layer *= served[:, None]
+    return layer
+
+
+def _numbered(codes: DataFrame, side: str) -> DataFrame:
+    return codes.select(F.col("row_idx").alias(f"{side}_idx"), "vector")
+
+
+def _codes(spark: SparkSession, folder: Path, shards: Path, manifest: Manifest) -> DataFrame:
+    """(row_idx INT, vector ARRAY<FLOAT>) of all rows of the shards, a file a task."""
+    encode = partial(_encode_files, str(folder), str(shards))
+    files = spark.range(0, len(manifest.files), 1, len(manifest.files)).select(F.col("id").cast("int").alias("file"))
+    return files.mapInArrow(encode, "row_idx INT, vector ARRAY<FLOAT>")
+
+
+def _encode_files(folder: str, shards: str, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    network = loaded_network(folder).network
+    manifest = Manifest.read(Path(shards))
+    for number in (number for batch in numbers for number in batch["file"].to_pylist()):
+        rows = read_file(Path(shards), manifest.files[number])
+        for start in range(0, len(rows), ENCODED_ROWS):
+            part = rows.between(start, min(start + ENCODED_ROWS, len(rows)))
+            with torch.no_grad():
+                batch = batch_of(part, manifest.n_columns, torch.device("cpu"))
+                yield _to_arrow("row_idx", part.numbers, network.encode_trained(batch).numpy())
+
+
+def _rows_of(spark: SparkSession, matrix: ItemMatrix, side: str) -> DataFrame:
+    """(user_idx or item_idx INT, vector ARRAY<FLOAT>): the rows of a matrix but those of zeros."""
+    tiles = spark.range(0, matrix.n_tiles, 1, matrix.n_tiles).select(F.col("id").cast("int").alias("tile"))
+    return tiles.mapInArrow(partial(_read_tiles, matrix, f"{side}_idx"), f"{side}_idx INT, vector ARRAY<FLOAT>")
+
+
+def _read_tiles(matrix: ItemMatrix, name: str, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for number in (number for batch in numbers for number in batch["tile"].to_pylist()):
+        tile = matrix.tile(number)
+        present = np.flatnonzero(tile.any(axis=1))
+        yield _to_arrow(name, (present + number * matrix.tile_items).astype(np.int32), tile[present])
+
+
+def _to_arrow(name: str, numbers: NDArray[np.int32], vectors: NDArray[np.float32]) -> pa.RecordBatch:
+    offsets = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
+    lists = pa.ListArray.from_arrays(offsets, np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+    return pa.RecordBatch.from_arrays([pa.array(numbers), lists], [name, "vector"])

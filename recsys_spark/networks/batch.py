@@ -1,0 +1,81 @@
+"""A batch of sparse rows on one device: what every network is fed with."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["Batch"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a sparse matrix as CSR.
+
+    `rows` (n,) int64 numbers of the rows (user_idx or item_idx), `indptr` (n + 1,) int64, `indices` (nnz,) int64,
+    `values` (nnz,) float32, `weights` (n,) float32: 1 for a row that counts, 0 for one that only pads. `n_columns`
+    is the width of the matrix.
+    """
+
+    rows: Tensor
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+    weights: Tensor
+    n_columns: int
+
+    @classmethod
+    def of(
+        cls,
+        rows: NDArray[np.integer[Any]],
+        indptr: NDArray[np.integer[Any]],
+        indices: NDArray[np.integer[Any]],
+        values: NDArray[np.floating[Any]],
+        n_columns: int,
+    ) -> "Batch":
+        """A batch of arrays, whose rows all count; without any row, one empty row that only pads."""
+        if not len(rows):
+            return cls.of(np.zeros(1, np.int64), np.zeros(2, np.int64), indices, values, n_columns)._padding()
+        return cls(
+            torch.from_numpy(rows.astype(np.int64)),
+            torch.from_numpy(indptr.astype(np.int64)),
+            torch.from_numpy(indices.astype(np.int64)),
+            torch.from_numpy(values.astype(np.float32)),
+            torch.ones(len(rows)),
+            n_columns,
+        )
+
+    def __len__(self) -> int:
+        return self.rows.numel()
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on another device."""
+        names = ("rows", "indptr", "indices", "values", "weights")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+
+    def with_values(self, values: Tensor) -> "Batch":
+        """The same entries with other values (nnz,)."""
+        return replace(self, values=values)
+
+    def lengths(self) -> Tensor:
+        """Entries of each row, (n,) int64."""
+        return self.indptr.diff()
+
+    def entry_rows(self) -> Tensor:
+        """The row in the batch of each entry, (nnz,) int64."""
+        return torch.repeat_interleave(self.lengths(), output_size=self.indices.numel())
+
+    def row_sums(self, values: Tensor) -> Tensor:
+        """Sums of `values` (nnz,) over the entries of each row, (n,)."""
+        return values.new_zeros(len(self)).index_add_(0, self.entry_rows(), values)
+
+    def dense(self) -> Tensor:
+        """The rows in full, (n, n_columns): for small catalogues and tests."""
+        full = self.values.new_zeros(len(self), self.n_columns)
+        return full.index_put_((self.entry_rows(), self.indices), self.values, accumulate=True)
+
+    def _padding(self) -> "Batch":
+        return replace(self, weights=torch.zeros_like(self.weights))

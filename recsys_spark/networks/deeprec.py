@@ -1,0 +1,135 @@
+"""DeepRec: a deep autoencoder of ratings with SELU and a strong dropout on the code (Kuchaiev & Ginsburg 2017).
+
+The paper answers every batch with two updates: one on the ratings, one on the output fed again as a complete row.
+Here both losses make one update, so that a step is the same thing for every network. As in AutoRec the output layer
+starts at zero, where columns without any rating in training stay.
+"""
+
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from recsys_spark.errors import ConfigError
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
+from recsys_spark.networks.output_layer import masked_squared_error
+from recsys_spark.networks.sparse_linear import SparseLinear
+from recsys_spark.recipe import Recipe
+
+__all__ = ["DeepRec", "DeepRecSettings"]
+
+# Cells of a batch in full: 256 MiB of float32, of which re-feeding holds a handful at once.
+LARGEST_DENSE_BATCH = 2**26
+
+
+class DeepRecSettings(NetworkSettings):
+    """The paper's layers for the full Netflix data."""
+
+    layers: tuple[int, ...] = Field(
+        default=(512, 512, 1024),
+        min_length=1,
+        description="Widths of the encoder, of which the last is the code; the decoder mirrors them.",
+    )
+    dropout: float = Field(default=0.8, ge=0, lt=1, description="Share of the code that is dropped in training.")
+    refeed: bool = Field(
+        default=False,
+        description="Feed the output again as a complete row; it forms batches in full: for small catalogues.",
+    )
+    start: float = Field(
+        default=3.6,
+        description="Prediction that training starts from, about the mean rating; columns without ratings keep it.",
+    )
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimiser: adam, or sgd with momentum.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
+    batch_rows: int = Field(default=128, ge=1, description="Rows of a step, over all processes.")
+
+
+class DeepRec(Network):
+    """n, 512, 512, 1024, 512, 512, n: SELU everywhere but in the last layer, which is linear.
+
+    Minimises the mean squared error of the observed ratings; with `refeed` it adds the mean over all columns of
+    (f(f(x)) - f(x))^2, f(x) taken as given. Raises ConfigError where re-feeding would need batches of more than
+    2^26 cells in full.
+    """
+
+    Settings: ClassVar[type[NetworkSettings]] = DeepRecSettings
+    recipe: ClassVar[Recipe] = Recipe(rows="users", values="rating")
+    metric: ClassVar[str] = "rmse"
+    fold_in: ClassVar[Literal["forward", "none"]] = "forward"
+
+    settings: DeepRecSettings
+
+    def __init__(self, settings: DeepRecSettings, shape: Shape) -> None:
+        super().__init__(settings, shape)
+        cells = settings.batch_rows * shape.n_columns
+        if settings.refeed and cells > LARGEST_DENSE_BATCH:
+            raise ConfigError(
+                f"refeed: batches of {settings.batch_rows} rows x {shape.n_columns} columns in full are {cells} cells, "
+                f"more than {LARGEST_DENSE_BATCH}: set refeed to false or lower batch_rows"
+            )
+        first, *_ = widths = settings.layers
+        self.first = SparseLinear(shape.n_columns, first)
+        self.encoder = _selu_layers(widths)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.decoder = _selu_layers(widths[::-1])
+        self.decoder_weight = nn.Parameter(torch.zeros(shape.n_columns, first))
+        self.decoder_bias = nn.Parameter(torch.full((shape.n_columns,), settings.start))
+
+    def forward(self, batch: Batch, step: int) -> Loss:
+        """Squared errors, and with `refeed` the error of re-feeding times the number of ratings: both weigh alike."""
+        hidden = self._hidden(self.first(batch))
+        errors = masked_squared_error(hidden, self.output_weight, self.output_bias, batch)
+        ratings = (batch.lengths() * batch.weights).sum()
+        parts = {"squared_error": errors.detach()}
+        if not self.settings.refeed:
+            return Loss(errors, ratings, parts)
+        again = ratings * self._refeeding_error(self._output(hidden).detach(), batch.weights)
+        return Loss(errors + again, ratings, {**parts, "refeeding_error": again.detach()})
+
+    def encode(self, batch: Batch) -> Tensor:
+        """The innermost layer, (n, layers[-1])."""
+        return self._code(self.first(batch))
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The last hidden layer, (n, layers[0])."""
+        hidden: Tensor = self.decoder(code)
+        return hidden
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The last layer, (n_columns, layers[0])."""
+        return self.decoder_weight
+
+    @property
+    def output_bias(self) -> Tensor:
+        """The last layer's bias, (n_columns,)."""
+        return self.decoder_bias
+
+    def _refeeding_error(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """Mean over the cells of counting rows of (f(rows) - rows)^2, with rows (n, n_columns) in full."""
+        again = self._output(self._hidden(self.first.dense(rows)))
+        return (again - rows).square().mean(dim=1) @ weights / weights.sum().clamp(min=1)
+
+    def _code(self, first: Tensor) -> Tensor:
+        code: Tensor = self.encoder(nn.functional.selu(first))
+        return code
+
+    def _hidden(self, first: Tensor) -> Tensor:
+        return self.decode(self.dropout(self._code(first)))
+
+    def _output(self, hidden: Tensor) -> Tensor:
+        return torch.addmm(self.output_bias, hidden, self.output_weight.T)
+
+
+def _selu_layers(widths: tuple[int, ...]) -> nn.Sequential:
+    """Dense layers from width to width, each followed by SELU, with weights of the variance that SELU wants."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        linear = nn.Linear(inputs, outputs)
+        nn.init.normal_(linear.weight, std=inputs**-0.5)
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.SELU()]
+    return nn.Sequential(*layers)

@@ -1,0 +1,126 @@
+"""What every network answers, so that training, recommending and evaluating exist once.
+
+A network encodes sparse rows into codes and ends in an output layer with one row of weights a column of the
+matrix. So a score is a dot product of what comes before that layer with a column's row, plus its bias: ranking,
+which knows dot products, serves every network.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from recsys_spark.networks.batch import Batch
+from recsys_spark.recipe import Recipe
+
+__all__ = ["Loss", "Network", "NetworkSettings", "Shape"]
+
+
+class NetworkSettings(BaseModel):
+    """Settings of training that every network has; each network sets defaults of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(default=30, ge=1, le=10_000, description="Passes over the data at most.")
+    batch_rows: int = Field(default=256, ge=1, description="Rows of a step, over all processes.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Step size of the optimiser at its largest.")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="Course of the step size: constant, or falling to zero along a cosine."
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="L2 regularisation of all weights by the optimiser.")
+    average: float = Field(
+        default=0.0, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+    )
+    patience: int = Field(
+        default=5, ge=0, description="Epochs without a better validation metric before it stops; 0: never stops."
+    )
+    clip_norm: float = Field(default=0.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
+
+
+class Shape(NamedTuple):
+    """The matrix that a network is made for."""
+
+    n_rows: int
+    n_columns: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of a batch as a sum and what to divide it by, so that ranks with fewer rows weigh less.
+
+    `total` and `count` are scalars, summed over all ranks before they are divided; `parts` are named scalars of the
+    same kind (sums), for the log.
+    """
+
+    total: Tensor
+    count: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Network(nn.Module, ABC):
+    """One kind of network, made for a matrix of a certain shape.
+
+    `recipe` says what its shards hold, `metric` what it is chosen by on validation data: ndcg@K or recall@K (larger
+    is better), rmse (smaller). `fold_in` says how it serves histories that it was not trained on: by a forward
+    pass, or not at all.
+    """
+
+    Settings: ClassVar[type[NetworkSettings]]
+    recipe: ClassVar[Recipe] = Recipe()
+    metric: ClassVar[str] = "ndcg@100"
+    fold_in: ClassVar[Literal["forward", "none"]] = "forward"
+
+    def __init__(self, settings: Any, shape: Shape) -> None:
+        super().__init__()
+        self.settings = settings
+        self.shape = shape
+        self.column_counts: Tensor
+        self.register_buffer("column_counts", torch.zeros(shape.n_columns, dtype=torch.int64))
+
+    def set_column_counts(self, counts: Tensor) -> None:
+        """Takes the number of training entries of each column, (n_columns,) int64, before training starts."""
+        self.column_counts.copy_(counts)
+
+    @abstractmethod
+    def forward(self, batch: Batch, step: int) -> Loss:
+        """The training loss of a batch at a global step (from 0)."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Tensor:
+        """Codes of the rows, (n, d), without noise; what user_vectors or item_vectors hold."""
+
+    def encode_trained(self, batch: Batch) -> Tensor:
+        """Codes of rows that it was trained on, (n, d): with what it has learned of them by their number."""
+        return self.encode(batch)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """What the output layer multiplies, (n, h); the code itself unless there are layers in between."""
+        return code
+
+    @property
+    @abstractmethod
+    def output_weight(self) -> Tensor:
+        """A row for each column of the matrix, (n_columns, h)."""
+
+    @property
+    @abstractmethod
+    def output_bias(self) -> Tensor:
+        """A number for each column, (n_columns,)."""
+
+    @property
+    def served_columns(self) -> Tensor:
+        """Columns that it may rank, (n_columns,) bool: those with training entries."""
+        return self.column_counts > 0
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """Groups for the optimiser; all weights with the settings' decay unless overridden."""
+        yield {"params": list(self.parameters())}
+
+    @torch.no_grad()
+    def scores(self, batch: Batch) -> Tensor:
+        """Scores of every column for each row, (n, n_columns), in full: for small data and tests."""
+        return self.decode(self.encode(batch)) @ self.output_weight.T + self.output_bias

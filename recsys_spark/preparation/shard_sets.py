@@ -1,0 +1,65 @@
+"""The shard folders that a network trains on: one of training rows, and one of validation rows with what to find."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys_spark.config import BaseConfig
+from recsys_spark.errors import MissingInputError
+from recsys_spark.preparation.shards import complete_shards, write_shards
+from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
+from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes
+from recsys_spark.recipe import Recipe
+from recsys_spark.shard_files import FORMAT, Manifest
+from recsys_spark.tables import Tables
+
+__all__ = ["ShardSet", "plan_shards", "written_shards"]
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """Where the shards of a recipe lie; `inputs` are what they are made from and named by."""
+
+    train: Path
+    validation: Path | None
+    recipe: Recipe
+    shape: tuple[int, int]
+    inputs: dict[str, Any]
+
+    def write(self, pairs: TrainingPairs, n_files: int, seed: int) -> list[Manifest]:
+        """Writes what is not there yet; see write_shards."""
+        rows = sparse_rows(pairs.train, self.recipe)
+        manifests = [write_shards(rows, self.train, self.recipe, self.shape, n_files, seed, self.inputs)]
+        if self.validation is not None and pairs.fold_in is not None and pairs.held_out is not None:
+            held = with_held_out(sparse_rows(pairs.fold_in, self.recipe), sparse_rows(pairs.held_out, self.recipe))
+            manifests.append(write_shards(held, self.validation, self.recipe, self.shape, n_files, seed, self.inputs))
+        return manifests
+
+
+def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe: Recipe) -> ShardSet:
+    """The folders of a recipe below files.root, named by all that decides what is in them."""
+    n_users, n_items = index_sizes(tables)
+    shape = (n_users, n_items) if recipe.rows == "users" else (n_items, n_users)
+    inputs = {
+        "interactions": pairs.data_version,
+        "split_id": pairs.split_id,
+        "recipe": recipe.as_dict(),
+        "shape": list(shape),
+        "seed": config.run.seed,
+        "files": config.shards.files,
+        "format": FORMAT,
+    }
+    name = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
+    folder = Path(config.files_root) / "shards" / name
+    validation = None if pairs.held_out is None else folder / "validation"
+    return ShardSet(folder / "train", validation, recipe, shape, inputs)
+
+
+def written_shards(shards: ShardSet, kind: str) -> ShardSet:
+    """The same, once it is sure that they were written; MissingInputError naming write_shards otherwise."""
+    for folder in (shards.train, shards.validation):
+        if folder is not None and complete_shards(folder, shards.inputs) is None:
+            raise MissingInputError(f"{folder} holds no complete shards: run write_shards --model.kind {kind} first")
+    return shards

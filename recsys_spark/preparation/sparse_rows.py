@@ -1,0 +1,53 @@
+"""Pairs of users and items as rows of a sparse matrix, the way a network wants them (recipe.py)."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.recipe import Recipe
+
+__all__ = ["sparse_rows", "value_column", "with_held_out"]
+
+
+def sparse_rows(pairs: DataFrame, recipe: Recipe) -> DataFrame:
+    """(row_idx INT, indices ARRAY<INT>, values ARRAY<FLOAT>) of `pairs` (user_idx, item_idx, play_count, rating,
+    last_played_at; one row a pair).
+
+    Rows without an entry do not appear. A row's entries are one array: a user's whole history, or an item's users,
+    has to fit into a task.
+    """
+    row, column = ("user_idx", "item_idx") if recipe.rows == "users" else ("item_idx", "user_idx")
+    time = F.col("last_played_at") if recipe.order == "time" else F.lit(None).cast("timestamp")
+    entry = F.struct(time.alias("time"), F.col(column).alias("column"), value_column(recipe).alias("value"))
+    return (
+        pairs.select(F.col(row).alias("row_idx"), entry.alias("entry"))
+        .where("entry.value IS NOT NULL")
+        .groupBy("row_idx")
+        .agg(F.sort_array(F.collect_list("entry")).alias("entries"))
+        .select("row_idx", F.col("entries.column").alias("indices"), F.col("entries.value").alias("values"))
+    )
+
+
+def with_held_out(rows: DataFrame, held_out: DataFrame) -> DataFrame:
+    """`rows` (sparse_rows) of which something is held out, with `held_indices` and `held_values`.
+
+    Rows of `held_out` that have no entry to predict from get an empty one: they count as well.
+    """
+    held = held_out.select("row_idx", F.col("indices").alias("held_indices"), F.col("values").alias("held_values"))
+    joined = held.join(rows, on="row_idx", how="left")
+    nothing = {"indices": "array<int>", "values": "array<float>"}
+    return joined.select(
+        "row_idx",
+        *[F.coalesce(F.col(name), F.array().cast(kind)).alias(name) for name, kind in nothing.items()],
+        "held_indices",
+        "held_values",
+    )
+
+
+def value_column(recipe: Recipe) -> Column:
+    """The value FLOAT of a pair; null where it has none."""
+    values = {
+        "one": F.lit(1.0),
+        "confidence": F.log1p(F.col("play_count").cast("double")),
+        "rating": F.col("rating"),
+    }
+    return values[recipe.values].cast("float")

@@ -1,0 +1,79 @@
+"""What a training run tells: a JSON line an epoch in a file, a bar for a person at a terminal, log lines otherwise."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+__all__ = ["EpochLog", "Tell", "progress"]
+
+log = logging.getLogger(__name__)
+
+
+class EpochLog:
+    """One JSON line an epoch below a model's folder; also to MLflow where a tracking address is given."""
+
+    def __init__(self, file: Path, tracking_uri: str | None, run_name: str) -> None:
+        self.file = file
+        self._mlflow = _mlflow(tracking_uri, run_name)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Adds a line; NaN is written as null."""
+        plain = {key: None if value != value else value for key, value in line.items()}
+        with self.file.open("a") as stream:
+            stream.write(json.dumps(plain) + "\n")
+        log.info("epoch %(epoch)d: loss %(loss).5g, %(metric_name)s %(metric).5g, %(seconds).1f s", line)
+        if self._mlflow is not None:
+            numbers = {key.replace("@", "_at_"): v for key, v in plain.items() if isinstance(v, int | float)}
+            self._mlflow.log_metrics(numbers, step=line["epoch"])
+
+    def truncate(self, epochs: int) -> None:
+        """Keeps the first epochs: those after the checkpoint that a run goes on from are done again."""
+        if self.file.exists():
+            lines = self.file.read_text().splitlines(keepends=True)
+            self.file.write_text("".join(lines[:epochs]))
+
+    def close(self) -> None:
+        """Ends the MLflow run, if there is one."""
+        if self._mlflow is not None:
+            self._mlflow.end_run()
+
+
+class Tell(Protocol):
+    """Shows how far an epoch is."""
+
+    def __call__(self, step: int, loss: float, metric: float) -> None: ...
+
+
+@contextmanager
+def progress(epoch: int, epochs: int, steps: int, metric_name: str) -> Iterator[Tell]:
+    """A bar with loss, metric and time left, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda step, loss, metric: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    text = TextColumn("epoch {task.fields[epoch]} loss {task.fields[loss]:.5g} {task.fields[metric]}")
+    with Progress(text, BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=steps, epoch=f"{epoch + 1}/{epochs}", loss=float("nan"), metric="")
+
+        def tell(step: int, loss: float, metric: float) -> None:
+            shown = "" if metric != metric else f"{metric_name} {metric:.5g}"
+            bar.update(task, completed=step + 1, loss=loss, metric=shown)
+
+        yield tell
+
+
+def _mlflow(tracking_uri: str | None, run_name: str) -> Any:
+    if tracking_uri is None:
+        return None
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_experiment("recsys_spark")
+    mlflow.start_run(run_name=run_name)
+    return mlflow

@@ -1,0 +1,125 @@
+"""Reading shards with Petastorm: the only place that imports it.
+
+Petastorm 0.13.1 can lose row groups without a word when its thread pool is used, deals row groups to ranks by their
+place whatever the seed, and repeats one order in every epoch. So files are read one by one, as an explicit list, by
+its pool without threads; which rank reads what, and in which order, is decided here; and everything that was read
+is counted against the manifest.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.csr import Csr
+from recsys_spark.errors import TrainingError
+from recsys_spark.shard_files import BUFFERS, HELD_BUFFERS, Manifest, ShardFile
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from petastorm import make_batch_reader
+
+__all__ = ["Counts", "Rows", "check_counts", "read_file", "read_rows"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the matrix with their numbers, (n,) int32; `held` are what is to be predicted for them, if anything."""
+
+    numbers: NDArray[np.int32]
+    entries: Csr
+    held: Csr | None = None
+
+    def __len__(self) -> int:
+        return self.numbers.size
+
+    def take(self, rows: NDArray[np.intp]) -> "Rows":
+        """Some rows, in the order of `rows`."""
+        held = None if self.held is None else self.held.take(rows)
+        return Rows(self.numbers[rows], self.entries.take(rows), held)
+
+    def between(self, start: int, stop: int) -> "Rows":
+        """Rows [start, stop)."""
+        held = None if self.held is None else self.held.between(start, stop)
+        return Rows(self.numbers[start:stop], self.entries.between(start, stop), held)
+
+    @classmethod
+    def concat(cls, parts: Sequence["Rows"]) -> "Rows":
+        """The rows of all parts, in order."""
+        held = [part.held for part in parts if part.held is not None]
+        numbers = np.concatenate([np.zeros(0, np.int32), *[part.numbers for part in parts]])
+        return cls(numbers, Csr.concat([part.entries for part in parts]), Csr.concat(held) if held else None)
+
+
+@dataclass
+class Counts:
+    """What was read: rows, their entries, and entries held out."""
+
+    rows: int = 0
+    non_zeros: int = 0
+    held_non_zeros: int = 0
+
+    def add(self, rows: Rows) -> None:
+        """Counts more rows."""
+        self.rows += len(rows)
+        self.non_zeros += rows.entries.indices.size
+        self.held_non_zeros += 0 if rows.held is None else rows.held.indices.size
+
+    def as_array(self) -> NDArray[np.int64]:
+        """(rows, non_zeros, held_non_zeros), to be summed over ranks."""
+        return np.array([self.rows, self.non_zeros, self.held_non_zeros], dtype=np.int64)
+
+
+def check_counts(read: NDArray[np.int64], manifest: Manifest, folder: Path) -> None:
+    """Compares what all ranks together have read in an epoch with the manifest.
+
+    Raises TrainingError when as much as one row or entry is missing or was read twice.
+    """
+    stated = np.array([manifest.rows, manifest.non_zeros, manifest.held_non_zeros])
+    if not np.array_equal(read, stated):
+        raise TrainingError(
+            f"{folder} holds {stated[0]} rows, {stated[1]} entries and {stated[2]} held-out entries, but the loader "
+            f"gave {read[0]}, {read[1]} and {read[2]}: rows were lost or read twice. Run write_shards again; if it "
+            "comes back, the Petastorm installed here is not one that this release was tested with."
+        )
+
+
+def read_rows(folder: Path, files: Sequence[ShardFile], counts: Counts) -> Iterator[Rows]:
+    """The rows of each file, file by file, in stored order; what was read is added to `counts`."""
+    for file in files:
+        rows = read_file(folder, file)
+        counts.add(rows)
+        yield rows
+
+
+def read_file(folder: Path, file: ShardFile) -> Rows:
+    """All rows of one file. Raises TrainingError for a file that cannot be read."""
+    url = f"file://{(folder / file.name).absolute()}"
+    try:
+        # Petastorm prints to stdout when it closes, which belongs to the jobs' summaries.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with make_batch_reader([url], reader_pool_type="dummy", num_epochs=1, shuffle_row_groups=False) as reader:
+                blocks = [block for group in reader for block in _blocks(group)]
+    except Exception as error:  # Petastorm and Arrow raise many kinds
+        raise TrainingError(f"shard {folder / file.name} cannot be read: {error}") from error
+    return Rows.concat(blocks)
+
+
+def _blocks(group: Any) -> Iterator[Rows]:
+    for place in range(len(group.rows)):
+        numbers, indptr, indices, values = (_array(group, name, kind, place) for name, kind in BUFFERS.items())
+        held = None
+        if hasattr(group, "held_indptr"):
+            held = Csr(*(_array(group, name, kind, place) for name, kind in HELD_BUFFERS.items()))
+        yield Rows(numbers, Csr(indptr, indices, values), held)
+
+
+def _array(group: Any, name: str, kind: str, place: int) -> NDArray[Any]:
+    return np.frombuffer(getattr(group, name)[place], dtype=kind)

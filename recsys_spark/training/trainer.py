@@ -1,0 +1,246 @@
+"""The training loop of every network: one process, several, or executors with GPUs run this same function.
+
+Lightning Fabric was looked at first. Of what it offers, the process group comes from torchrun here, checkpoints
+must be readable without pickle, and the loss is normalised over all ranks by what each counted; left over would be
+two lines (autocast and DDP) for another dependency, so the loop is plain torch.
+"""
+
+import json
+import logging
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.evaluation.metrics import is_better
+from recsys_spark.networks.network import Loss
+from recsys_spark.training.averages import RunningAverage
+from recsys_spark.training.checkpoint import Checkpoint, Checkpoints, flatten_optimizer, restore_optimizer
+from recsys_spark.training.lanes import Epoch, mix
+from recsys_spark.training.optimizers import make_optimizer, set_learning_rate
+from recsys_spark.training.progress import EpochLog, progress
+from recsys_spark.training.ranks import Ranks, joined_ranks
+from recsys_spark.training.shard_loader import Counts, Rows, check_counts
+from recsys_spark.training.spec import TrainSpec
+from recsys_spark.training.training_data import TrainingData, open_training_data
+from recsys_spark.training.validation import batch_of, validate
+from recsys_spark.training.weights import save_network
+
+__all__ = ["train"]
+
+log = logging.getLogger(__name__)
+
+
+def train(spec: dict[str, Any]) -> dict[str, Any]:
+    """Trains by a TrainSpec (as_dict), going on from its newest checkpoint, and saves the best weights.
+
+    Returns a small report, the same on every rank: metric, epochs, steps, rows of each rank. Raises TrainingError
+    for shards that are not whole, a loss that is not a number, or checkpoints of another run.
+    """
+    told = TrainSpec(**spec)
+    if told.threads:
+        torch.set_num_threads(told.threads)
+    with joined_ranks(told.use_gpu, told.timeout_minutes) as ranks:
+        data = open_training_data(told, ranks)
+        return _Trainer(told, ranks, data).run()
+
+
+@dataclass
+class _State:
+    """Where training stands; all of it goes into checkpoints."""
+
+    epoch: int = 0
+    step: int = 0  # within the epoch
+    global_step: int = 0
+    best_metric: float | None = None
+    best_epoch: int = -1
+    loss_total: float = 0.0
+    loss_count: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+class _Trainer:
+    def __init__(self, spec: TrainSpec, ranks: Ranks, data: TrainingData) -> None:
+        self.spec, self.ranks, self.data = spec, ranks, data
+        self.settings = spec.network_settings()
+        torch.manual_seed(mix(spec.seed, "weights"))
+        self.network = spec.network(data.shape).to(ranks.device)
+        self.network.set_column_counts(data.observed.column_counts)
+        self.module = (
+            DistributedDataParallel(self.network, broadcast_buffers=False) if ranks.world > 1 else self.network
+        )
+        self.optimizer = make_optimizer(self.network)
+        self.average = RunningAverage(self.network, self.settings.average)
+        self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
+        self.best = Checkpoints(Path(spec.folder) / "best", keep=1)
+        self.log = EpochLog(Path(spec.folder) / "log.jsonl", spec.tracking_uri, Path(spec.folder).name)
+        self.state = _State()
+        self.fingerprint = spec.fingerprint(*data.digests)
+        self.saved_at = time.monotonic()
+
+    def run(self) -> dict[str, Any]:
+        self._resume()
+        while self.state.epoch < self.settings.epochs and not self._is_over():
+            started, counts = time.monotonic(), self._epoch()
+            if counts is None:
+                break
+            self._end_epoch(counts, time.monotonic() - started)
+        return self._finish()
+
+    def _is_over(self) -> bool:
+        state, patience = self.state, self.settings.patience
+        lasted = state.epoch - 1 - state.best_epoch
+        return patience > 0 and state.best_metric is not None and lasted >= patience
+
+    def _epoch(self) -> Counts | None:
+        """Trains to the end of the epoch; None if `max_steps` ended it before."""
+        state = self.state
+        self.module.train()
+        epoch = self._rows_in_order(state.epoch)
+        counts = Counts()
+        batches = epoch.batches(self.ranks.rank, counts, skip=state.step)
+        with progress(state.epoch, self.settings.epochs, epoch.steps, self.network.metric) as tell:
+            for rows in batches:
+                if 0 < self.spec.max_steps <= state.global_step:
+                    return None
+                set_learning_rate(self.optimizer, self.settings, state.epoch + state.step / max(1, epoch.steps))
+                loss = self._step(rows)
+                tell(state.step, loss, state.best_metric if state.best_metric is not None else float("nan"))
+                state.step += 1
+                state.global_step += 1
+                if time.monotonic() - self.saved_at > 60 * self.spec.checkpoint_minutes:
+                    self._save()
+        return counts
+
+    def _rows_in_order(self, epoch: int) -> Epoch:
+        data, seed = self.data, mix(self.spec.seed, "epoch", epoch)
+        return Epoch(data.folder, data.manifest, self.settings.batch_rows, self.ranks.world, seed)
+
+    def _step(self, rows: Rows) -> float:
+        state, ranks = self.state, self.ranks
+        # Each step has a seed of its own, so that a run can go on from any of them.
+        torch.manual_seed(mix(self.spec.seed, state.global_step, ranks.rank))
+        batch = batch_of(rows, self.data.shape.n_columns, ranks.device)
+        with self._precision():
+            loss: Loss = self.module(batch, state.global_step)
+        count = self._add_up(loss, rows)
+        if count > 0:
+            self.optimizer.zero_grad(set_to_none=True)
+            # DDP takes the mean of the ranks' gradients; the loss is to be divided by what all of them counted.
+            torch.autograd.backward(loss.total * (ranks.world / count))
+            if self.settings.clip_norm:
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+            self.optimizer.step()
+            self.average.update(state.global_step)
+        return state.loss_total / max(state.loss_count, 1e-12)
+
+    def _add_up(self, loss: Loss, rows: Rows) -> float:
+        """Adds the loss of all ranks to the epoch's; gives the step's count. Raises TrainingError for NaN."""
+        state = self.state
+        values = [loss.total, loss.count, *loss.parts.values()]
+        summed = self.ranks.sum(torch.stack([value.detach().double().reshape(()) for value in values])).tolist()
+        if not all(value == value and abs(value) != float("inf") for value in summed):
+            raise TrainingError(
+                f"the loss of {self.spec.kind} is not a number at epoch {state.epoch}, step {state.step} (rows "
+                f"{rows.numbers[:5].tolist()}...): lower models.{self.spec.kind}.learning_rate (now "
+                f"{self.settings.learning_rate}) or set models.{self.spec.kind}.clip_norm; the last good weights "
+                f"are kept in {self.checkpoints.folder}"
+            )
+        state.loss_total += summed[0]
+        state.loss_count += summed[1]
+        for name, value in zip(loss.parts, summed[2:], strict=True):
+            state.parts[name] = state.parts.get(name, 0.0) + value
+        return float(summed[1])
+
+    def _precision(self) -> Any:
+        if self.spec.use_gpu and self.spec.mixed_precision:
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return nullcontext()
+
+    def _end_epoch(self, counts: Counts, seconds: float) -> None:
+        state, data = self.state, self.data
+        read = self.ranks.sum(torch.from_numpy(counts.as_array()).to(self.ranks.device)).cpu().numpy()
+        check_counts(read, data.manifest, data.folder)
+        metric = self._validate()
+        count = max(state.loss_count, 1e-12)
+        line: dict[str, Any] = {
+            "epoch": state.epoch,
+            "steps": state.step,
+            "loss": state.loss_total / count,
+            "metric": metric,
+        }
+        line |= {name: value / count for name, value in state.parts.items()}
+        line |= {"metric_name": self.network.metric, "seconds": seconds, "rows": int(read[0])}
+        line |= {"non_zeros": int(read[1]), "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        state.epoch, state.step = state.epoch + 1, 0
+        state.loss_total, state.loss_count, state.parts = 0.0, 0.0, {}
+        if self.ranks.is_first:
+            self.log.write(line)
+        self._save()
+
+    def _validate(self) -> float:
+        """The metric after an epoch, NaN without validation data; the best weights so far are kept."""
+        data, state = self.data, self.state
+        if data.validation is None:
+            return float("nan")
+        self.network.eval()
+        with self.average.in_place():
+            metric = validate(self.network, *data.validation, data.observed, self.ranks)
+            best = state.best_metric
+            if metric == metric and (best is None or is_better(self.network.metric, metric, best)):
+                state.best_metric, state.best_epoch = metric, state.epoch
+                if self.ranks.is_first:
+                    self.best.save(Checkpoint(state.global_step, {"weights": self._weights()}, {"metric": metric}))
+        return metric
+
+    def _weights(self) -> dict[str, Tensor]:
+        return dict(self.network.state_dict())
+
+    def _save(self) -> None:
+        self.saved_at = time.monotonic()
+        if not self.ranks.is_first:
+            return
+        tensors, groups = flatten_optimizer(self.optimizer)
+        kept = {"weights": self._weights(), "optimizer": tensors, "average": self.average.averages}
+        state = {**vars(self.state), "groups": groups, "fingerprint": self.fingerprint}
+        self.checkpoints.save(Checkpoint(self.state.global_step, kept, {"state": json.dumps(state)}))
+
+    def _resume(self) -> None:
+        checkpoint = self.checkpoints.newest()
+        if checkpoint is None:
+            self.log.truncate(0)
+            return
+        state = json.loads(checkpoint.state["state"])
+        if state.pop("fingerprint") != self.fingerprint:
+            raise TrainingError(
+                f"the checkpoints in {self.checkpoints.folder} are of other shards, settings or another seed: "
+                f"delete {self.spec.folder} to train anew"
+            )
+        self.network.load_state_dict(checkpoint.tensors["weights"])
+        restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"], state.pop("groups"))
+        self.average.load(checkpoint.tensors["average"])
+        self.state = _State(**state)
+        if self.ranks.is_first:
+            self.log.truncate(self.state.epoch)
+            log.info("training goes on from epoch %d, step %d", self.state.epoch, self.state.step)
+
+    def _finish(self) -> dict[str, Any]:
+        """Saves the best weights, or the last where nothing was validated."""
+        state, data = self.state, self.data
+        best = self.best.newest() if data.validation is not None else None
+        if best is not None:
+            self.network.load_state_dict(best.tensors["weights"])
+        with self.average.in_place() if best is None else nullcontext():
+            if self.ranks.is_first:
+                save_network(self.spec, self.network, data.observed)
+        self.ranks.wait()
+        self.log.close()
+        rows = [self._rows_in_order(0).rows_of(rank) for rank in range(self.ranks.world)]
+        metric = {"metric": state.best_metric, "metric_name": self.network.metric, "best_epoch": state.best_epoch}
+        return {**metric, "epochs": state.epoch, "steps": state.global_step, "rows_of_ranks": rows}

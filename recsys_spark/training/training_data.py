@@ -1,0 +1,78 @@
+"""The shards of a training run, checked before the first step, and what they say of themselves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.networks.network import Shape
+from recsys_spark.shard_files import Manifest
+from recsys_spark.training.lanes import Epoch
+from recsys_spark.training.ranks import Ranks
+from recsys_spark.training.shard_loader import Counts, check_counts
+from recsys_spark.training.spec import TrainSpec
+from recsys_spark.training.validation import Observed
+
+__all__ = ["TrainingData", "open_training_data"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Training shards, validation shards if there are any, and statistics of the training values."""
+
+    folder: Path
+    manifest: Manifest
+    validation: tuple[Path, Manifest] | None
+    observed: Observed
+
+    @property
+    def shape(self) -> Shape:
+        """The matrix that the shards are rows of."""
+        return Shape(self.manifest.n_rows, self.manifest.n_columns)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What identifies the data."""
+        return (self.manifest.digest, *([] if self.validation is None else [self.validation[1].digest]))
+
+
+def open_training_data(spec: TrainSpec, ranks: Ranks) -> TrainingData:
+    """Opens and checks the shards that a spec names; each rank checks the files that it reads first.
+
+    Raises TrainingError, naming the file, for shards that are damaged, missing, or foreign.
+    """
+    folder = Path(spec.train_folder)
+    manifest = _checked(folder, ranks)
+    if not manifest.rows:
+        raise TrainingError("there is nothing to train on: the shards are empty; run ingest_plays with more data")
+    validation = None
+    if spec.validation_folder is not None:
+        validation = (Path(spec.validation_folder), _checked(Path(spec.validation_folder), ranks))
+    return TrainingData(folder, manifest, validation, _observed(folder, manifest, ranks))
+
+
+def _checked(folder: Path, ranks: Ranks) -> Manifest:
+    manifest = Manifest.read(folder)
+    manifest.check_names(folder)
+    for file in manifest.files[ranks.rank :: ranks.world]:
+        manifest.check_file(folder, file)
+    return manifest
+
+
+def _observed(folder: Path, manifest: Manifest, ranks: Ranks) -> Observed:
+    """Counts and range of the values, from one pass over the shards; counted like any other pass."""
+    counts, read = torch.zeros(manifest.n_columns, dtype=torch.int64), Counts()
+    lowest, highest = torch.inf, -torch.inf
+    for rows in Epoch(folder, manifest, 4096, ranks.world).batches(ranks.rank, read):
+        if rows.entries.indices.size:
+            counts += torch.bincount(torch.from_numpy(rows.entries.indices.copy()), minlength=manifest.n_columns)
+            lowest = min(lowest, float(rows.entries.values.min()))
+            highest = max(highest, float(rows.entries.values.max()))
+    check_counts(ranks.sum(torch.from_numpy(read.as_array()).to(ranks.device)).cpu().numpy(), manifest, folder)
+    ends = torch.tensor([-lowest, highest], device=ranks.device)
+    return Observed(ranks.sum(counts.to(ranks.device)), *_range(ranks.largest(ends)))
+
+
+def _range(ends: torch.Tensor) -> tuple[float, float]:
+    return -float(ends[0]), float(ends[1])

@@ -1,0 +1,60 @@
+"""A trained network on disk: safetensors and JSON, nothing that could run code when it is opened."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from recsys_spark.errors import MissingInputError
+from recsys_spark.networks.network import Network, Shape
+from recsys_spark.registry import load_network
+from recsys_spark.training.spec import TrainSpec
+from recsys_spark.training.validation import Observed
+
+__all__ = ["StoredNetwork", "load_network_weights", "save_network"]
+
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "network.json"
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """A trained network, ready to encode, with what its training data said of themselves."""
+
+    network: Network
+    observed: Observed
+
+
+def save_network(spec: TrainSpec, network: Network, observed: Observed) -> None:
+    """Writes weights and description into the spec's folder; the description last, as it says they are whole."""
+    folder = Path(spec.folder)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    temporary = folder / f"{WEIGHTS}.tmp"
+    save_file(tensors, temporary)
+    temporary.replace(folder / WEIGHTS)
+    description: dict[str, Any] = {"kind": spec.kind, "settings": spec.settings, "shape": list(network.shape)}
+    description |= {"lowest": observed.lowest, "highest": observed.highest}
+    temporary = folder / f"{DESCRIPTION}.tmp"
+    temporary.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+    temporary.replace(folder / DESCRIPTION)
+
+
+def load_network_weights(folder: Path) -> StoredNetwork:
+    """The network of a folder, in evaluation mode, its weights mapped from the file.
+
+    Raises MissingInputError when there is none.
+    """
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise MissingInputError(f"{folder} holds no trained network: run train_torch_model again ({error})") from None
+    kind = load_network(description["kind"])
+    with torch.device("meta"):
+        network = kind(kind.Settings.model_validate(description["settings"]), Shape(*description["shape"]))
+    network.load_state_dict(tensors, assign=True)
+    network.eval()
+    return StoredNetwork(network, Observed(network.column_counts, description["lowest"], description["highest"]))
