@@ -48,7 +48,7 @@ NETWORKS = {
     "deeprec": "recsys_spark.networks.deeprec:DeepRec",
     "cdae": "recsys_spark.networks.cdae:Cdae",
     "mult_vae": "recsys_spark.networks.mult_vae:MultVae",
-    "svae": "recsys_spark.networks.svae:SVAE",
+    "svae": "recsys_spark.networks.svae:Svae",
 }
 
 

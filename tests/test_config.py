@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from recsys_spark.config_help import base_yaml, help_text
 from recsys_spark.config_layers import load_config
 from recsys_spark.errors import ConfigError
 from recsys_spark.known_keys import settings_by_key
+from recsys_spark.registry import NETWORKS, all_kinds, load_settings
 
 ROOT = ["--tables.root", "/tmp/x"]
 
@@ -108,4 +110,18 @@ def test_base_yaml_loads_as_the_defaults(tmp_path: Path) -> None:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert content["similarity"]["neighbours"] == 50
     loaded = load_config([*ROOT, "--config", str(file)], {})
-    assert loaded == load_config(ROOT, {})
+    plain = load_config(ROOT, {})
+    assert loaded.model_copy(update={"models": None}) == plain.model_copy(update={"models": None})
+    assert [kind for kind in all_kinds() if loaded.settings_of(kind) != plain.settings_of(kind)] == []
+
+
+def test_settings_of_networks_need_torch_only_when_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_torch(kind: str) -> type[BaseModel]:
+        if kind in NETWORKS:
+            raise ImportError("No module named 'torch'")
+        return load_settings(kind)
+
+    monkeypatch.setattr("recsys_spark.known_keys.load_settings", without_torch)
+    assert load_config([*ROOT, "--models.als.rank", "8"], {}).settings_of("als").model_dump()["rank"] == 8
+    with pytest.raises(ConfigError, match=r"kind mult_vae need torch.*install recsys_spark\[torch\]"):
+        load_config([*ROOT, "--models.mult_vae.latent", "8"], {})

@@ -15,7 +15,10 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A module may import its own room and the rooms of the rows below; a name with a dot takes a
 # module out of the folder that it lies in. A new room, or a new module beside the rooms, needs a place here.
 HOUSE: tuple[dict[str, str], ...] = (
-    {"vocabulary": "__init__ addresses errors logs registry schemas sample.settings config config_layers config_help"},
+    {
+        "vocabulary": "__init__ addresses errors logs registry schemas recipe csr shard_files known_keys"
+        " source_settings sample.settings preparation.split_settings config config_layers config_help"
+    },
     {"rim": "spark_errors locks commits schema_check tables session roots job model_versions"},
     {
         "set-up": "delta_jars",
@@ -23,8 +26,11 @@ HOUSE: tuple[dict[str, str], ...] = (
         "ingestion": "ingestion",
         "preparation": "preparation",
         "ranking": "ranking",
+        "evaluation": "evaluation",
+        "networks": "networks",
     },
-    {"factorization": "factorization"},
+    {"factorization": "factorization", "training": "training"},
+    {"inference": "inference"},
     {"outputs": "outputs"},
     {"the whole": "pipeline showcase"},
     {"jobs": "jobs"},
@@ -37,7 +43,10 @@ ONLY_IN = {
     "delta": "commits tables",
     "fcntl": "locks",
     "py4j": "spark_errors",
-    "pyspark.ml": "factorization.als",
+    "petastorm": "training.shard_loader",
+    "pyspark.ml": "factorization.als training.distributed",
+    "safetensors": "training.checkpoint training.weights",
+    "torch.distributed": "training.ranks",
     "importlib.import_module": "pipeline registry",
     "pickle": "",
     "cloudpickle": "",
@@ -160,6 +169,14 @@ def test_a_library_is_spoken_to_in_its_place_alone(library):
 def test_ranking_knows_frames_and_arrays_and_no_machine_learning():
     names = {name for module in MODULES if room_of(module) == "ranking" for name in imports_of(module)}
     assert [name for name in names if is_below(name, "pyspark") and not is_below(name, "pyspark.sql")] == []
+
+
+def test_torch_knows_nothing_of_spark_and_spark_nothing_of_torch():
+    rooms = {module: room_of(module) for module in MODULES}
+    spark = {module for module in MODULES if any(is_below(name, "pyspark") for name in imports_of(module))}
+    torch = {module for module in MODULES if any(is_below(name, "torch") for name in imports_of(module))}
+    assert {m for m in spark if rooms[m] in ("networks", "training", "evaluation")} == {"training.distributed"}
+    assert {rooms[m] for m in torch} == {"networks", "training", "inference"}
 
 
 def test_the_context_of_spark_is_touched_in_session_alone():

@@ -16,10 +16,10 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import SourceSettings
 from recsys_spark.ingestion.discovery import RawFile, utc_time
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.schemas import TABLES
+from recsys_spark.source_settings import SourceSettings
 from recsys_spark.tables import Tables
 
 __all__ = [

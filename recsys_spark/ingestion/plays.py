@@ -6,11 +6,11 @@ from functools import reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import SourceSettings
 from recsys_spark.errors import ConfigError
 from recsys_spark.ingestion.csv_files import check_columns, read_csv
 from recsys_spark.ingestion.discovery import RawFile, literal_path
 from recsys_spark.ingestion.reader import Reader, Role, read_lines
+from recsys_spark.source_settings import SourceSettings
 
 __all__ = ["PlaysReader"]
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import SourceSettings
 from recsys_spark.ingestion.discovery import RawFile, literal_path
+from recsys_spark.source_settings import SourceSettings
 
 __all__ = [
     "ITEM_FIELDS",

@@ -13,12 +13,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.addresses import file_uri
-from recsys_spark.config import SourceSettings
 from recsys_spark.ingestion.batches import Batch
 from recsys_spark.ingestion.discovery import RawFile, literal_path
 from recsys_spark.ingestion.events import with_identity
 from recsys_spark.ingestion.reader import Reader, Role
 from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
+from recsys_spark.source_settings import SourceSettings
 from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["Staging", "staged_batches", "unreadable_files"]

@@ -36,11 +36,12 @@ class AutoRecItemSettings(NetworkSettings):
 
 
 class AutoRecUserSettings(AutoRecItemSettings):
-    """Rows are users, who rate fewer columns than items are rated by."""
+    """Users have fewer ratings than items: the error on other ratings rises again after some 15 epochs."""
 
     l2: float = Field(
-        default=300.0, ge=0, description="Weight of half the squared weights against the squared errors of all ratings."
+        default=100.0, ge=0, description="Weight of half the squared weights against the squared errors of all ratings."
     )
+    epochs: int = Field(default=15, ge=1, le=10_000, description="Passes over the data at most.")
 
 
 class AutoRecItem(Network):

@@ -2,7 +2,7 @@
 
 The vector of a row lets two users of the same history differ, and costs what it costs in any factorisation: its
 gradient is as tall as the matrix, at every step. That is as much as the other layers pay for their columns, so it is
-bearable while rows are not many times the columns; a sparse gradient would save it, but neither AdamW, running
+bearable while rows are not many times the columns; a sparse gradient would save it, but neither optimiser, running
 averages nor the all-reduce take one.
 """
 

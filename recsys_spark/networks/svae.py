@@ -16,10 +16,10 @@ from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
 from recsys_spark.recipe import Recipe
 
-__all__ = ["SVAE", "SVAESettings", "last_entries", "next_entries"]
+__all__ = ["Svae", "SvaeSettings", "last_entries", "next_entries"]
 
 
-class SVAESettings(NetworkSettings):
+class SvaeSettings(NetworkSettings):
     """The paper's layers; a batch of 24 histories is some 2,500 items in MovieLens 1M."""
 
     embedding: int = Field(default=256, ge=1, description="Width of the item embeddings that the GRU reads.")
@@ -32,10 +32,10 @@ class SVAESettings(NetworkSettings):
     anneal_steps: int = Field(default=1000, ge=0, description="Steps over which that weight grows from 0, linearly.")
     batch_rows: int = Field(default=24, ge=1, description="Rows of a step, over all processes.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Step size of the optimiser at its largest.")
-    weight_decay: float = Field(default=0.01, ge=0, description="Decay of all weights by the optimiser (AdamW).")
+    weight_decay: float = Field(default=0.01, ge=0, description="Decay of all weights by the optimiser (optimiser).")
 
 
-class SVAE(Network):
+class Svae(Network):
     """Items -> embedding -> GRU -> tanh -> latent normal -> tanh -> softmax over the columns, at each position.
 
     The loss of a position is the multinomial likelihood of the next k items, each weighing 1 / k (near the end of a
@@ -43,12 +43,12 @@ class SVAE(Network):
     with a next item, which is 0 where all histories are shorter than two items.
     """
 
-    Settings: ClassVar[type[NetworkSettings]] = SVAESettings
+    Settings: ClassVar[type[NetworkSettings]] = SvaeSettings
     recipe: ClassVar[Recipe] = Recipe(order="time")
 
-    settings: SVAESettings
+    settings: SvaeSettings
 
-    def __init__(self, settings: SVAESettings, shape: Shape) -> None:
+    def __init__(self, settings: SvaeSettings, shape: Shape) -> None:
         super().__init__(settings, shape)
         self.embedding = nn.Embedding(shape.n_columns, settings.embedding)
         nn.init.normal_(self.embedding.weight, std=settings.embedding**-0.5)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
-from recsys_spark.networks.svae import SVAE, SVAESettings, last_entries, next_entries
+from recsys_spark.networks.svae import Svae, SvaeSettings, last_entries, next_entries
 
 # Shorter and longer than max_length, of one item, empty; in no order of length.
 HISTORIES = [[3, 1, 4], [], [5, 9, 2, 6, 0, 8, 7, 1], [2], [7, 0, 3, 8, 1, 9], [0, 4]]
@@ -25,15 +25,15 @@ def batch_of(histories: list[list[int]], n_items: int = N_ITEMS, weights: list[f
 
 def a_network(max_length: int = 5) -> SVAE:
     torch.manual_seed(0)
-    sizes = SVAESettings(embedding=6, recurrent=5, hidden=4, latent=3, next_items=2, max_length=max_length)
-    return SVAE(sizes.model_copy(update={"beta": 0.3, "anneal_steps": 10}), Shape(6, N_ITEMS))
+    sizes = SvaeSettings(embedding=6, recurrent=5, hidden=4, latent=3, next_items=2, max_length=max_length)
+    return Svae(sizes.model_copy(update={"beta": 0.3, "anneal_steps": 10}), Shape(6, N_ITEMS))
 
 
 def a_trained_network(histories: list[list[int]], next_items: int) -> SVAE:
     """Of 12 items, after 150 steps of the whole batch."""
     torch.manual_seed(0)
-    settings = SVAESettings(embedding=16, recurrent=16, hidden=16, latent=8, next_items=next_items, beta=0.01)
-    network = SVAE(settings, Shape(len(histories), 12))
+    settings = SvaeSettings(embedding=16, recurrent=16, hidden=16, latent=8, next_items=next_items, beta=0.01)
+    network = Svae(settings, Shape(len(histories), 12))
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
     for step in range(150):
         loss = network(batch_of(histories, 12), step)
@@ -43,7 +43,7 @@ def a_trained_network(histories: list[list[int]], next_items: int) -> SVAE:
     return network.eval()
 
 
-def states_one_by_one(network: SVAE, history: list[int]) -> list[Tensor]:
+def states_one_by_one(network: Svae, history: list[int]) -> list[Tensor]:
     """The GRU of Cho et al. 2014 as torch documents it, one item after the other."""
     state, states = torch.zeros(5), []
     weights = dict(network.gru.named_parameters())
@@ -57,12 +57,12 @@ def states_one_by_one(network: SVAE, history: list[int]) -> list[Tensor]:
     return states
 
 
-def latent_of(network: SVAE, state: Tensor) -> tuple[Tensor, Tensor]:
+def latent_of(network: Svae, state: Tensor) -> tuple[Tensor, Tensor]:
     both = network.latent(torch.tanh(network.encoder[0](state)))
     return both[:3], both[3:]
 
 
-def loss_one_by_one(network: SVAE, histories: list[list[int]], beta: float) -> tuple[Tensor, int]:
+def loss_one_by_one(network: Svae, histories: list[list[int]], beta: float) -> tuple[Tensor, int]:
     total, n_positions = torch.zeros(()), 0
     for history in histories:
         tail = history[-network.settings.max_length :]
