@@ -18,6 +18,7 @@ BASE = [
     "PyYAML>=6",
     "rich>=13",
     "safetensors>=0.4",
+    "scipy>=1.13",
 ]
 SPARK = ["pyspark>=4.0.1,<4.1", "delta-spark>=4.0.1,<4.1"]
 TORCH = [
@@ -37,7 +38,6 @@ TEST = [
     "pytest-timeout>=2.3",
     "ruff>=0.12",
     "scikit-learn>=1.5",
-    "scipy>=1.13",
     "types-PyYAML",
 ]
 

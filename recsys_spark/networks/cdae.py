@@ -2,12 +2,13 @@
 
 The vector of a row lets two users of the same history differ, and costs what it costs in any factorisation: its
 gradient is as tall as the matrix, at every step. That is as much as the other layers pay for their columns, so it is
-bearable while rows are not many times the columns; a sparse gradient would save it, but neither optimiser, running
+bearable while rows are not many times the columns; a sparse gradient would save it, but neither optimisers, running
 averages nor the all-reduce take one.
 """
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -30,15 +31,11 @@ class CdaeSettings(NetworkSettings):
 
 
 class Cdae(Network):
-    """sigmoid(W x + vector of the row) as the code, binary cross-entropy over all columns.
-
-    `row_embedding` says that the code of a row seen in training is `encode(batch, with_rows=True)`.
-    """
+    """sigmoid(W x + vector of the row) as the code, binary cross-entropy over all columns."""
 
     Settings = CdaeSettings
     recipe: ClassVar[Recipe] = Recipe(values="one")
     metric: ClassVar[str] = "ndcg@100"
-    row_embedding: ClassVar[bool] = True
     settings: CdaeSettings
 
     def __init__(self, settings: CdaeSettings, shape: Shape) -> None:
@@ -54,22 +51,17 @@ class Cdae(Network):
 
     def forward(self, batch: Batch, step: int) -> Loss:
         """Cross-entropy of the whole history, rebuilt from what is left of it, summed over columns and rows."""
-        code = self.encode(drop_entries(batch, self.settings.dropout, self.training), with_rows=True)
+        code = self.encode_trained(drop_entries(batch, self.settings.dropout, self.training))
         loss = bce_loss(code, self.output_weight, self.output_bias, batch)
         return Loss(loss, batch.weights.sum())
 
-    def encode(self, batch: Batch, with_rows: bool = False) -> Tensor:
-        """(n, units) of histories alone, which may be of anyone; `with_rows` adds the vectors of batch.rows.
-
-        Then every row must be one of the matrix that the network was made for, and only rows seen in training gain by
-        it.
-        """
-        hidden: Tensor = self.first(batch)
-        return (hidden + self.row_vectors(batch.rows) if with_rows else hidden).sigmoid()
+    def encode(self, batch: Batch) -> Tensor:
+        """(n, units) of histories alone, which may be of anyone."""
+        return torch.sigmoid(self.first(batch))
 
     def encode_trained(self, batch: Batch) -> Tensor:
-        """(n, units) of rows seen in training, with their vectors."""
-        return self.encode(batch, with_rows=True)
+        """(n, units) with the vectors of batch.rows, which have to be rows of the matrix it was made for."""
+        return torch.sigmoid(self.first(batch) + self.row_vectors(batch.rows))
 
     @property
     def output_weight(self) -> Tensor:

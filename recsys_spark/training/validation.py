@@ -68,7 +68,7 @@ def top_columns(network: Network, batch: Batch, served: Tensor, k: int) -> Tenso
     Columns are scored in blocks, so that no more than a bounded number of scores exists at once. Equal scores are
     in no particular order.
     """
-    hidden = network.decode(network.encode(batch))
+    hidden = network.decode(network.encode_trained(batch))
     k = min(k, batch.n_columns)
     width = max(k, BLOCK_SCORES // max(1, len(batch)))
     best = [torch.full((len(batch), 0), -torch.inf, device=hidden.device), batch.rows.new_zeros((len(batch), 0))]
@@ -90,7 +90,7 @@ def rating_predictions(network: Network, batch: Batch, held: Csr, observed: Obse
     """Predicted values of the held-out entries, (nnz,): within the range of the training values, and its middle for
     rows or columns without training data.
     """
-    hidden = network.decode(network.encode(batch))
+    hidden = network.decode(network.encode_trained(batch))
     row = torch.from_numpy(np.repeat(np.arange(len(held)), held.lengths())).to(hidden.device)
     column = torch.from_numpy(held.indices.astype(np.int64)).to(hidden.device)
     predicted = _gathered_products(hidden, network, row, column)

@@ -9,21 +9,7 @@ from torch.nn import functional
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.cdae import Cdae, CdaeSettings
 from recsys_spark.networks.network import Shape
-
-N = 12
-
-
-def checkerboard() -> Batch:
-    """Even rows have the even columns and odd rows the odd ones, but the diagonal is withheld."""
-    rows, columns = np.nonzero([[i % 2 == j % 2 and i != j for j in range(N)] for i in range(N)])
-    indptr = np.searchsorted(rows, np.arange(N + 1))
-    return Batch.of(np.arange(N), indptr, columns, np.ones(len(columns)), N)
-
-
-def reordered(batch: Batch) -> Batch:
-    """The same rows with their entries from last to first."""
-    order = torch.cat([torch.arange(end - 1, begin - 1, -1) for begin, end in batch.indptr.unfold(0, 2, 1)])
-    return replace(batch, indices=batch.indices[order], values=batch.values[order])
+from tests.networks.batches import N, checkerboard, reordered
 
 
 def network(dropout: float = 0.5) -> Cdae:
@@ -53,7 +39,7 @@ def test_the_whole_history_is_rebuilt_from_what_dropout_leaves() -> None:
     """Without any input left, the target is still the history."""
     model, batch = network(dropout=0.999_999), checkerboard()
     nothing = batch.with_values(torch.zeros_like(batch.values))
-    logits = model.encode(nothing, with_rows=True) @ model.output_weight.T + model.output_bias
+    logits = model.encode_trained(nothing) @ model.output_weight.T + model.output_bias
     expected = functional.binary_cross_entropy_with_logits(logits, batch.dense(), reduction="sum")
     torch.testing.assert_close(model.train()(batch, step=0).total, expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(model.eval()(batch, step=0).total, network(dropout=0)(batch, step=0).total)
@@ -97,13 +83,12 @@ def test_codes_of_histories_alone_do_not_know_the_row() -> None:
     assert torch.equal(code, model.encode(batch))
     assert torch.equal(code, model.encode(strangers))
     torch.testing.assert_close(code, model.encode(reordered(batch)))
-    assert not torch.allclose(code, model.encode(batch, with_rows=True))
-    assert torch.equal(model.encode_trained(batch), model.encode(batch, with_rows=True))
+    assert not torch.allclose(code, model.encode_trained(batch))
 
 
 def test_untrained_vectors_of_rows_change_nothing() -> None:
     model, batch = Cdae(CdaeSettings(units=8), Shape(N, N)), checkerboard()
-    assert torch.equal(model.encode(batch), model.encode(batch, with_rows=True))
+    assert torch.equal(model.encode(batch), model.encode_trained(batch))
 
 
 def test_an_empty_history_has_finite_scores_and_a_finite_loss() -> None:

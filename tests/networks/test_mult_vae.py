@@ -12,21 +12,7 @@ from torch.nn import functional
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.mult_vae import MultVae, MultVaeSettings
 from recsys_spark.networks.network import Shape
-
-N = 12
-
-
-def checkerboard() -> Batch:
-    """Even rows have the even columns and odd rows the odd ones, but the diagonal is withheld."""
-    rows, columns = np.nonzero([[i % 2 == j % 2 and i != j for j in range(N)] for i in range(N)])
-    indptr = np.searchsorted(rows, np.arange(N + 1))
-    return Batch.of(np.arange(N), indptr, columns, np.ones(len(columns)), N)
-
-
-def reordered(batch: Batch) -> Batch:
-    """The same rows with their entries from last to first."""
-    order = torch.cat([torch.arange(end - 1, begin - 1, -1) for begin, end in batch.indptr.unfold(0, 2, 1)])
-    return replace(batch, indices=batch.indices[order], values=batch.values[order])
+from tests.networks.batches import N, checkerboard, reordered
 
 
 def network(**changes: Any) -> MultVae:

@@ -11,24 +11,11 @@ from torch.nn import functional
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
 from recsys_spark.networks.song_autoencoder import SongAutoencoder, SongAutoencoderSettings
+from tests.networks.batches import N, checkerboard, reordered
 
-N = 12
 AS_THE_APP: dict[str, Any] = {}
 DENOISING = {"activation": "tanh", "loss": "multinomial", "normalise_input": True, "dropout": 0.5}
 both_ways = pytest.mark.parametrize("changes", [AS_THE_APP, DENOISING], ids=["app", "denoising"])
-
-
-def checkerboard() -> Batch:
-    """Even rows have the even columns and odd rows the odd ones, but the diagonal is withheld."""
-    rows, columns = np.nonzero([[i % 2 == j % 2 and i != j for j in range(N)] for i in range(N)])
-    indptr = np.searchsorted(rows, np.arange(N + 1))
-    return Batch.of(np.arange(N), indptr, columns, np.ones(len(columns)), N)
-
-
-def reordered(batch: Batch) -> Batch:
-    """The same rows with their entries from last to first."""
-    order = torch.cat([torch.arange(end - 1, begin - 1, -1) for begin, end in batch.indptr.unfold(0, 2, 1)])
-    return replace(batch, indices=batch.indices[order], values=batch.values[order])
 
 
 def network(**changes: Any) -> SongAutoencoder:

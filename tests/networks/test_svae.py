@@ -23,13 +23,13 @@ def batch_of(histories: list[list[int]], n_items: int = N_ITEMS, weights: list[f
     return Batch(batch.rows, batch.indptr, batch.indices, batch.values, torch.tensor(weights).float(), n_items)
 
 
-def a_network(max_length: int = 5) -> SVAE:
+def a_network(max_length: int = 5) -> Svae:
     torch.manual_seed(0)
     sizes = SvaeSettings(embedding=6, recurrent=5, hidden=4, latent=3, next_items=2, max_length=max_length)
     return Svae(sizes.model_copy(update={"beta": 0.3, "anneal_steps": 10}), Shape(6, N_ITEMS))
 
 
-def a_trained_network(histories: list[list[int]], next_items: int) -> SVAE:
+def a_trained_network(histories: list[list[int]], next_items: int) -> Svae:
     """Of 12 items, after 150 steps of the whole batch."""
     torch.manual_seed(0)
     settings = SvaeSettings(embedding=16, recurrent=16, hidden=16, latent=8, next_items=next_items, beta=0.01)

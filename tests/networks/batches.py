@@ -1,0 +1,54 @@
+"""Batches and tiny settings that tests of several networks share."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.network import Network, Shape
+from recsys_spark.registry import load_network
+
+__all__ = ["TINY", "N", "checkerboard", "make_network", "reordered", "rows_of"]
+
+N = 12
+
+# Settings under which each kind is a few hundred weights.
+TINY: dict[str, dict[str, Any]] = {
+    "song_autoencoder": {"units": 4},
+    "autorec_item": {"units": 4},
+    "autorec_user": {"units": 4},
+    "deeprec": {"layers": (4, 3)},
+    "cdae": {"units": 4},
+    "mult_vae": {"hidden": 6, "latent": 3},
+    "svae": {"embedding": 5, "recurrent": 4, "hidden": 4, "latent": 3},
+}
+
+
+def make_network(kind: str, shape: Shape, seed: int = 0, **changes: Any) -> Network:
+    """A tiny network of a kind, with weights of a seed."""
+    torch.manual_seed(seed)
+    network = load_network(kind)
+    return network(network.Settings.model_validate(TINY[kind] | changes), shape)
+
+
+def checkerboard() -> Batch:
+    """Even rows have the even columns and odd rows the odd ones, but the diagonal is withheld."""
+    rows, columns = np.nonzero([[i % 2 == j % 2 and i != j for j in range(N)] for i in range(N)])
+    indptr = np.searchsorted(rows, np.arange(N + 1))
+    return Batch.of(np.arange(N), indptr, columns, np.ones(len(columns)), N)
+
+
+def reordered(batch: Batch) -> Batch:
+    """The same rows with their entries from last to first."""
+    order = torch.cat([torch.arange(end - 1, begin - 1, -1) for begin, end in batch.indptr.unfold(0, 2, 1)])
+    return replace(batch, indices=batch.indices[order], values=batch.values[order])
+
+
+def rows_of(histories: Sequence[Sequence[int]], n_columns: int, first: int = 0) -> Batch:
+    """Rows, numbered from `first`, of the columns of each history, all of value one."""
+    indptr = np.cumsum([0, *map(len, histories)])
+    indices = np.array([column for history in histories for column in history], dtype=np.int64)
+    return Batch.of(np.arange(first, first + len(histories)), indptr, indices, np.ones(len(indices)), n_columns)

@@ -1,0 +1,157 @@
+"""What every network answers, whatever its kind: the promises that training, recommending and evaluating rest on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.network import Network, Shape
+from recsys_spark.registry import NETWORKS, load_network
+from recsys_spark.training.optimizers import make_optimizer
+from recsys_spark.training.spec import TrainSpec
+from recsys_spark.training.validation import Observed
+from recsys_spark.training.weights import load_network_weights, save_network
+from tests.networks.batches import TINY, checkerboard, make_network, rows_of
+
+kinds = pytest.mark.parametrize("kind", NETWORKS)
+
+DECLARED = {
+    "song_autoencoder": ("users", "one", "column", "ndcg@100", "forward"),
+    "autorec_item": ("items", "rating", "column", "rmse", "none"),
+    "autorec_user": ("users", "rating", "column", "rmse", "forward"),
+    "deeprec": ("users", "rating", "column", "rmse", "forward"),
+    "cdae": ("users", "one", "column", "ndcg@100", "forward"),
+    "mult_vae": ("users", "one", "column", "ndcg@100", "forward"),
+    "svae": ("users", "one", "time", "ndcg@100", "forward"),
+}
+
+
+def trained(network: Network, batch: Batch, steps: int = 2) -> Network:
+    """After a few steps as training makes them."""
+    network.set_column_counts(torch.bincount(batch.indices, minlength=batch.n_columns))
+    optimizer = make_optimizer(network)
+    for step in range(steps):
+        torch.manual_seed(step)
+        loss = network(batch, step)
+        optimizer.zero_grad()
+        (loss.total / loss.count).backward()
+        optimizer.step()
+    return network
+
+
+def code_width(network: Network, batch: Batch) -> int:
+    """Width of the codes, after checking that scores follow from them."""
+    code = network.encode(batch)
+    expected = network.decode(code) @ network.output_weight.T + network.output_bias
+    torch.testing.assert_close(network.scores(batch), expected)
+    return code.shape[1]
+
+
+@pytest.mark.parametrize("listed", [TINY, DECLARED])
+def test_every_kind_of_the_registry_is_tested(listed: dict[str, object]) -> None:
+    assert set(listed) == set(NETWORKS)
+
+
+@kinds
+def test_declares_its_shards_its_metric_and_how_it_serves_strangers(kind: str) -> None:
+    network = load_network(kind)
+    recipe = network.recipe
+    assert (recipe.rows, recipe.values, recipe.order, network.metric, network.fold_in) == DECLARED[kind]
+
+
+@kinds
+@pytest.mark.parametrize(
+    "histories",
+    [[[]], [[], [3, 1], []], [[2]], [list(range(5))], [[4], [0, 1, 2, 3, 4], []]],
+    ids=["empty", "empty among others", "one entry", "every column", "mixed"],
+)
+def test_any_history_has_a_finite_loss_and_finite_codes(kind: str, histories: Sequence[Sequence[int]]) -> None:
+    batch = rows_of(histories, 5)
+    network = make_network(kind, Shape(len(histories), 5))
+    loss = network(batch, 0)
+    assert all(value.isfinite() for value in (loss.total, loss.count, *loss.parts.values()))
+    codes = network.eval().encode(batch)
+    assert len(codes) == len(histories)
+    assert codes.isfinite().all()
+
+
+@kinds
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(1, 5), (5, 1), (1, 1)])
+def test_matrices_of_one_row_or_one_column_are_trained_on(kind: str, n_rows: int, n_columns: int) -> None:
+    batch = rows_of([list(range(n_columns))] * n_rows, n_columns)
+    network = make_network(kind, Shape(n_rows, n_columns))
+    loss = network(batch, 0)
+    loss.total.backward()
+    assert loss.total.isfinite()
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in network.parameters())
+    assert network.eval().scores(batch).shape == (n_rows, n_columns)
+
+
+@kinds
+def test_codes_do_not_need_row_numbers_of_training(kind: str) -> None:
+    network = trained(make_network(kind, Shape(12, 12)), checkerboard()).eval()
+    histories = [[0, 2, 4], [], [1, 3]]
+    strangers, known = (network.encode(rows_of(histories, 12, first)) for first in (1_000_000, 0))
+    assert torch.equal(strangers, known)
+
+
+@kinds
+def test_the_output_layer_has_a_row_and_a_bias_for_each_column(kind: str) -> None:
+    network, batch = make_network(kind, Shape(12, 12)).eval(), checkerboard()
+    code_width(network, batch)
+    decoded = network.decode(network.encode(batch))
+    assert network.output_weight.shape == (12, decoded.shape[1])
+    assert network.output_bias.shape == (12,)
+    assert network.encode_trained(batch).shape == network.encode(batch).shape
+
+
+@kinds
+def test_only_columns_with_training_entries_are_served(kind: str) -> None:
+    network = trained(make_network(kind, Shape(3, 5)), rows_of([[0, 1], [1, 3], [0, 3]], 5))
+    assert network.served_columns.tolist() == [True, True, False, True, False]
+
+
+@kinds
+def test_a_batch_of_no_rows_counts_nothing_and_reaches_every_weight(kind: str) -> None:
+    network = make_network(kind, Shape(12, 12))
+    loss = network(rows_of([], 12), 0)
+    assert loss.total.isfinite()
+    assert loss.count == 0
+    assert set(loss.parts) == set(network(checkerboard(), 0).parts)
+    gradients = torch.autograd.grad(loss.total, list(network.parameters()))
+    assert all((gradient == 0).all() for gradient in gradients)
+
+
+@kinds
+def test_equal_seeds_give_equal_weights_after_two_steps(kind: str) -> None:
+    first, again, other = (trained(make_network(kind, Shape(12, 12), seed), checkerboard()) for seed in (5, 5, 6))
+    weights, same, different = (network.state_dict() for network in (first, again, other))
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    assert not all(torch.equal(weights[name], different[name]) for name in weights)
+    untrained = make_network(kind, Shape(12, 12), 5).state_dict()
+    assert not all(torch.equal(weights[name], untrained[name]) for name in weights)
+
+
+@kinds
+def test_a_stored_network_gives_the_same_scores(kind: str, tmp_path: Path) -> None:
+    network, batch = trained(make_network(kind, Shape(12, 12)), checkerboard()).eval(), checkerboard()
+    spec = TrainSpec(kind, TINY[kind], 0, "train", None, str(tmp_path))
+    save_network(spec, network, Observed(network.column_counts, 0.5, 5.0))
+    stored = load_network_weights(tmp_path)
+    assert not stored.network.training
+    assert torch.equal(stored.network.scores(batch), network.scores(batch))
+    assert torch.equal(stored.network.served_columns, network.served_columns)
+    assert (stored.observed.lowest, stored.observed.highest, stored.observed.middle) == (0.5, 5.0, 2.75)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
+
+
+@kinds
+def test_codes_of_a_row_do_not_depend_on_the_others(kind: str) -> None:
+    network = trained(make_network(kind, Shape(12, 12)), checkerboard()).eval()
+    histories = [[0, 2, 4], [], [1], list(range(12))]
+    alone = torch.cat([network.encode(rows_of([history], 12)) for history in histories])
+    torch.testing.assert_close(network.encode(rows_of(histories, 12)), alone)
+    assert np.isfinite(alone.detach().numpy()).all()
