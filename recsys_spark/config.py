@@ -121,6 +121,12 @@ class PublishSettings(Section):
     rollback: bool = Field(False, description="Go back to the version that served before.")
 
 
+class BenchmarkSettings(Section):
+    measures: tuple[str, ...] = Field((), description="Measures to take, by name; none: all.")
+    scale: float = Field(0.1, ge=0.001, le=1, description="Size of the data, as a share of the full one.")
+    repeats: int = Field(3, ge=1, le=100, description="Times that ours and the reference take turns; the median counts.")
+
+
 class PipelineSettings(Section):
     kinds: tuple[str, ...] = Field(
         ("popularity", "als"), min_length=1, description="Models that run_pipeline trains, in order."
@@ -148,6 +154,7 @@ class BaseConfig(Section):
     query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
     publish: PublishSettings = PublishSettings()  # type: ignore[call-arg]
     pipeline: PipelineSettings = PipelineSettings()  # type: ignore[call-arg]
+    benchmark: BenchmarkSettings = BenchmarkSettings()  # type: ignore[call-arg]
 
     def settings_of(self, kind: str) -> BaseModel:
         """The settings of one model kind (models.KIND.*).

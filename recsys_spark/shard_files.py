@@ -87,15 +87,15 @@ class Manifest:
         """The manifest of a complete folder; MissingInputError for any other."""
         try:
             content = json.loads((folder / MANIFEST).read_text())
+            if content.pop("format") != FORMAT:
+                raise MissingInputError(f"{folder} was written by another version: delete it, run write_shards")
+            content["recipe"] = Recipe(**content["recipe"])
+            content["files"] = tuple(ShardFile(**file) for file in content["files"])
+            return cls(**content)
         except FileNotFoundError:
             raise MissingInputError(f"{folder} holds no complete shards: run write_shards") from None
-        except ValueError:
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise MissingInputError(f"{folder / MANIFEST} is damaged: delete the folder, run write_shards") from None
-        if content.pop("format", None) != FORMAT:
-            raise MissingInputError(f"{folder} was written by another version: delete it, run write_shards")
-        content["recipe"] = Recipe(**content["recipe"])
-        content["files"] = tuple(ShardFile(**file) for file in content["files"])
-        return cls(**content)
 
     def check_names(self, folder: Path) -> None:
         """Refuses a folder that lacks a file, or holds one that the manifest does not know, by name.

@@ -32,7 +32,7 @@ HOUSE: tuple[dict[str, str], ...] = (
     {"factorization": "factorization", "training": "training"},
     {"inference": "inference"},
     {"outputs": "outputs"},
-    {"the whole": "pipeline showcase"},
+    {"the whole": "pipeline showcase", "benchmark": "benchmark"},
     {"jobs": "jobs"},
 )
 ROOM_OF = {name: room for row in HOUSE for room, names in row.items() for name in names.split()}

@@ -28,7 +28,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.config_layers import load_config
 from recsys_spark.errors import RecsysError
 from recsys_spark.known_keys import settings_by_key
-from recsys_spark.registry import FORMATS, KINDS
+from recsys_spark.registry import FORMATS, KINDS, NETWORKS
 from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.settings import SampleSettings
 from recsys_spark.schemas import TABLES
@@ -243,7 +243,12 @@ def check_wheel_task(task: dict[str, Any]) -> None:
     load_config(task["parameters"], {})
 
 
-SECTIONS = {heading: tuple(group) for heading, group in groupby(blocks(), key=lambda block: block.heading)}
+NEW_NETWORK = "A new network"
+SECTIONS = {
+    heading: tuple(group)
+    for heading, group in groupby(blocks(), key=lambda block: block.heading)
+    if heading != NEW_NETWORK
+}
 
 
 @pytest.mark.slow
@@ -254,6 +259,25 @@ def test_the_examples_of_a_section_run(
     follower = Follower(spark, checkout, monkeypatch)
     for block in SECTIONS[heading]:
         follower.follow(block)
+
+
+@pytest.mark.slow
+def test_a_new_network_is_a_file_and_a_line(checkout: Path, tmp_path: Path) -> None:
+    """In a copy of the package: executors are processes of their own, which have to find the file as well."""
+    package = tmp_path / "recsys_spark"
+    shutil.copytree(ROOT / "recsys_spark", package)
+    shutil.copytree(ROOT / "jobs", package / "jobs")
+    module, shell = (block.text for block in blocks() if block.heading == NEW_NETWORK)
+    (tmp_path / module.splitlines()[0].removeprefix("# ")).write_text(module, encoding="utf-8")
+    registry = package / "registry.py"
+    line = re.findall(r'`("bottleneck": .*,)`', README)[0]
+    registry.write_text(registry.read_text().replace("NETWORKS = {\n", "NETWORKS = {\n    " + line + "\n"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for words in commands(shell):
+        command = [sys.executable, "-m", f"recsys_spark.jobs.{Path(words[1]).stem}", *words[2:]]
+        done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2_000:]
+    assert json.loads(done.stdout.splitlines()[-1])["rows"]["users_model"] > 0
 
 
 @pytest.mark.slow
@@ -336,6 +360,7 @@ def test_every_job_format_and_kind_is_described() -> None:
     assert {job for job, *_ in rows_of("How the data flows")} == JOBS
     assert [name for name in FORMATS if not re.search(rf"(format|`){name}`?\b|format:? {name}\b", README)] == []
     assert f"kinds: {', '.join(KINDS)}" in README
+    assert [name for name in NETWORKS if name not in README] == []
 
 
 def test_every_exit_code_is_described() -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -40,14 +39,6 @@ def trained(network: Network, batch: Batch, steps: int = 2) -> Network:
         (loss.total / loss.count).backward()
         optimizer.step()
     return network
-
-
-def code_width(network: Network, batch: Batch) -> int:
-    """Width of the codes, after checking that scores follow from them."""
-    code = network.encode(batch)
-    expected = network.decode(code) @ network.output_weight.T + network.output_bias
-    torch.testing.assert_close(network.scores(batch), expected)
-    return code.shape[1]
 
 
 @pytest.mark.parametrize("listed", [TINY, DECLARED])
@@ -99,12 +90,12 @@ def test_codes_do_not_need_row_numbers_of_training(kind: str) -> None:
 
 
 @kinds
-def test_the_output_layer_has_a_row_and_a_bias_for_each_column(kind: str) -> None:
-    network, batch = make_network(kind, Shape(12, 12)).eval(), checkerboard()
-    code_width(network, batch)
+def test_scores_come_from_a_row_and_a_bias_for_each_column(kind: str) -> None:
+    network, batch = make_network(kind, Shape(12, 9)).eval(), rows_of([[0, 2, 4], [], [8]], 9)
     decoded = network.decode(network.encode(batch))
-    assert network.output_weight.shape == (12, decoded.shape[1])
-    assert network.output_bias.shape == (12,)
+    assert network.output_weight.shape == (9, decoded.shape[1])
+    assert network.output_bias.shape == (9,)
+    torch.testing.assert_close(network.scores(batch), decoded @ network.output_weight.T + network.output_bias)
     assert network.encode_trained(batch).shape == network.encode(batch).shape
 
 
@@ -154,4 +145,3 @@ def test_codes_of_a_row_do_not_depend_on_the_others(kind: str) -> None:
     histories = [[0, 2, 4], [], [1], list(range(12))]
     alone = torch.cat([network.encode(rows_of([history], 12)) for history in histories])
     torch.testing.assert_close(network.encode(rows_of(histories, 12)), alone)
-    assert np.isfinite(alone.detach().numpy()).all()

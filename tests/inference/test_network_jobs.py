@@ -1,0 +1,93 @@
+"""From plays to lists through a network: the jobs, twice, and the numbers against the network itself."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys_spark.networks.batch import Batch
+from recsys_spark.training.weights import load_network_weights
+from tests.conftest import Workspace
+
+N_USERS, N_ITEMS = 60, 16
+SPLIT = ["--split.protocol", "strong_random", "--split.held_out_users", "6", "--split.min_held_out_user_items", "3"]
+
+
+@pytest.fixture
+def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
+    """Users of even numbers rate items of even numbers, the others the others; each lacks two of their own."""
+    rows = ["user_id,item_id,rating,played_at"]
+    for user in range(N_USERS):
+        liked = [item for item in range(N_ITEMS) if item % 2 == user % 2 and (item // 2 + user // 2) % 8 > 1]
+        rows += [f"u{user:02d},i{item:02d},{4 + item % 2},{1_700_000_000 + 60 * item}" for item in liked]
+    path = write("plays.csv", "\n".join([*rows, ""]))
+    columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]
+    workspace.done("ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns)
+    workspace.done("build_interactions")
+    return workspace
+
+
+def train(workspace: Workspace, kind: str, *more: str) -> str:
+    """Shards and model; gives its version."""
+    flags = ["--model.kind", kind, f"--models.{kind}.epochs", "40", f"--models.{kind}.learning_rate", "0.02", *more]
+    workspace.done("write_shards", *flags)
+    workspace.done("train_torch_model", *flags)
+    return str(workspace.table("models").where(f"algorithm = '{kind}'").orderBy("created_at").collect()[-1][0])
+
+
+def test_a_network_recommends_what_it_scores_highest_and_the_second_run_changes_nothing(built: Workspace) -> None:
+    built.done("split_interactions", *SPLIT)
+    version = train(built, "mult_vae", *SPLIT)
+    model = built.table("models").where(f"model_version = '{version}'").collect()[0]
+    assert model["selection_metric"] == "ndcg@100" and model["split_id"].startswith("strong_random-")
+    assert model["metrics"]["ndcg@100"] > 0.9, "tastes this plain are learned"
+    for job in ("build_item_similarity", "build_recommendations"):
+        built.done(job, "--model.kind", "mult_vae", "--recommendations.top_k", "4")
+    _lists_are_those_of_the_network(built, version)
+    nearest = built.table("item_similarity").where("position = 1").collect()
+    own_taste = [int(row["item_id"][1:]) % 2 == int(row["similar_item_id"][1:]) % 2 for row in nearest]
+    assert len(own_taste) == N_ITEMS and all(own_taste)
+    before = built.versions()
+    built.done("split_interactions", *SPLIT)
+    assert train(built, "mult_vae", *SPLIT) == version
+    for job in ("build_item_similarity", "build_recommendations"):
+        built.done(job, "--model.kind", "mult_vae", "--recommendations.top_k", "4")
+    assert built.versions() == before
+
+
+def _lists_are_those_of_the_network(built: Workspace, version: str) -> None:
+    network = load_network_weights(built.root / "_files" / "models" / version).network
+    history = np.zeros((N_USERS, N_ITEMS), bool)
+    for row in built.table("interactions").collect():
+        history[row["user_idx"], row["item_idx"]] = True
+    user, item = np.nonzero(history)
+    indptr = np.concatenate(([0], history.sum(axis=1).cumsum()))
+    batch = Batch.of(np.arange(N_USERS), indptr, item, np.ones(len(item)), N_ITEMS)
+    scores = np.where(history, -np.inf, network.scores(batch).numpy())
+    users = {row["user_id"]: row["user_idx"] for row in built.table("user_index").collect()}
+    items = {row["item_id"]: row["item_idx"] for row in built.table("item_index").collect()}
+    lists = built.table("recommendations").orderBy("user_id", "position").collect()
+    assert len(lists) == 4 * N_USERS
+    assert {row["origin"] for row in lists} == {"model", "fold_in"}, "held-out users are not in training"
+    for row in lists:
+        place = scores[users[row["user_id"]]]
+        assert row["score"] == pytest.approx(place[items[row["item_id"]]], abs=1e-3)
+        assert row["score"] == pytest.approx(np.sort(place)[-row["position"]], abs=1e-3)
+
+
+def test_a_network_of_items_gives_both_kinds_of_vectors_and_a_list_to_everyone(built: Workspace) -> None:
+    version = train(built, "autorec_item", "--models.autorec_item.units", "8", "--models.autorec_item.l2", "1")
+    for table, n_rows in (("user_vectors", N_USERS), ("item_vectors", N_ITEMS)):
+        assert built.table(table).where(f"model_version = '{version}'").count() == n_rows
+    built.done("build_recommendations", "--model.kind", "autorec_item", "--recommendations.top_k", "2")
+    assert built.table("recommendations").select("user_id").distinct().count() == N_USERS
+
+
+def test_what_a_network_needs_is_named_when_it_is_not_there(built: Workspace) -> None:
+    missing = built.run("train_torch_model", "--model.kind", "mult_vae")
+    assert (missing.code, "run write_shards --model.kind mult_vae first" in missing.stderr) == (4, True)
+    no_split = built.run("write_shards", "--model.kind", "mult_vae", *SPLIT)
+    assert (no_split.code, "run split_interactions first" in no_split.stderr) == (4, True)
+    foreign = built.run("train_torch_model", "--model.kind", "als")
+    assert (foreign.code, "'als' is no network" in foreign.stderr) == (2, True)

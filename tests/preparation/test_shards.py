@@ -1,0 +1,123 @@
+"""Shard folders hold exactly the pairs they are made from, the same ones wherever Spark put them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.preparation.shards import complete_shards, write_shards
+from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
+from recsys_spark.recipe import Recipe
+from recsys_spark.shard_files import Manifest
+from recsys_spark.training.shard_loader import read_file
+
+PAIRS = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE, last_played_at TIMESTAMP"
+INPUTS = {"interactions": 3}
+Row = tuple[list[int], list[float]]
+
+
+@pytest.fixture(scope="module")
+def pairs(spark: SparkSession) -> DataFrame:
+    """600 users; the later an item, the earlier it was played; every third pair has no rating."""
+    rows = [
+        (
+            user,
+            item,
+            user % 3 + 1,
+            None if (user + item) % 3 == 0 else float(item % 5 + 1),
+            datetime(2025, 1, 1 + (20 - item) % 28, tzinfo=UTC),
+        )
+        for user in range(600)
+        for item in range(20)
+        if (user * 7 + item * 3) % 5 < 2
+    ]
+    return spark.createDataFrame(rows, PAIRS).cache()
+
+
+def expected(pairs: DataFrame, row: str, column: str, value: str, order: str) -> dict[int, Row]:
+    found: dict[int, Row] = {}
+    selected = pairs.select(row, column, F.expr(value).cast("float").alias("value")).where("value IS NOT NULL")
+    for pair in selected.join(pairs, on=[row, column], how="inner").orderBy(row, order).collect():
+        columns, values = found.setdefault(pair[row], ([], []))
+        columns.append(pair[column])
+        values.append(pair["value"])
+    return found
+
+
+def stored(folder: Path, manifest: Manifest) -> dict[int, Row]:
+    found = {}
+    for file in manifest.files:
+        rows = read_file(folder, file)
+        for place, number in enumerate(rows.numbers.tolist()):
+            entries = rows.entries.between(place, place + 1)
+            assert number not in found
+            found[number] = (entries.indices.tolist(), entries.values.tolist())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("recipe", "row", "column", "value", "order"),
+    [
+        (Recipe(), "user_idx", "item_idx", "1.0", "item_idx"),
+        (Recipe(values="confidence", order="time"), "user_idx", "item_idx", "log1p(play_count)", "last_played_at"),
+        (Recipe(rows="items", values="rating"), "item_idx", "user_idx", "rating", "user_idx"),
+    ],
+)
+def test_shards_hold_every_pair_in_the_form_of_the_recipe(
+    pairs: DataFrame, tmp_path: Path, recipe: Recipe, row: str, column: str, value: str, order: str
+) -> None:
+    manifest = write_shards(sparse_rows(pairs, recipe), tmp_path / "shards", recipe, (600, 20), 3, 7, INPUTS)
+    found, wanted = stored(tmp_path / "shards", manifest), expected(pairs, row, column, value, order)
+    assert found == wanted
+    assert (manifest.rows, manifest.non_zeros) == (len(wanted), sum(len(columns) for columns, _ in wanted.values()))
+
+
+def test_the_same_rows_give_the_same_files_however_they_lie(pairs: DataFrame, tmp_path: Path) -> None:
+    def payloads(name: str, frame: DataFrame, seed: int) -> list[str]:
+        rows = sparse_rows(frame, Recipe())
+        return [file.payload for file in write_shards(rows, tmp_path / name, Recipe(), (600, 20), 4, seed, INPUTS).files]
+
+    first = payloads("a", pairs, 7)
+    assert len(first) == 4
+    assert payloads("b", pairs.orderBy(F.desc("item_idx")).repartition(5), 7) == first
+    assert payloads("c", pairs, 8) != first
+
+
+def test_what_is_held_out_travels_with_its_row_also_where_nothing_else_does(pairs: DataFrame, tmp_path: Path) -> None:
+    recipe = Recipe()
+    held_out, given = pairs.where("item_idx < 5"), pairs.where("item_idx >= 5 AND user_idx <> 1")
+    rows = with_held_out(sparse_rows(given, recipe), sparse_rows(held_out, recipe))
+    manifest = write_shards(rows, tmp_path / "shards", recipe, (600, 20), 2, 7, INPUTS)
+    assert manifest.held_non_zeros == held_out.count()
+    users = {row[0] for row in held_out.select("user_idx").distinct().collect()}
+    assert manifest.rows == len(users)
+    seen = [read_file(tmp_path / "shards", file) for file in manifest.files]
+    lengths = {
+        number: (length, held)
+        for rows in seen
+        if rows.held is not None
+        for number, length, held in zip(
+            rows.numbers.tolist(), rows.entries.lengths().tolist(), rows.held.lengths().tolist(), strict=True
+        )
+    }
+    assert lengths[1][0] == 0 < lengths[1][1]
+
+
+def test_a_complete_folder_is_used_again_and_any_other_is_replaced(pairs: DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+
+    def write() -> Manifest:
+        return write_shards(sparse_rows(pairs, Recipe()), folder, Recipe(), (600, 20), 2, 7, INPUTS)
+
+    manifest = write()
+    times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert write() == manifest
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == times
+    assert complete_shards(folder, {"interactions": 4}) is None, "made from something else"
+    (folder / manifest.files[0].name).unlink()
+    (folder / "part-of-another-run.parquet").write_bytes(b"PAR1")
+    assert complete_shards(folder, INPUTS) is None
+    assert write().digest == manifest.digest
+    assert {file.name for file in folder.iterdir()} == times.keys()
