@@ -65,6 +65,6 @@ setup(
     package_dir={"recsys_spark.jobs": "jobs"},
     package_data={"recsys_spark": ["py.typed", "resources/*"]},
     install_requires=BASE,
-    extras_require={"spark": SPARK, "torch": TORCH, "test": [*SPARK, *TORCH, *TEST]},
+    extras_require={"spark": SPARK, "torch": TORCH, "mlflow": ["mlflow>=2.14"], "test": [*SPARK, *TORCH, *TEST]},
     entry_points={"console_scripts": commands()},
 )

@@ -124,7 +124,7 @@ class PublishSettings(Section):
 class BenchmarkSettings(Section):
     measures: tuple[str, ...] = Field((), description="Measures to take, by name; none: all.")
     scale: float = Field(0.1, ge=0.001, le=1, description="Size of the data, as a share of the full one.")
-    repeats: int = Field(3, ge=1, le=100, description="Times that ours and the reference take turns; the median counts.")
+    repeats: int = Field(3, ge=1, le=100, description="Turns of ours and the reference; the median counts.")
 
 
 class PipelineSettings(Section):

@@ -176,7 +176,7 @@ def test_torch_knows_nothing_of_spark_and_spark_nothing_of_torch():
     spark = {module for module in MODULES if any(is_below(name, "pyspark") for name in imports_of(module))}
     torch = {module for module in MODULES if any(is_below(name, "torch") for name in imports_of(module))}
     assert {m for m in spark if rooms[m] in ("networks", "training", "evaluation")} == {"training.distributed"}
-    assert {rooms[m] for m in torch} == {"networks", "training", "inference"}
+    assert {rooms[m] for m in torch} == {"networks", "training", "inference", "benchmark"}
 
 
 def test_the_context_of_spark_is_touched_in_session_alone():

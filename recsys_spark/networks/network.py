@@ -31,7 +31,9 @@ class NetworkSettings(BaseModel):
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="Course of the step size: constant, or falling to zero along a cosine."
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="L2 regularisation of all weights by the optimiser.")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="Share of all weights lost a step, times its size (AdamW)."
+    )
     average: float = Field(
         default=0.0, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
     )

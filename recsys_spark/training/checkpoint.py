@@ -51,7 +51,8 @@ class Checkpoints:
         Raises TrainingError, with the older ones in place, when it cannot be written.
         """
         target = self.folder / f"step-{checkpoint.step:09d}"
-        temporary = self.folder / f".writing-{checkpoint.step:09d}"
+        # One name for all, so that what a killed process left is cleared away by the next save.
+        temporary = self.folder / ".writing"
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)

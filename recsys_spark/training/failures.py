@@ -21,6 +21,8 @@ def train_rank(spec: dict[str, Any]) -> dict[str, Any]:
     The text that reaches the driver by itself is the tail of a log; a file says it exactly.
     """
     rank = os.environ.get("RANK", "0")
+    # Petastorm tells of each file that it did not write itself.
+    logging.getLogger("petastorm").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s rank {rank}: %(message)s")
     try:
         return train(spec)
@@ -39,6 +41,6 @@ def told_failure(spec: TrainSpec) -> TrainingError | None:
     """The error that a process left behind; None if it had no time to, as a killed one."""
     try:
         message = json.loads((Path(spec.folder) / FAILURE).read_text())["message"]
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return TrainingError(message)

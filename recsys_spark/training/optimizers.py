@@ -10,13 +10,15 @@ __all__ = ["make_optimizer", "set_learning_rate"]
 
 
 def make_optimizer(network: Network) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015), or gradient descent with momentum where the settings say `optimizer: sgd`."""
+    """AdamW (Loshchilov and Hutter 2019), which without weight decay is Adam, or gradient descent with momentum where
+    the settings say `optimizer: sgd`.
+    """
     settings = network.settings
     rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     groups = list(network.parameter_groups())
     if getattr(settings, "optimizer", "adam") == "sgd":
         return torch.optim.SGD(groups, **rates, momentum=settings.momentum)
-    return torch.optim.Adam(groups, **rates, fused=True)
+    return torch.optim.AdamW(groups, **rates, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, settings: NetworkSettings, epoch: float) -> None:

@@ -7,9 +7,10 @@ two lines (autocast and DDP) for another dependency, so the loop is plain torch.
 
 import json
 import logging
+import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class _State:
     loss_total: float = 0.0
     loss_count: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
+    lanes: int = 0
 
 
 class _Trainer:
@@ -80,7 +82,7 @@ class _Trainer:
         self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
         self.best = Checkpoints(Path(spec.folder) / "best", keep=1)
         self.log = EpochLog(Path(spec.folder) / "log.jsonl", spec.tracking_uri, Path(spec.folder).name)
-        self.state = _State()
+        self.state = _State(lanes=self._rows_in_order(0).n_lanes)
         self.fingerprint = spec.fingerprint(*data.digests)
         self.saved_at = time.monotonic()
 
@@ -169,12 +171,8 @@ class _Trainer:
         check_counts(read, data.manifest, data.folder)
         metric = self._validate()
         count = max(state.loss_count, 1e-12)
-        line: dict[str, Any] = {
-            "epoch": state.epoch,
-            "steps": state.step,
-            "loss": state.loss_total / count,
-            "metric": metric,
-        }
+        loss = state.loss_total / count
+        line: dict[str, Any] = {"epoch": state.epoch, "steps": state.step, "loss": loss, "metric": metric}
         line |= {name: value / count for name, value in state.parts.items()}
         line |= {"metric_name": self.network.metric, "seconds": seconds, "rows": int(read[0])}
         line |= {"non_zeros": int(read[1]), "learning_rate": self.optimizer.param_groups[0]["lr"]}
@@ -215,6 +213,8 @@ class _Trainer:
         checkpoint = self.checkpoints.newest()
         if checkpoint is None:
             self.log.truncate(0)
+            if self.ranks.is_first:
+                shutil.rmtree(self.best.folder, ignore_errors=True)
             return
         state = json.loads(checkpoint.state["state"])
         if state.pop("fingerprint") != self.fingerprint:
@@ -225,7 +225,10 @@ class _Trainer:
         self.network.load_state_dict(checkpoint.tensors["weights"])
         restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"], state.pop("groups"))
         self.average.load(checkpoint.tensors["average"])
-        self.state = _State(**state)
+        lanes, self.state = self.state.lanes, _State(**state)
+        if self.state.lanes != lanes:
+            # Steps took other rows then, so that none can be skipped: the epoch starts again.
+            self.state = replace(self.state, step=0, loss_total=0.0, loss_count=0.0, parts={}, lanes=lanes)
         if self.ranks.is_first:
             self.log.truncate(self.state.epoch)
             log.info("training goes on from epoch %d, step %d", self.state.epoch, self.state.step)

@@ -63,7 +63,8 @@ def validate(network: Network, folder: Path, manifest: Manifest, observed: Obser
 
 
 def top_columns(network: Network, batch: Batch, served: Tensor, k: int) -> Tensor:
-    """The k best columns of each row, (n, k) int64, best first; its own entries and columns not served are left out.
+    """The k best columns of each row, (n, k) int64, best first; its own entries and columns not served are left out,
+    and -1 stands where there are no more.
 
     Columns are scored in blocks, so that no more than a bounded number of scores exists at once. Equal scores are
     in no particular order.
@@ -83,7 +84,7 @@ def top_columns(network: Network, batch: Batch, served: Tensor, k: int) -> Tenso
         candidates = torch.cat([best[0], top.values], 1), torch.cat([best[1], top.indices + start], 1)
         places = candidates[0].topk(min(k, candidates[0].shape[1]), dim=1).indices
         best = [candidate.gather(1, places) for candidate in candidates]
-    return best[1]
+    return best[1].masked_fill(best[0] == -torch.inf, -1)
 
 
 def rating_predictions(network: Network, batch: Batch, held: Csr, observed: Observed) -> NDArray[np.float64]:
@@ -126,4 +127,4 @@ def _hits(columns: NDArray[np.int64], held: Csr, n_columns: int) -> NDArray[np.b
     """Which places of the lists hold something held out, (n, k)."""
     row = np.arange(len(held))
     relevant = np.repeat(row, held.lengths()) * n_columns + held.indices
-    return np.isin(row[:, None] * n_columns + columns, relevant)
+    return np.isin(row[:, None] * n_columns + columns, relevant) & (columns >= 0)

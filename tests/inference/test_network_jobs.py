@@ -23,7 +23,9 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
         rows += [f"u{user:02d},i{item:02d},{4 + item % 2},{1_700_000_000 + 60 * item}" for item in liked]
     path = write("plays.csv", "\n".join([*rows, ""]))
     columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]
-    workspace.done("ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns)
+    workspace.done(
+        "ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns
+    )
     workspace.done("build_interactions")
     return workspace
 
@@ -61,7 +63,7 @@ def _lists_are_those_of_the_network(built: Workspace, version: str) -> None:
     history = np.zeros((N_USERS, N_ITEMS), bool)
     for row in built.table("interactions").collect():
         history[row["user_idx"], row["item_idx"]] = True
-    user, item = np.nonzero(history)
+    item = np.nonzero(history)[1]
     indptr = np.concatenate(([0], history.sum(axis=1).cumsum()))
     batch = Batch.of(np.arange(N_USERS), indptr, item, np.ones(len(item)), N_ITEMS)
     scores = np.where(history, -np.inf, network.scores(batch).numpy())

@@ -1,6 +1,5 @@
 """Mult-VAE against its formulas on rows in full, and on data whose answer is known."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np

@@ -1,6 +1,5 @@
 """The song autoencoder against its formulas on rows in full, and on data whose answer is known."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np

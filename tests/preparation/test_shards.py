@@ -77,7 +77,9 @@ def test_shards_hold_every_pair_in_the_form_of_the_recipe(
 def test_the_same_rows_give_the_same_files_however_they_lie(pairs: DataFrame, tmp_path: Path) -> None:
     def payloads(name: str, frame: DataFrame, seed: int) -> list[str]:
         rows = sparse_rows(frame, Recipe())
-        return [file.payload for file in write_shards(rows, tmp_path / name, Recipe(), (600, 20), 4, seed, INPUTS).files]
+        return [
+            file.payload for file in write_shards(rows, tmp_path / name, Recipe(), (600, 20), 4, seed, INPUTS).files
+        ]
 
     first = payloads("a", pairs, 7)
     assert len(first) == 4

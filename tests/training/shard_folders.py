@@ -12,9 +12,8 @@ from recsys_spark.recipe import Recipe
 from recsys_spark.shard_files import Manifest, ShardFile
 from recsys_spark.training.lanes import mix
 from recsys_spark.training.shard_loader import Rows
-from recsys_spark.training.spec import TrainSpec
 
-__all__ = ["Entries", "Tastes", "as_entries", "held_entries", "make_spec", "planted_tastes", "write_folder"]
+__all__ = ["Entries", "Tastes", "as_entries", "held_entries", "planted_tastes", "write_folder"]
 
 # Row number -> column -> value, in the order in which a row's entries are to be stored.
 Entries = Mapping[int, Mapping[int, float]]
@@ -81,25 +80,6 @@ def planted_tastes(n_rows: int = 40, n_columns: int = 24, ratings: bool = False)
         rows[row] = known | dict.fromkeys(others, 1.0)
         held[row] = dict.fromkeys(liked[:2], 5.0 if ratings else 1.0)
     return Tastes(rows, held, (n_rows, n_columns))
-
-
-def make_spec(root: Path, kind: str, tastes: Tastes, settings: Mapping[str, Any], **changes: Any) -> TrainSpec:
-    """A run below `root` on shards of `tastes`, written unless they are there: one thread, a seed of its own."""
-    for name, held in (("train", None), ("validation", tastes.held)):
-        if not (root / name).exists():
-            write_folder(root / name, tastes.rows, tastes.shape, held)
-    folder = root / changes.pop("name", "model")
-    folder.mkdir(exist_ok=True)
-    told = {
-        "kind": kind,
-        "settings": dict(settings),
-        "seed": 3,
-        "train_folder": str(root / "train"),
-        "validation_folder": str(root / "validation"),
-        "folder": str(folder),
-        "threads": 1,
-    }
-    return TrainSpec(**(told | changes))
 
 
 def _lists(rows: Entries, inside: list[int], prefix: str) -> dict[str, pa.Array]:

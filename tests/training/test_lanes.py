@@ -51,7 +51,7 @@ def read_all(epoch: Epoch, skip: int = 0) -> tuple[list[list[list[int]]], Counts
 
 def by_step(ranks: list[list[list[int]]]) -> list[list[int]]:
     """The rows of each step over all ranks, in order of their numbers."""
-    return [sorted(sum(parts, [])) for parts in zip(*ranks, strict=True)]
+    return [sorted(number for part in parts for number in part) for parts in zip(*ranks, strict=True)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -129,6 +129,12 @@ def test_shuffled_epochs_differ_and_equal_seeds_repeat() -> None:
     assert orders[0] != read_all(epoch_of(files, 6, 2, None))[0]
 
 
+def test_rows_of_a_file_are_shuffled_among_themselves() -> None:
+    (steps,), _ = read_all(epoch_of([40], 40, 1, 7))
+    order = [number for step in steps for number in step]
+    assert order != sorted(order) == list(range(40))
+
+
 def test_the_stored_order_is_kept_without_a_seed() -> None:
     ranks, _ = read_all(epoch_of([3, 3], 1, 1, None))
     assert [number for step in ranks[0] for number in step] == list(range(6))
@@ -136,5 +142,7 @@ def test_the_stored_order_is_kept_without_a_seed() -> None:
 
 def test_seeds_depend_on_every_part_of_their_purpose() -> None:
     assert mix(1, "epoch", 2) == mix(1, "epoch", 2)
-    assert len({mix(1, "epoch", 2), mix(1, "epoch", 3), mix(2, "epoch", 2), mix(1, "weights", 2), mix(12, "epoch")}) == 5
+    assert (
+        len({mix(1, "epoch", 2), mix(1, "epoch", 3), mix(2, "epoch", 2), mix(1, "weights", 2), mix(12, "epoch")}) == 5
+    )
     assert all(0 <= mix(part) < 2**32 for part in range(100))

@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import petastorm
 import pytest
 import torch
 
@@ -17,20 +19,20 @@ from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts, read_file, read_rows
 from recsys_spark.training.trainer import train
 from recsys_spark.training.training_data import open_training_data
-from tests.training.shard_folders import (
-    Entries,
-    as_entries,
-    held_entries,
-    make_spec,
-    planted_tastes,
-    write_folder,
-)
+from tests.training.runs import make_spec
+from tests.training.shard_folders import Entries, as_entries, held_entries, planted_tastes, write_folder
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 TINY = {"units": 2, "epochs": 1}
 
 # A row of number 0, one without entries, entries in no order, and values that float32 holds exactly.
-ROWS = {0: {3: 1.0}, 7: {}, 2: {5: 0.5, 1: 2.0, 4: 0.0}, 2**31 - 1: {0: -1.5}, 256: {column: 1.0 for column in range(6)}}
+ROWS = {
+    0: {3: 1.0},
+    7: {},
+    2: {5: 0.5, 1: 2.0, 4: 0.0},
+    2**31 - 1: {0: -1.5},
+    256: {column: 1.0 for column in range(6)},
+}
 HELD = {0: {}, 7: {5: 1.0, 0: 4.0}, 2: {0: 3.0}, 2**31 - 1: {}, 256: {}}
 SHAPE = (2**31 - 1, 6)
 
@@ -112,7 +114,7 @@ def test_readers_say_nothing_on_stdout(tmp_path: Path, capfd: pytest.CaptureFixt
 class LossyReader:
     """A reader that forgets the last block of every group."""
 
-    def __init__(self, reader: object) -> None:
+    def __init__(self, reader: Any) -> None:
         self.reader = reader
 
     def __enter__(self) -> "LossyReader":
@@ -122,14 +124,16 @@ class LossyReader:
     def __exit__(self, *error: object) -> None:
         self.reader.__exit__(*error)
 
-    def __iter__(self) -> Iterator[object]:
+    def __iter__(self) -> Iterator[Any]:
         for group in self.reader:
             yield group._replace(rows=group.rows[:-1])
 
 
 def test_a_reader_that_loses_blocks_stops_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = shard_loader.make_batch_reader
-    monkeypatch.setattr(shard_loader, "make_batch_reader", lambda *args, **options: LossyReader(whole(*args, **options)))
+    whole = petastorm.make_batch_reader
+    monkeypatch.setattr(
+        shard_loader, "make_batch_reader", lambda *args, **options: LossyReader(whole(*args, **options))
+    )
     with pytest.raises(TrainingError, match=r"train holds 12 rows, 72 entries .* but the loader gave 0, 0 and 0"):
         open_run(folder.parent)
 
@@ -141,7 +145,7 @@ def test_rows_lost_in_any_pass_stop_training(lost: int, folder: Path, monkeypatc
     calls = 0
     whole = read_file
 
-    def lossy(*args: object) -> Rows:
+    def lossy(*args: Any) -> Rows:
         nonlocal calls
         calls += 1
         rows = whole(*args)
@@ -195,7 +199,9 @@ def test_a_folder_without_a_manifest_was_never_finished(folder: Path) -> None:
         open_run(folder.parent)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"format": 1}', '{"format": 1, "recipe": 4, "files": []}', "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", '{"format": 1}', '{"format": 1, "recipe": 4, "files": []}', "\0"]
+)
 def test_a_damaged_manifest_is_refused_by_name(content: str, folder: Path) -> None:
     (folder / "manifest.json").write_text(content)
     with pytest.raises(MissingInputError, match=r"manifest\.json is damaged: delete the folder"):

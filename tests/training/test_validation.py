@@ -1,4 +1,4 @@
-"""The validation metric against sorting every score, against cases worked by hand, and against the metrics' own code."""
+"""The validation metric against sorting every score, cases worked by hand, and the metrics' own code."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from recsys_spark.training.validation import Observed, rating_predictions, top_c
 from tests.training.shard_folders import Entries, write_folder
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
-EVERYTHING = -1
 
 
 class Fixed(Network):
@@ -94,9 +93,14 @@ def test_top_columns_of_a_batch_without_rows() -> None:
 
 def test_scores_are_held_in_blocks_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "BLOCK_SCORES", 40)
-    sizes = []
+    sizes: list[int] = []
     whole = torch.addmm
-    monkeypatch.setattr(torch, "addmm", lambda *args: sizes.append(whole(*args).numel()) or whole(*args))
+
+    def watched(*args: Tensor) -> Tensor:
+        sizes.append(args[0].numel() * len(args[1]))
+        return whole(*args)
+
+    monkeypatch.setattr(torch, "addmm", watched)
     scores, batch, served = a_case(1, n_rows=8, n_columns=50)
     top_columns(Fixed(scores), batch, served, 2)
     assert sizes == [40] * 10
@@ -126,10 +130,13 @@ def test_the_metric_is_that_worked_out_by_hand(
 
 
 def test_held_out_columns_that_are_not_served_cannot_be_found(tmp_path: Path) -> None:
-    """The lists are longer than the columns that are left, so every other column is found."""
-    manifest = write_folder(tmp_path / "shards", {0: {0: 1.0}}, (1, 4), {0: {2: 1.0, 3: 1.0}})
+    """The lists are longer than the columns that are left, so every other column is found; nor does what fills a list
+    up count as the last column of the row before.
+    """
+    rows, held = ({row: entries for row in (0, 1)} for entries in ({0: 1.0}, {2: 1.0, 3: 1.0}))
+    manifest = write_folder(tmp_path / "shards", rows, (2, 4), held, n_files=1)
     observed = Observed(torch.tensor([1, 1, 1, 0]), 1, 1)
-    network = Fixed(np.array([[0.0, 1, 2, 3]]), "recall@100")
+    network = Fixed(np.array([[0.0, 1, 2, 3]] * 2), "recall@100")
     assert validate(network, tmp_path / "shards", manifest, observed, ALONE) == 0.5
 
 
@@ -140,7 +147,7 @@ def test_the_metric_equals_the_evaluation_of_all_scores(tmp_path: Path) -> None:
     held = (generator.random(own.shape) < 0.2) & ~own
     rows = {row: dict.fromkeys(np.flatnonzero(own[row]).tolist(), 1.0) for row in range(20)}
     held_rows = {row: dict.fromkeys(np.flatnonzero(held[row]).tolist(), 1.0) for row in range(20)}
-    manifest = write_folder(tmp_path / "shards", rows, scores.shape, held_rows)
+    manifest = write_folder(tmp_path / "shards", rows, (20, 30), held_rows)
     observed = Observed(served.long(), 1, 1)
 
     masked = np.where(own | ~served.numpy(), -np.inf, scores)

@@ -1,0 +1,118 @@
+"""What sparse and batched computation gains: the first layer on entries alone, and SVAE on many users at once."""
+
+import time
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsys_spark.benchmark.bare_loop import bare_loop
+from recsys_spark.benchmark.data import histories, size_of
+from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed, torch_threads
+from recsys_spark.csr import Csr
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.network import Shape
+from recsys_spark.networks.output_layer import multinomial_loss
+from recsys_spark.networks.sparse_linear import SparseLinear
+from recsys_spark.networks.svae import Svae, SvaeSettings, last_entries, next_entries
+
+__all__ = ["epoch_svae", "first_layer", "first_layer_3700", "first_layer_100000", "layer_pair", "row_batches"]
+
+ROWS, ENTRIES, WIDTH = 256, 100, 600
+STEPS = 5
+# The reference takes some 30 ms a user, so that a third of the users is enough.
+SVAE_USERS = 1 / 3
+
+
+def first_layer_3700(bench: Bench) -> Line:
+    """At MovieLens-1M's number of columns."""
+    return first_layer(bench, "first_layer_3700", 3700, ">= 1")
+
+
+def first_layer_100000(bench: Bench) -> Line:
+    """At a number of columns where a dense batch takes 100 MB."""
+    return first_layer(bench, "first_layer_100000", 100_000, ">= 5")
+
+
+def first_layer(bench: Bench, name: str, n_columns: int, goal: str) -> Line:
+    """Forward and backward of SparseLinear against nn.Linear on the batch in full, which is laid out beforehand."""
+    batch, sparse, dense = layer_pair(n_columns, bench.seed)
+    full, upstream = batch.dense(), torch.ones(len(batch), WIDTH)
+
+    def step(layer: nn.Module, x: Batch | Tensor) -> None:
+        layer.zero_grad(set_to_none=True)
+        torch.autograd.backward(layer(x), upstream)
+
+    with torch_threads(bench.threads) as threads:
+        ours, reference = take_turns(
+            bench.repeats, timed(partial(step, sparse, batch), STEPS), timed(partial(step, dense, full), STEPS)
+        )
+    size = f"{ROWS} rows x {n_columns:,} columns, {batch.indices.numel():,} entries, width {WIDTH}"
+    return Line(name, size, ours, "nn.Linear on the dense batch", reference, goal, {"threads": threads})
+
+
+def layer_pair(n_columns: int, seed: int) -> tuple[Batch, SparseLinear, nn.Linear]:
+    """A batch with 100 different entries a row, and both layers with the same weights."""
+    generator = np.random.default_rng(seed)
+    length = min(ENTRIES, n_columns)
+    indices = np.concatenate([np.sort(generator.choice(n_columns, length, replace=False)) for _ in range(ROWS)])
+    values = generator.standard_normal(indices.size, dtype=np.float32)
+    batch = Batch.of(np.arange(ROWS), np.arange(ROWS + 1) * length, indices, values, n_columns)
+    sparse, dense = SparseLinear(n_columns, WIDTH), nn.Linear(n_columns, WIDTH)
+    with torch.no_grad():
+        dense.weight.copy_(sparse.weight.T)
+        dense.bias.zero_()
+    return batch, sparse, dense
+
+
+def epoch_svae(bench: Bench) -> Line:
+    """An epoch in batches of users against one user at a time, as the paper trains: the same network and loop.
+
+    Shares are of forward and backward in batches, without the optimiser. The output layer forms its gradients with
+    the loss, so that they are in its share and not in that of the backward pass; that of the GRU is its forward pass.
+    """
+    rows, settings = histories(bench.n_users(SVAE_USERS), bench.n_items, bench.seed), SvaeSettings()
+    shape = Shape(len(rows), bench.n_items)
+    many, single = (row_batches(rows, shape.n_columns, n) for n in (settings.batch_rows, 1))
+
+    def epoch(batches: list[Batch]) -> float:
+        return bare_loop(Svae(settings, shape), [batches], bench.seed)[0].seconds
+
+    with torch_threads(bench.threads) as threads:
+        ours, reference = take_turns(bench.repeats, partial(epoch, many), partial(epoch, single))
+        more = {"threads": threads, "batch_rows": settings.batch_rows, **_shares(Svae(settings, shape), many)}
+    return Line("epoch_svae", size_of(rows, bench.n_items), ours, "one user at a time", reference, ">= 3", more)
+
+
+def row_batches(rows: Csr, n_columns: int, batch_rows: int) -> list[Batch]:
+    """The rows in order, so many at a time."""
+    edges = [*range(0, len(rows), batch_rows), len(rows)]
+    return [_batch(rows, first, last, n_columns) for first, last in pairwise(edges)]
+
+
+def _batch(rows: Csr, first: int, last: int, n_columns: int) -> Batch:
+    part = rows.between(first, last)
+    return Batch.of(np.arange(first, last), part.indptr, part.indices, part.values, n_columns)
+
+
+def _shares(network: Svae, batches: list[Batch]) -> dict[str, float]:
+    """What the parts take, each timed on its own and once, as shares of forward and backward."""
+    settings, whole = network.settings, 0.0
+    seconds = {"share_output_layer": 0.0, "share_gru": 0.0, "share_backward": 0.0}
+    for batch in batches:
+        read = last_entries(batch, settings.max_length)
+        targets = next_entries(read, settings.next_items)[1]
+        hidden = torch.randn(len(targets), settings.hidden, requires_grad=True)
+        padded = torch.randn(int(read.lengths().max()), len(read), settings.embedding, requires_grad=True)
+        output = partial(multinomial_loss, hidden, network.output_weight, network.output_bias, targets)
+        seconds["share_output_layer"] += timed(output)()
+        seconds["share_gru"] += timed(partial(network.gru, padded))()
+        network.zero_grad(set_to_none=True)
+        started = time.perf_counter()
+        loss = network(batch, 0).total
+        backward = timed(partial(torch.autograd.backward, loss))()
+        whole += time.perf_counter() - started
+        seconds["share_backward"] += backward
+    return {name: part / whole for name, part in seconds.items()}

@@ -1,0 +1,107 @@
+"""What the trainer costs beside a bare loop, and what a second process gains. Both train Mult-VAE from shards."""
+
+import json
+import shutil
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from recsys_spark.benchmark.bare_loop import Pass, bare_loop
+from recsys_spark.benchmark.data import histories, shard_folder, size_of
+from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
+from recsys_spark.config import TrainingSettings
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.network import Shape
+from recsys_spark.shard_files import Manifest
+from recsys_spark.training.distributed import run_training
+from recsys_spark.training.lanes import Epoch, mix
+from recsys_spark.training.shard_loader import Counts
+from recsys_spark.training.spec import TrainSpec
+from recsys_spark.training.validation import batch_of
+
+__all__ = ["bare_epochs", "epoch_mult_vae", "epoch_seconds", "trained_epochs", "two_processes"]
+
+# The first epoch warms up and does not count.
+EPOCHS = 3
+N_FILES = 4
+# Twice as many users as the scale asks for give epochs of more than a few steps.
+USERS_TIMES = 2
+SMALL_STEP, LARGE_STEP = 100, 500
+
+
+def epoch_mult_vae(bench: Bench) -> Line:
+    """An epoch of the trainer, from shards on disk, against the same steps on batches in memory."""
+    size, spec = _prepared(bench, bench.folder / "epoch")
+    with torch_threads(bench.threads) as threads:
+        alone = _training(1, threads)
+        ours, reference = take_turns(
+            bench.repeats,
+            lambda: epoch_seconds([line["seconds"] for line in trained_epochs(bench, spec, alone)]),
+            lambda: epoch_seconds([epoch.seconds for epoch in bare_epochs(spec)]),
+        )
+    more = {"threads": threads, "batch_rows": SMALL_STEP}
+    return Line("epoch_mult_vae", size, ours, "bare torch loop on batches in memory", reference, "<= 1.15", more)
+
+
+def two_processes(bench: Bench) -> Line:
+    """An epoch of two processes of one thread against one process of one thread, at a large step.
+
+    They exchange all gradients at every step, so that a small step gains less or nothing: `ratio_small_step`.
+    """
+    size, spec = _prepared(bench, bench.folder / "processes")
+
+    def seconds(processes: int, batch_rows: int) -> float:
+        told = TrainSpec(**{**spec.as_dict(), "settings": {**spec.settings, "batch_rows": batch_rows}, "threads": 1})
+        lines = trained_epochs(bench, told, _training(processes, 1))
+        return epoch_seconds([line["seconds"] for line in lines])
+
+    with torch_threads(1):
+        ours, reference = take_turns(bench.repeats, lambda: seconds(2, LARGE_STEP), lambda: seconds(1, LARGE_STEP))
+        small = take_turns(1, lambda: seconds(2, SMALL_STEP), lambda: seconds(1, SMALL_STEP))
+    more = {"threads": 1, "batch_rows": LARGE_STEP, "ratio_small_step": small[1] / small[0]}
+    goal = ">= 1.5 where the step is large enough"
+    return Line("two_processes", size, ours, "one process", reference, goal, more)
+
+
+def trained_epochs(bench: Bench, spec: TrainSpec, training: TrainingSettings) -> list[dict[str, Any]]:
+    """Trains from the start and gives the lines of the log."""
+    folder = Path(spec.folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    run_training(bench.spark, spec, training)
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def bare_epochs(spec: TrainSpec) -> list[Pass]:
+    """The same epochs by the bare loop; reading the batches is not timed."""
+    folder = Path(spec.train_folder)
+    manifest, settings = Manifest.read(folder), spec.network_settings()
+    torch.manual_seed(mix(spec.seed, "weights"))
+    network = spec.network(Shape(manifest.n_rows, manifest.n_columns))
+    return bare_loop(network, [_batches(spec, manifest, epoch) for epoch in range(settings.epochs)], spec.seed)
+
+
+def epoch_seconds(seconds: list[float]) -> float:
+    """The median of all epochs but the first."""
+    return median(seconds[1:])
+
+
+def _prepared(bench: Bench, folder: Path) -> tuple[str, TrainSpec]:
+    """Writes shards; gives their size, and a run on them."""
+    rows = histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed)
+    shard_folder(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed)
+    settings = {"epochs": EPOCHS, "batch_rows": SMALL_STEP}
+    shards, model = str(folder / "shards"), str(folder / "model")
+    return size_of(rows, bench.n_items), TrainSpec("mult_vae", settings, bench.seed, shards, None, model)
+
+
+def _batches(spec: TrainSpec, manifest: Manifest, epoch: int) -> list[Batch]:
+    order = mix(spec.seed, "epoch", epoch)
+    rows = Epoch(Path(spec.train_folder), manifest, spec.network_settings().batch_rows, 1, order)
+    return [batch_of(part, manifest.n_columns, torch.device("cpu")) for part in rows.batches(0, Counts())]
+
+
+def _training(processes: int, threads: int) -> TrainingSettings:
+    return TrainingSettings.model_validate({"processes": processes, "local": True, "threads": threads, "retries": 0})

@@ -1,0 +1,216 @@
+"""Measures compare like with like, and the job says so in lines that a program can read."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pyspark.sql import SparkSession
+
+from recsys_spark.benchmark import ease_measure, training_measures
+from recsys_spark.benchmark.data import histories, history_frame, shard_folder
+from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
+from recsys_spark.benchmark.measures import MEASURES
+from recsys_spark.benchmark.network_measures import first_layer, layer_pair, row_batches
+from recsys_spark.benchmark.training_measures import bare_epochs, epoch_seconds, trained_epochs
+from recsys_spark.config import TrainingSettings
+from recsys_spark.factorization.ease import ease_weights
+from recsys_spark.networks.batch import Batch
+from recsys_spark.training.spec import TrainSpec
+from tests.conftest import Workspace
+
+FIELDS = ["measure", "size", "ours_seconds", "reference", "reference_seconds", "ratio", "goal"]
+# These work on sizes of their own, or start processes.
+FAST = ("shard_loading", "first_layer_3700")
+ALONE = TrainingSettings.model_validate({"processes": 1, "threads": 1})
+
+
+@pytest.fixture
+def bench(spark: SparkSession, tmp_path: Path) -> Iterator[Bench]:
+    """The smallest data, one thread, one turn."""
+    with torch_threads(1):
+        yield Bench(spark, tmp_path / "bench", 0.001, 1, 3, threads=1, n_items=60)
+
+
+def line_of(**changes: Any) -> Line:
+    return replace(Line("m", "s", 2.0, "r", 3.0, ">= 1"), **changes)
+
+
+def spec_of(folder: Path, settings: dict[str, int], seed: int) -> TrainSpec:
+    """A run on the shards below a folder."""
+    return TrainSpec("mult_vae", settings, seed, str(folder / "shards"), None, str(folder / "model"), threads=1)
+
+
+@pytest.mark.parametrize("name", [pytest.param(m, marks=[pytest.mark.slow] * (m not in FAST)) for m in MEASURES])
+def test_every_measure_gives_a_line_with_seconds_a_ratio_and_its_threads(bench, name):
+    line = MEASURES[name](bench).as_dict()
+    assert list(line)[: len(FIELDS)] == FIELDS
+    assert line["measure"] == name
+    assert line["size"] and line["reference"] and line["goal"]
+    numbers = {key: value for key, value in line.items() if isinstance(value, int | float)}
+    assert {"ours_seconds", "reference_seconds", "ratio", "threads"} <= numbers.keys()
+    assert all(math.isfinite(value) and value > 0 for value in numbers.values()), numbers
+    json.dumps(line)
+
+
+def test_a_ratio_is_the_speed_for_a_least_and_the_time_for_a_most():
+    assert line_of(goal=">= 1.5 at large steps").ratio == pytest.approx(1.5)
+    assert line_of(goal="<= 1.3").ratio == pytest.approx(2 / 3)
+    assert [line_of(goal=goal).is_met for goal in (">= 1.4", ">= 1.6", "<= 0.7", "<= 0.6")] == [True, False] * 2
+
+
+def test_ours_and_the_reference_take_turns_and_the_median_counts():
+    turns = []
+
+    def clock(name, seconds):
+        given = iter(seconds)
+
+        def run():
+            turns.append(name)
+            return next(given)
+
+        return run
+
+    medians = take_turns(3, clock("ours", [9.0, 1.0, 2.0]), clock("reference", [4.0, 50.0, 5.0]))
+    assert medians == (2.0, 5.0)
+    assert turns == ["ours", "reference"] * 3
+    assert epoch_seconds([70.0, 3.0, 1.0, 2.0]) == 2.0
+
+
+def test_histories_have_no_item_twice_a_few_popular_items_and_tastes():
+    rows = histories(800, 600, 0)
+    matrix = np.zeros((800, 600))
+    for row, (first, last) in enumerate(zip(rows.indptr, rows.indptr[1:], strict=False)):
+        items = rows.indices[first:last]
+        assert (np.diff(items) > 0).all()
+        matrix[row, items] = 1
+    assert matrix.sum() == rows.indices.size and rows.lengths().min() >= 20
+    plays = np.sort(matrix.sum(0))[::-1]
+    assert plays[:60].sum() > 3 * plays[-60:].sum()
+    shared = matrix @ matrix.T
+    expected = np.outer(matrix.sum(1), matrix.sum(1)) * (plays**2).sum() / plays.sum() ** 2
+    # Users of one taste in twelve share far more items than popularity alone gives them.
+    assert np.quantile((shared / expected)[np.triu_indices(800, 1)], 0.97) > 1.5
+    assert not np.array_equal(rows.indices, histories(800, 600, 1).indices)
+    assert np.array_equal(rows.indices, histories(800, 600, 0).indices)
+
+
+def test_the_bare_loop_takes_the_same_steps_as_the_trainer(bench, tmp_path):
+    rows = histories(50, bench.n_items, 1)
+    shard_folder(bench.spark, rows, bench.n_items, tmp_path / "shards", 3, bench.seed)
+    settings = {"epochs": 3, "batch_rows": 12, "hidden": 8, "latent": 3}
+    spec = TrainSpec(
+        "mult_vae", settings, bench.seed, str(tmp_path / "shards"), None, str(tmp_path / "model"), threads=1
+    )
+    trained = [line["loss"] for line in trained_epochs(bench, spec, ALONE)]
+    bare = [epoch.loss for epoch in bare_epochs(spec)]
+    assert bare == pytest.approx(trained, rel=1e-5)
+    assert len(set(bare)) == 3
+
+
+def test_epochs_are_trained_anew_each_time(bench, tmp_path):
+    """Not gone on from a checkpoint, which would leave nothing to time."""
+    shard_folder(bench.spark, histories(30, 40, 1), 40, tmp_path / "shards", 2, 0)
+    settings = {"epochs": 2, "hidden": 4, "latent": 2}
+    spec = spec_of(tmp_path, settings, 0)
+    first, second = (trained_epochs(bench, spec, ALONE) for _ in range(2))
+    assert [line["loss"] for line in first] == pytest.approx([line["loss"] for line in second])
+    assert [line["seconds"] for line in first] != [line["seconds"] for line in second]
+
+
+def test_both_first_layers_give_the_same_codes_and_gradients():
+    batch, sparse, dense = layer_pair(300, 0)
+    ours, theirs = sparse(batch), dense(batch.dense())
+    assert torch.allclose(ours, theirs, atol=1e-4)
+    upstream = torch.randn(ours.shape, generator=torch.Generator().manual_seed(0))
+    for product in (ours, theirs):
+        torch.autograd.backward(product, upstream)
+    our_weight, our_bias = (parameter.grad for parameter in sparse.parameters())
+    their_weight, their_bias = (parameter.grad for parameter in dense.parameters())
+    assert our_weight is not None and their_weight is not None and our_bias is not None and their_bias is not None
+    assert torch.allclose(our_weight, their_weight.T, atol=1e-3)
+    assert torch.allclose(our_bias, their_bias, atol=1e-4)
+
+
+def test_the_line_of_a_first_layer_says_how_large_it_was(bench):
+    line = first_layer(bench, "small", 200, ">= 1")
+    assert line.size == "256 rows x 200 columns, 25,600 entries, width 600"
+
+
+def test_batches_of_one_user_and_of_many_hold_the_same_rows():
+    rows = histories(10, 50, 0)
+
+    def entries(batches: list[Batch]) -> list[list[int]]:
+        return [part.tolist() for batch in batches for part in torch.split(batch.indices, batch.lengths().tolist())]
+
+    single, many = row_batches(rows, 50, 1), row_batches(rows, 50, 4)
+    assert [len(batch) for batch in single] == [1] * 10
+    assert [len(batch) for batch in many] == [4, 4, 2]
+    assert entries(single) == entries(many)
+
+
+def test_the_closed_form_gives_the_scores_of_ease(bench, tmp_path):
+    rows = histories(300, 40, 2)
+    users = np.zeros((300, 40))
+    users[np.repeat(np.arange(300), rows.lengths()), rows.indices] = 1
+    gram = users.T @ users
+    ours = np.concatenate(list(ease_weights(np.ascontiguousarray(gram), 10.0)))
+    reference = ease_measure.closed_form(users.T @ users, 10.0)
+    assert np.allclose(users @ ours, users @ reference, atol=1e-4)
+    assert np.abs(reference).max() > 0.01
+    frame = history_frame(bench.spark, rows, tmp_path / "histories.parquet")
+    assert frame.count() == 300
+
+
+def test_the_job_prints_a_line_a_measure_and_leaves_no_files(workspace: Workspace):
+    small = ("--benchmark.scale", 0.001, "--benchmark.repeats", 1, "--training.threads", 1)
+    outcome = workspace.done("benchmark", "--benchmark.measures", "first_layer_3700,shard_loading", *small)
+    lines = [json.loads(line) for line in outcome.stdout.strip().splitlines()]
+    assert [line.get("measure") for line in lines] == ["first_layer_3700", "shard_loading", None]
+    assert lines[0]["threads"] == 1
+    assert outcome.rows["measures"] == 2
+    assert outcome.summary["outputs"].keys() <= {"job_runs"}
+    assert [log.parent.name for log in workspace.root.glob("*/_delta_log")] == ["job_runs"]
+    assert [path for path in workspace.root.rglob("*") if "benchmark" in path.name] == []
+    assert "shard_loading" in outcome.stderr and "goal" in outcome.stderr
+
+
+def test_a_failing_measure_leaves_no_files_either(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    def fail(bench: Bench) -> Line:
+        bench.folder.mkdir(parents=True)
+        (bench.folder / "half").touch()
+        print("from a process")
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setitem(MEASURES, "ease", fail)
+    outcome = workspace.run("benchmark", "--benchmark.measures", "ease")
+    assert outcome.code == 1
+    assert "no such luck" in outcome.summary["error"]
+    assert len(outcome.stdout.strip().splitlines()) == 1, "only the summary goes to stdout"
+    assert list(workspace.root.rglob("half")) == []
+
+
+def test_unknown_measures_are_refused_before_anything_is_measured(workspace: Workspace):
+    outcome = workspace.run("benchmark", "--benchmark.measures", "ease,speed,taste")
+    assert outcome.code == 2
+    for text in ("'speed'", "'taste'", *MEASURES):
+        assert text in outcome.stderr
+    assert len(outcome.stdout.strip().splitlines()) == 1
+
+
+def test_a_small_step_is_told_beside_the_large_one(bench, monkeypatch):
+    """Without starting processes: the epochs of each are given."""
+    seconds = {(1, 500): 3.0, (2, 500): 2.0, (1, 100): 1.0, (2, 100): 4.0}
+
+    def given(bench, spec, training):
+        assert spec.threads == training.threads == 1
+        return [{"seconds": 99.0}] + [{"seconds": seconds[training.processes, spec.settings["batch_rows"]]}] * 2
+
+    monkeypatch.setattr(training_measures, "trained_epochs", given)
+    line = MEASURES["two_processes"](bench).as_dict()
+    assert (line["ratio"], line["ratio_small_step"]) == (1.5, 0.25)

@@ -1,0 +1,73 @@
+"""A real standalone cluster on this machine: one master and workers of one core, from Spark's pip package."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyspark
+
+__all__ = ["Cluster", "standalone_cluster"]
+
+SPARK_HOME = Path(pyspark.__file__).parent
+
+
+@dataclass
+class Cluster:
+    """Its address, and its workers as processes."""
+
+    master: str
+    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def environment(self) -> dict[str, str]:
+        """For a driver: executors start the same Python."""
+        return {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+@contextlib.contextmanager
+def standalone_cluster(folder: Path, n_workers: int = 2, memory: str = "2g") -> Iterator[Cluster]:
+    """Starts it, and kills all of it at the end."""
+    with contextlib.ExitStack() as stack:
+        log = folder / "master.log"
+        _start(stack, log, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
+        cluster = Cluster(_wait_for(log, r"Starting Spark master at (spark://\S+)"))
+        for number in range(n_workers):
+            log = folder / f"worker-{number}.log"
+            arguments = ["--cores", "1", "--memory", memory, "--host", "127.0.0.1", "--webui-port", "0"]
+            arguments += ["--work-dir", str(folder / f"work-{number}"), cluster.master]
+            cluster.workers.append(_start(stack, log, "worker.Worker", *arguments))
+            _wait_for(log, r"(Successfully registered with master)")
+        yield cluster
+
+
+def _start(stack: contextlib.ExitStack, log: Path, role: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    command = [str(SPARK_HOME / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}", *arguments]
+    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+    stack.callback(_kill, process)
+    return process
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _wait_for(log: Path, pattern: str, seconds: float = 120) -> str:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = re.search(pattern, log.read_text(errors="replace"))
+        if found is not None:
+            return found[1]
+        time.sleep(0.2)
+    raise AssertionError(f"no {pattern!r} in {log}: {log.read_text(errors='replace')[-2_000:]}")

@@ -1,0 +1,203 @@
+"""Where training runs: what is refused before it starts, and what is tried again. No session is needed to decide."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+from pyspark.sql import SparkSession
+
+from recsys_spark.config import TrainingSettings
+from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
+from recsys_spark.training import distributed
+from recsys_spark.training.distributed import check_training, run_training, threads_of
+from recsys_spark.training.failures import clear_failure, told_failure, train_rank
+from recsys_spark.training.spec import TrainSpec
+from tests.training.runs import PLAIN, make_spec
+from tests.training.shard_folders import planted_tastes
+
+REPORT = {"metric": 0.5}
+GPU_CLUSTER = {"spark.task.resource.gpu.amount": "1", "spark.python.worker.reuse": "false"}
+
+
+def a_session(**conf: str) -> SparkSession:
+    """What is asked of a session here: its settings."""
+    return cast(SparkSession, SimpleNamespace(conf=SimpleNamespace(get=conf.get)))
+
+
+def settings_of(**changes: Any) -> TrainingSettings:
+    """The defaults but for `changes`."""
+    return TrainingSettings.model_validate(changes)
+
+
+def problems_of(settings: TrainingSettings, conf: dict[str, str] | None = None) -> tuple[str, ...]:
+    try:
+        check_training(a_session(**(conf or {})), settings)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+@pytest.fixture(autouse=True)
+def four_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that runs four tasks at once, on a machine without GPUs."""
+    monkeypatch.setattr(distributed, "parallelism", lambda spark: 4)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> TrainSpec:
+    (tmp_path / "model").mkdir()
+    return TrainSpec("mult_vae", {}, 0, "train", None, str(tmp_path / "model"))
+
+
+def attempts(patch: pytest.MonkeyPatch, *outcomes: Callable[[], dict[str, Any]]) -> list[TrainSpec]:
+    """Lets each attempt end like one of `outcomes`, in order; gives the attempts that were made."""
+    made: list[TrainSpec] = []
+
+    def distribute(spec: TrainSpec, settings: TrainingSettings) -> dict[str, Any]:
+        made.append(spec)
+        return outcomes[len(made) - 1]()
+
+    patch.setattr(distributed, "_distribute", distribute)
+    return made
+
+
+def lost() -> dict[str, Any]:
+    raise RuntimeError("Command failed\nwith return code -9\n\n")
+
+
+def done() -> dict[str, Any]:
+    return REPORT
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        settings_of(),
+        settings_of(processes=3),
+        settings_of(local=False, processes=4),
+        settings_of(local=False),
+    ],
+)
+def test_what_can_run_is_not_refused(settings: TrainingSettings) -> None:
+    assert problems_of(settings) == ()
+
+
+def test_executors_that_come_and_go_are_refused() -> None:
+    (problem,) = problems_of(settings_of(local=False), {"spark.dynamicAllocation.enabled": "true"})
+    assert "submit with spark.dynamicAllocation.enabled=false" in problem
+    assert problems_of(settings_of(processes=2), {"spark.dynamicAllocation.enabled": "true"}) == ()
+
+
+def test_more_processes_than_tasks_at_once_are_refused() -> None:
+    (problem,) = problems_of(settings_of(local=False, processes=5))
+    assert "training.processes: 5 tasks are asked for and the cluster runs 4 at once" in problem
+
+
+def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems_of(settings_of(use_gpu=True))
+    assert "1 GPUs are asked for and this machine has 0" in problem
+    assert "training.use_gpu to false" in problem
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert problems_of(settings_of(use_gpu=True, processes=2)) == ()
+    assert "training.processes to at most 2" in problems_of(settings_of(use_gpu=True, processes=3))[0]
+
+
+def test_gpus_of_executors_have_to_be_asked_for_and_workers_to_be_fresh() -> None:
+    settings = settings_of(local=False, use_gpu=True)
+    assert problems_of(settings, GPU_CLUSTER) == ()
+    (amount,) = problems_of(settings, GPU_CLUSTER | {"spark.task.resource.gpu.amount": "2"})
+    assert "spark.task.resource.gpu.amount=1" in amount
+    (reuse,) = problems_of(settings, GPU_CLUSTER | {"spark.python.worker.reuse": "true"})
+    assert "submit with spark.python.worker.reuse=false" in reuse
+
+
+def test_all_problems_are_told_at_once() -> None:
+    settings = settings_of(local=False, use_gpu=True, processes=9)
+    assert len(problems_of(settings, {"spark.dynamicAllocation.enabled": "true"})) == 4
+
+
+def test_refused_training_starts_no_process(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = attempts(monkeypatch)
+    with pytest.raises(ConfigError):
+        run_training(a_session(), spec, settings_of(local=False, processes=5))
+    assert made == []
+
+
+def test_one_local_process_is_this_one(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = attempts(monkeypatch)
+    monkeypatch.setattr(distributed, "train", lambda told: {"told": told})
+    assert run_training(a_session(), spec, settings_of()) == {"told": spec.as_dict()}
+    assert made == []
+
+
+def test_lost_processes_are_replaced_until_one_attempt_ends(
+    spec: TrainSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = attempts(monkeypatch, lost, lost, done)
+    with caplog.at_level(logging.WARNING):
+        assert run_training(a_session(), spec, settings_of(processes=2, retries=2)) == REPORT
+    assert made == [spec] * 3
+    expected = "training was lost (with return code -9); attempt {} goes on from a checkpoint"
+    assert [record.getMessage() for record in caplog.records] == [expected.format(2), expected.format(3)]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_processes_that_are_lost_too_often_stop_training(
+    retries: int, spec: TrainSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = attempts(monkeypatch, *[lost] * 10)
+    with pytest.raises(TrainingError, match=rf"lost {retries + 1} times.*return code -9; run the same command again"):
+        run_training(a_session(), spec, settings_of(processes=2, retries=retries))
+    assert len(made) == retries + 1
+
+
+def test_a_reason_that_a_process_told_is_not_tried_again(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> dict[str, Any]:
+        reason = {"rank": 1, "message": "the loss is not a number"}
+        (Path(spec.folder) / "failure.json").write_text(json.dumps(reason))
+        return lost()
+
+    made = attempts(monkeypatch, lost, told, done)
+    with pytest.raises(TrainingError, match=r"^the loss is not a number$"):
+        run_training(a_session(), spec, settings_of(processes=2, retries=5))
+    assert len(made) == 2
+
+
+def test_a_reason_of_an_earlier_run_is_forgotten(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path(spec.folder) / "failure.json").write_text('{"rank": 0, "message": "long ago"}')
+    attempts(monkeypatch, lost, done)
+    assert run_training(a_session(), spec, settings_of(processes=2)) == REPORT
+
+
+def test_a_process_leaves_the_reason_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(n_rows=4), PLAIN)
+    (tmp_path / "train" / "manifest.json").unlink()
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(MissingInputError) as raised:
+        train_rank(spec.as_dict())
+    told = told_failure(spec)
+    assert isinstance(told, TrainingError)
+    assert str(told) == str(raised.value)
+    clear_failure(spec)
+    assert told_failure(spec) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"rank": 1}', "[]", "3"])
+def test_a_reason_that_was_cut_short_is_none(content: str, spec: TrainSpec) -> None:
+    (Path(spec.folder) / "failure.json").write_text(content)
+    assert told_failure(spec) is None
+
+
+def test_cores_are_shared_out_among_local_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert threads_of(settings_of(processes=3)) == 2
+    assert threads_of(settings_of(processes=20)) == 1
+    assert threads_of(settings_of(processes=3, threads=5)) == 5
+    assert threads_of(settings_of(processes=3, local=False)) == 0
