@@ -7,10 +7,10 @@ two lines (autocast and DDP) for another dependency, so the loop is plain torch.
 
 import json
 import logging
+import math
 import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from recsys_spark.training.progress import EpochLog, progress
 from recsys_spark.training.ranks import Ranks, joined_ranks
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 from recsys_spark.training.spec import TrainSpec
+from recsys_spark.training.state import TrainingState
 from recsys_spark.training.training_data import TrainingData, open_training_data
 from recsys_spark.training.validation import batch_of, validate
 from recsys_spark.training.weights import save_network
@@ -52,21 +53,6 @@ def train(spec: dict[str, Any]) -> dict[str, Any]:
         return _Trainer(told, ranks, data).run()
 
 
-@dataclass
-class _State:
-    """Where training stands; all of it goes into checkpoints."""
-
-    epoch: int = 0
-    step: int = 0  # within the epoch
-    global_step: int = 0
-    best_metric: float | None = None
-    best_epoch: int = -1
-    loss_total: float = 0.0
-    loss_count: float = 0.0
-    parts: dict[str, float] = field(default_factory=dict)
-    lanes: int = 0
-
-
 class _Trainer:
     def __init__(self, spec: TrainSpec, ranks: Ranks, data: TrainingData) -> None:
         self.spec, self.ranks, self.data = spec, ranks, data
@@ -82,7 +68,7 @@ class _Trainer:
         self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
         self.best = Checkpoints(Path(spec.folder) / "best", keep=1)
         self.log = EpochLog(Path(spec.folder) / "log.jsonl", spec.tracking_uri, Path(spec.folder).name)
-        self.state = _State(lanes=self._rows_in_order(0).n_lanes)
+        self.state = TrainingState(self._rows_in_order(0).n_lanes)
         self.fingerprint = spec.fingerprint(*data.digests)
         self.saved_at = time.monotonic()
 
@@ -114,8 +100,7 @@ class _Trainer:
                 set_learning_rate(self.optimizer, self.settings, state.epoch + state.step / max(1, epoch.steps))
                 loss = self._step(rows)
                 tell(state.step, loss, state.best_metric if state.best_metric is not None else float("nan"))
-                state.step += 1
-                state.global_step += 1
+                state.next_step()
                 if time.monotonic() - self.saved_at > 60 * self.spec.checkpoint_minutes:
                     self._save()
         return counts
@@ -140,25 +125,24 @@ class _Trainer:
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
             self.optimizer.step()
             self.average.update(state.global_step)
-        return state.loss_total / max(state.loss_count, 1e-12)
+        return state.loss
 
     def _add_up(self, loss: Loss, rows: Rows) -> float:
         """Adds the loss of all ranks to the epoch's; gives the step's count. Raises TrainingError for NaN."""
-        state = self.state
         values = [loss.total, loss.count, *loss.parts.values()]
         summed = self.ranks.sum(torch.stack([value.detach().double().reshape(()) for value in values])).tolist()
-        if not all(value == value and abs(value) != float("inf") for value in summed):
-            raise TrainingError(
-                f"the loss of {self.spec.kind} is not a number at epoch {state.epoch}, step {state.step} (rows "
-                f"{rows.numbers[:5].tolist()}...): lower models.{self.spec.kind}.learning_rate (now "
-                f"{self.settings.learning_rate}) or set models.{self.spec.kind}.clip_norm; the last good weights "
-                f"are kept in {self.checkpoints.folder}"
-            )
-        state.loss_total += summed[0]
-        state.loss_count += summed[1]
-        for name, value in zip(loss.parts, summed[2:], strict=True):
-            state.parts[name] = state.parts.get(name, 0.0) + value
+        if not all(map(math.isfinite, summed)):
+            raise self._not_a_number("loss", f"step {self.state.step} (rows {rows.numbers[:5].tolist()}...)")
+        self.state.add(*summed[:2], dict(zip(loss.parts, summed[2:], strict=True)))
         return float(summed[1])
+
+    def _not_a_number(self, what: str, where: str) -> TrainingError:
+        key = f"models.{self.spec.kind}"
+        return TrainingError(
+            f"the {what} of {self.spec.kind} is not a number at epoch {self.state.epoch}, {where}: lower "
+            f"{key}.learning_rate (now {self.settings.learning_rate}) or set {key}.clip_norm; the last good weights "
+            f"are kept in {self.checkpoints.folder}"
+        )
 
     def _precision(self) -> Any:
         if self.spec.use_gpu and self.spec.mixed_precision:
@@ -169,15 +153,13 @@ class _Trainer:
         state, data = self.state, self.data
         read = self.ranks.sum(torch.from_numpy(counts.as_array()).to(self.ranks.device)).cpu().numpy()
         check_counts(read, data.manifest, data.folder)
+        # The last step's loss was taken before its update.
+        if not all(torch.isfinite(weight).all() for weight in self.network.parameters()):
+            raise self._not_a_number("weights", "at its end")
         metric = self._validate()
-        count = max(state.loss_count, 1e-12)
-        loss = state.loss_total / count
-        line: dict[str, Any] = {"epoch": state.epoch, "steps": state.step, "loss": loss, "metric": metric}
-        line |= {name: value / count for name, value in state.parts.items()}
-        line |= {"metric_name": self.network.metric, "seconds": seconds, "rows": int(read[0])}
-        line |= {"non_zeros": int(read[1]), "learning_rate": self.optimizer.param_groups[0]["lr"]}
-        state.epoch, state.step = state.epoch + 1, 0
-        state.loss_total, state.loss_count, state.parts = 0.0, 0.0, {}
+        line = {**state.next_epoch(), "metric": metric, "metric_name": self.network.metric, "seconds": seconds}
+        line |= {"rows": int(read[0]), "non_zeros": int(read[1])}
+        line |= {"learning_rate": self.optimizer.param_groups[0]["lr"]}
         if self.ranks.is_first:
             self.log.write(line)
         self._save()
@@ -225,10 +207,11 @@ class _Trainer:
         self.network.load_state_dict(checkpoint.tensors["weights"])
         restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"], state.pop("groups"))
         self.average.load(checkpoint.tensors["average"])
-        lanes, self.state = self.state.lanes, _State(**state)
+        lanes, self.state = self.state.lanes, TrainingState(**state)
         if self.state.lanes != lanes:
             # Steps took other rows then, so that none can be skipped: the epoch starts again.
-            self.state = replace(self.state, step=0, loss_total=0.0, loss_count=0.0, parts={}, lanes=lanes)
+            self.state.start_epoch_again()
+            self.state.lanes = lanes
         if self.ranks.is_first:
             self.log.truncate(self.state.epoch)
             log.info("training goes on from epoch %d, step %d", self.state.epoch, self.state.step)
