@@ -219,6 +219,7 @@ def test_a_plan_whose_files_changed_before_they_were_read_is_made_anew(
     assert "started" not in {status for _, status in files}
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_read_is_completed_though_its_files_and_settings_changed(
     workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_plan_that_was_read_is_completed_though_its_files_and_settings_changed
     assert sorted(tuple(row) for row in rows) == expected
 
 
+@pytest.mark.slow
 def test_a_plan_that_waits_while_another_source_goes_on_loses_nothing(
     workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def test_publishing_moves_all_tables_in_one_commit_and_rolls_back(built: Workspa
     assert serving(built) == second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["one user", "one item"])
 def test_the_smallest_data_there_is(workspace: Workspace, write: Callable[..., Path], shape: str) -> None:
     pairs = [("u", f"i{n}") for n in range(3)] if shape == "one user" else [(f"u{n}", "i") for n in range(3)]

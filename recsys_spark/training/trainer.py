@@ -133,8 +133,9 @@ class _Trainer:
         summed = self.ranks.sum(torch.stack([value.detach().double().reshape(()) for value in values])).tolist()
         if not all(map(math.isfinite, summed)):
             raise self._not_a_number("loss", f"step {self.state.step} (rows {rows.numbers[:5].tolist()}...)")
-        self.state.add(*summed[:2], dict(zip(loss.parts, summed[2:], strict=True)))
-        return float(summed[1])
+        total, count, *parts = summed
+        self.state.add(total, count, dict(zip(loss.parts, parts, strict=True)))
+        return float(count)
 
     def _not_a_number(self, what: str, where: str) -> TrainingError:
         key = f"models.{self.spec.kind}"

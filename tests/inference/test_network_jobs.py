@@ -78,6 +78,7 @@ def _lists_are_those_of_the_network(built: Workspace, version: str) -> None:
         assert row["score"] == pytest.approx(np.sort(place)[-row["position"]], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_network_of_items_gives_both_kinds_of_vectors_and_a_list_to_everyone(built: Workspace) -> None:
     version = train(built, "autorec_item", "--models.autorec_item.units", "8", "--models.autorec_item.l2", "1")
     for table, n_rows in (("user_vectors", N_USERS), ("item_vectors", N_ITEMS)):

@@ -97,7 +97,9 @@ def test_anime_minus_one_is_a_play_without_a_rating(workspace: Workspace, write:
     assert name == 'Na, ru "to"' and attributes["genre"] == "Action, Comedy" and attributes["episodes"] == "220"
 
 
-@pytest.mark.parametrize("source_format", ["sample", "lastfm_360k", "anime"])
+@pytest.mark.parametrize(
+    "source_format", ["sample", *[pytest.param(name, marks=pytest.mark.slow) for name in ("lastfm_360k", "anime")]]
+)
 def test_generated_dirt_is_found_row_for_row(workspace: Workspace, source_format: str) -> None:
     folder = workspace.root.parent / "raw"
     size = ["--sample.users", "120", "--sample.items", "80", "--sample.rows", "2400", "--sample.dirt_share", "0.2"]

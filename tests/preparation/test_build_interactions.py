@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyspark.sql import functions as F
 
 from tests.conftest import Workspace
@@ -76,6 +77,7 @@ def test_a_third_first_and_the_rest_later_gives_the_same_as_all_at_once(workspac
     assert operations[0] == "MERGE", "the second build was not incremental"
 
 
+@pytest.mark.slow
 def test_an_incremental_build_equals_a_full_one(workspace: Workspace, write: Write) -> None:
     for number, rows in enumerate(("u,i,5\nv,i,2\nv,j,1\n", "u,i,3\nw,k,1\n", "v,j,8\n")):
         path = write(f"{number}.csv", "user_id,item_id,n\n" + rows)
