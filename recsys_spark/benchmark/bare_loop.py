@@ -1,4 +1,4 @@
-"""The plainest training loop there is: batches in memory, Adam, nothing checked and nothing kept."""
+"""The plainest training loop there is: batches in memory, nothing checked and nothing kept."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,7 @@ import torch
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Network
 from recsys_spark.training.lanes import mix
+from recsys_spark.training.optimizers import make_optimizer
 
 __all__ = ["Pass", "bare_loop"]
 
@@ -25,9 +26,7 @@ def bare_loop(network: Network, epochs: Iterable[Sequence[Batch]], seed: int) ->
 
     Draws the random numbers that the trainer draws for this seed in one process, so that the losses can be compared.
     """
-    settings = network.settings
-    rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    optimizer = torch.optim.Adam(network.parameters(), **rates, fused=True)
+    optimizer = make_optimizer(network)
     network.train()
     passes, step = [], 0
     for batches in epochs:

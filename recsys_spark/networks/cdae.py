@@ -62,13 +62,3 @@ class Cdae(Network):
     def encode_trained(self, batch: Batch) -> Tensor:
         """(n, units) with the vectors of batch.rows, which have to be rows of the matrix it was made for."""
         return torch.sigmoid(self.first(batch) + self.row_vectors(batch.rows))
-
-    @property
-    def output_weight(self) -> Tensor:
-        """(n_columns, units)."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor:
-        """(n_columns,)."""
-        return self.output.bias

@@ -24,7 +24,7 @@ class MultVaeSettings(NetworkSettings):
     """What MovieLens-1M likes."""
 
     batch_rows: int = Field(default=100, ge=1, description="Rows of a step, over all processes.")
-    weight_decay: float = Field(default=1e-5, ge=0, description="Decay of all weights by the optimiser (optimiser).")
+    weight_decay: float = Field(default=1e-5, ge=0, description="Decay of all weights by the optimiser (AdamW).")
     hidden: int = Field(default=600, ge=1, description="Units of the hidden layer on either side of the code.")
     latent: int = Field(default=64, ge=1, description="Dimensions of the code.")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="Share of the input entries dropped in training.")
@@ -72,16 +72,6 @@ class MultVae(Network):
     def decode(self, code: Tensor) -> Tensor:
         """(n, hidden)."""
         return torch.tanh(self.decoder(code))
-
-    @property
-    def output_weight(self) -> Tensor:
-        """(n_columns, hidden)."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor:
-        """(n_columns,)."""
-        return self.output.bias
 
     def _latent(self, batch: Batch) -> tuple[Tensor, Tensor]:
         mean, log_variance = self.posterior(self.first(batch).tanh()).chunk(2, dim=1)

@@ -76,6 +76,8 @@ class Network(nn.Module, ABC):
     metric: ClassVar[str] = "ndcg@100"
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
 
+    output: nn.Linear
+
     def __init__(self, settings: Any, shape: Shape) -> None:
         super().__init__()
         self.settings = settings
@@ -104,14 +106,14 @@ class Network(nn.Module, ABC):
         return code
 
     @property
-    @abstractmethod
     def output_weight(self) -> Tensor:
-        """A row for each column of the matrix, (n_columns, h)."""
+        """A row for each column of the matrix, (n_columns, h); that of the layer `output` unless overridden."""
+        return self.output.weight
 
     @property
-    @abstractmethod
     def output_bias(self) -> Tensor:
-        """A number for each column, (n_columns,)."""
+        """A number for each column, (n_columns,); that of the layer `output` unless overridden."""
+        return self.output.bias
 
     @property
     def served_columns(self) -> Tensor:

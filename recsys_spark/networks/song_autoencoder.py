@@ -60,16 +60,6 @@ class SongAutoencoder(Network):
         """(n, units)."""
         return self._code(self._input(batch))
 
-    @property
-    def output_weight(self) -> Tensor:
-        """(n_columns, units)."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor:
-        """(n_columns,)."""
-        return self.output.bias
-
     def _input(self, batch: Batch) -> Batch:
         return unit_rows(batch) if self.settings.normalise_input else batch
 

@@ -32,7 +32,7 @@ class SvaeSettings(NetworkSettings):
     anneal_steps: int = Field(default=1000, ge=0, description="Steps over which that weight grows from 0, linearly.")
     batch_rows: int = Field(default=24, ge=1, description="Rows of a step, over all processes.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Step size of the optimiser at its largest.")
-    weight_decay: float = Field(default=0.01, ge=0, description="Decay of all weights by the optimiser (optimiser).")
+    weight_decay: float = Field(default=0.01, ge=0, description="Decay of all weights by the optimiser (AdamW).")
 
 
 class Svae(Network):
@@ -86,16 +86,6 @@ class Svae(Network):
         """The layer before the softmax, (n, hidden)."""
         hidden: Tensor = self.decoder(code)
         return hidden
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The softmax layer, (n_columns, hidden)."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor:
-        """The softmax layer's bias, (n_columns,)."""
-        return self.output.bias
 
     def _states(self, batch: Batch) -> Tensor:
         """States of the GRU after each entry, (nnz, recurrent), in the order of the entries; nnz > 0."""

@@ -6,7 +6,6 @@ folder, so a damaged one is noticed and the one before is used. Random numbers a
 own seed from the run's (lanes.mix), which is what makes any step repeatable.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from recsys_spark.errors import TrainingError
+from recsys_spark.shard_files import file_digest
 
 __all__ = ["Checkpoint", "Checkpoints", "flatten_optimizer", "restore_optimizer"]
 
@@ -83,7 +83,7 @@ class Checkpoints:
             whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
             save_file(whole, folder / f"{name}.safetensors")
         (folder / "state.json").write_text(json.dumps({"step": checkpoint.step, **checkpoint.state}, indent=1))
-        sums = {file.name: _digest(file) for file in sorted(folder.iterdir())}
+        sums = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
         (folder / SUMS).write_text(json.dumps(sums, indent=1))
         for file in folder.iterdir():
             _flush(file)
@@ -120,7 +120,7 @@ def restore_optimizer(
 def _read(folder: Path) -> Checkpoint:
     sums = json.loads((folder / SUMS).read_text())
     for name, digest in sums.items():
-        if _digest(folder / name) != digest:
+        if file_digest(folder / name) != digest:
             raise ValueError(f"{name} is not what was written")
     state = json.loads((folder / "state.json").read_text())
     tensors = {name: load_file(folder / f"{name}.safetensors") for name in _groups(sums)}
@@ -129,11 +129,6 @@ def _read(folder: Path) -> Checkpoint:
 
 def _groups(sums: Mapping[str, str]) -> Iterator[str]:
     return (name.removesuffix(".safetensors") for name in sums if name.endswith(".safetensors"))
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:
