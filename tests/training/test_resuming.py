@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,6 @@ from tests.training.runs import (
 from tests.training.shard_folders import planted_tastes, write_folder
 
 SEEN_OFTEN = {"checkpoint_minutes": 0.0}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """So that sums are made in one order."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def go_on(spec: TrainSpec, times: int) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What training learns, when it stops, and what it keeps and tells."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,14 +30,6 @@ from tests.training.runs import (
     weights_of,
 )
 from tests.training.shard_folders import Tastes, planted_tastes
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """So that sums are made in one order."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def ndcg_of_popularity(tastes: Tastes) -> float:
