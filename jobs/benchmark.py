@@ -16,12 +16,13 @@ def work(run: JobRun) -> None:
     """Leaves nothing behind but its lines: the files that it needs lie below files.root while it runs."""
     from recsys_spark.benchmark.measure import Bench
     from recsys_spark.benchmark.measures import chosen_measures, table_of
+    from recsys_spark.training.distributed import threads_of
 
     config = run.config
     settings, measures, lines = config.benchmark, chosen_measures(config.benchmark.measures), []
     parent = Path(config.files_root) / "benchmark"
     folder = parent / run.report.run_id
-    bench = Bench(run.spark, folder, settings.scale, settings.repeats, config.run.seed, config.training.threads)
+    bench = Bench(run.spark, folder, settings.scale, settings.repeats, config.run.seed, threads_of(config.training))
     try:
         for name, measure in measures.items():
             # Processes that train write to stdout, which belongs to the lines.

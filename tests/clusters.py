@@ -20,14 +20,26 @@ SPARK_HOME = Path(pyspark.__file__).parent
 
 @dataclass
 class Cluster:
-    """Its address, and its workers as processes."""
+    """Its address, and its workers as processes; `folder` holds their logs, `stack` stops them at the end."""
 
     master: str
+    folder: Path
+    stack: contextlib.ExitStack
+    memory: str
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
         """For a driver: executors start the same Python."""
         return {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+
+    def start_worker(self) -> None:
+        """One more, of one core."""
+        number = len(self.workers)
+        log = self.folder / f"worker-{number}.log"
+        arguments = ["--cores", "1", "--memory", self.memory, "--host", "127.0.0.1", "--webui-port", "0"]
+        arguments += ["--work-dir", str(self.folder / f"work-{number}"), self.master]
+        self.workers.append(_start(self.stack, log, "worker.Worker", *arguments))
+        _wait_for(log, r"(Successfully registered with master)")
 
 
 @contextlib.contextmanager
@@ -36,13 +48,9 @@ def standalone_cluster(folder: Path, n_workers: int = 2, memory: str = "2g") -> 
     with contextlib.ExitStack() as stack:
         log = folder / "master.log"
         _start(stack, log, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
-        cluster = Cluster(_wait_for(log, r"Starting Spark master at (spark://\S+)"))
-        for number in range(n_workers):
-            log = folder / f"worker-{number}.log"
-            arguments = ["--cores", "1", "--memory", memory, "--host", "127.0.0.1", "--webui-port", "0"]
-            arguments += ["--work-dir", str(folder / f"work-{number}"), cluster.master]
-            cluster.workers.append(_start(stack, log, "worker.Worker", *arguments))
-            _wait_for(log, r"(Successfully registered with master)")
+        cluster = Cluster(_wait_for(log, r"Starting Spark master at (spark://\S+)"), folder, stack, memory)
+        for _ in range(n_workers):
+            cluster.start_worker()
         yield cluster
 
 

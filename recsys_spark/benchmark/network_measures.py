@@ -17,6 +17,8 @@ from recsys_spark.networks.network import Shape
 from recsys_spark.networks.output_layer import multinomial_loss
 from recsys_spark.networks.sparse_linear import SparseLinear
 from recsys_spark.networks.svae import Svae, SvaeSettings, last_entries, next_entries
+from recsys_spark.training.lanes import WINDOW_STEPS, by_length
+from recsys_spark.training.shard_loader import Rows
 
 __all__ = ["epoch_svae", "first_layer", "first_layer_3700", "first_layer_100000", "layer_pair", "row_batches"]
 
@@ -75,7 +77,8 @@ def epoch_svae(bench: Bench) -> Line:
     """
     rows, settings = histories(bench.n_users(SVAE_USERS), bench.n_items, bench.seed), SvaeSettings()
     shape = Shape(len(rows), bench.n_items)
-    many, single = (row_batches(rows, shape.n_columns, n) for n in (settings.batch_rows, 1))
+    single = row_batches(rows, shape.n_columns, 1)
+    many = row_batches(in_steps(rows, settings.batch_rows, bench.seed), shape.n_columns, settings.batch_rows)
 
     def epoch(batches: list[Batch]) -> float:
         return bare_loop(Svae(settings, shape), [batches], bench.seed)[0].seconds
@@ -84,6 +87,17 @@ def epoch_svae(bench: Bench) -> Line:
         ours, reference = take_turns(bench.repeats, partial(epoch, many), partial(epoch, single))
         more = {"threads": threads, "batch_rows": settings.batch_rows, **_shares(Svae(settings, shape), many)}
     return Line("epoch_svae", size_of(rows, bench.n_items), ours, "one user at a time", reference, ">= 3", more)
+
+
+def in_steps(rows: Csr, batch_rows: int, seed: int) -> Csr:
+    """The rows in an order in which those of a batch have similar lengths, as training does it."""
+    generator, window = np.random.default_rng(seed), WINDOW_STEPS * batch_rows
+    ordered = []
+    for first in range(0, len(rows), window):
+        part = rows.between(first, min(first + window, len(rows)))
+        steps = generator.permutation(-(-len(part) // batch_rows))
+        ordered += by_length(Rows(np.zeros(len(part), np.int32), part), steps)
+    return Rows.concat(ordered).entries
 
 
 def row_batches(rows: Csr, n_columns: int, batch_rows: int) -> list[Batch]:

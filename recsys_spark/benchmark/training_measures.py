@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,7 +29,9 @@ EPOCHS = 3
 N_FILES = 4
 # Twice as many users as the scale asks for give epochs of more than a few steps.
 USERS_TIMES = 2
-SMALL_STEP, LARGE_STEP = 100, 500
+BATCH_ROWS = 100
+# From the network's own step upwards, to see where a second process begins to pay.
+SMALLER_STEPS, LARGE_STEP = (100, 500, 1000), 2000
 
 
 def epoch_mult_vae(bench: Bench) -> Line:
@@ -41,14 +44,15 @@ def epoch_mult_vae(bench: Bench) -> Line:
             lambda: epoch_seconds([line["seconds"] for line in trained_epochs(bench, spec, alone)]),
             lambda: epoch_seconds([epoch.seconds for epoch in bare_epochs(spec)]),
         )
-    more = {"threads": threads, "batch_rows": SMALL_STEP}
+    more = {"threads": threads, "batch_rows": BATCH_ROWS}
     return Line("epoch_mult_vae", size, ours, "bare torch loop on batches in memory", reference, "<= 1.15", more)
 
 
 def two_processes(bench: Bench) -> Line:
     """An epoch of two processes of one thread against one process of one thread, at a large step.
 
-    They exchange all gradients at every step, so that a small step gains less or nothing: `ratio_small_step`.
+    They exchange all gradients at every step, so that smaller steps gain less: `ratio_at_N`, of one turn each, is for
+    steps of N rows.
     """
     size, spec = _prepared(bench, bench.folder / "processes")
 
@@ -57,10 +61,15 @@ def two_processes(bench: Bench) -> Line:
         lines = trained_epochs(bench, told, _training(processes, 1))
         return epoch_seconds([line["seconds"] for line in lines])
 
+    def turns(repeats: int, batch_rows: int) -> tuple[float, float]:
+        return take_turns(repeats, partial(seconds, 2, batch_rows), partial(seconds, 1, batch_rows))
+
+    more: dict[str, float] = {"threads": 1, "batch_rows": LARGE_STEP}
     with torch_threads(1):
-        ours, reference = take_turns(bench.repeats, lambda: seconds(2, LARGE_STEP), lambda: seconds(1, LARGE_STEP))
-        small = take_turns(1, lambda: seconds(2, SMALL_STEP), lambda: seconds(1, SMALL_STEP))
-    more = {"threads": 1, "batch_rows": LARGE_STEP, "ratio_small_step": small[1] / small[0]}
+        for batch_rows in SMALLER_STEPS:
+            ours, reference = turns(1, batch_rows)
+            more[f"ratio_at_{batch_rows}"] = reference / ours
+        ours, reference = turns(bench.repeats, LARGE_STEP)
     goal = ">= 1.5 where the step is large enough"
     return Line("two_processes", size, ours, "one process", reference, goal, more)
 
@@ -92,7 +101,7 @@ def _prepared(bench: Bench, folder: Path) -> tuple[str, TrainSpec]:
     """Writes shards; gives their size, and a run on them."""
     rows = histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed)
     shard_folder(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed)
-    settings = {"epochs": EPOCHS, "batch_rows": SMALL_STEP}
+    settings = {"epochs": EPOCHS, "batch_rows": BATCH_ROWS}
     shards, model = str(folder / "shards"), str(folder / "model")
     return size_of(rows, bench.n_items), TrainSpec("mult_vae", settings, bench.seed, shards, None, model)
 

@@ -68,13 +68,14 @@ class Network(nn.Module, ABC):
 
     `recipe` says what its shards hold, `metric` what it is chosen by on validation data: ndcg@K or recall@K (larger
     is better), rmse (smaller). `fold_in` says how it serves histories that it was not trained on: by a forward
-    pass, or not at all.
+    pass, or not at all. `similar_lengths` asks for steps of rows of similar lengths, as rows are padded.
     """
 
     Settings: ClassVar[type[NetworkSettings]]
     recipe: ClassVar[Recipe] = Recipe()
     metric: ClassVar[str] = "ndcg@100"
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
+    similar_lengths: ClassVar[bool] = False
 
     output: nn.Linear
 

@@ -1,7 +1,8 @@
 """SVAE: a recurrent variational autoencoder of histories in their order (Sachdeva et al., WSDM 2019).
 
 After each item of a history it predicts the next few. The paper trains one user at a time; here the histories of a
-batch run side by side and their positions become the rows of one output layer, which gives the same sums. Long
+batch run side by side and their positions become the rows of one output layer, which gives the same sums. Those of a
+batch are of similar lengths, as the GRU walks all of them to the end of the longest, in tiny steps. Long
 histories are cut to their last part: it bounds the steps of a batch, at the price of the oldest plays.
 """
 
@@ -45,6 +46,7 @@ class Svae(Network):
 
     Settings: ClassVar[type[NetworkSettings]] = SvaeSettings
     recipe: ClassVar[Recipe] = Recipe(order="time")
+    similar_lengths: ClassVar[bool] = True
 
     settings: SvaeSettings
 

@@ -3,6 +3,9 @@
 A step takes its rows from all lanes, and a rank reads every W-th lane. So the rows of a step are the same whatever
 the number of ranks, every rank knows the number of steps without asking the others, and every row counts exactly
 once an epoch. Lanes that run out early give smaller batches; a rank left without rows pads.
+
+Networks that pad rows to the longest of a batch want rows of similar lengths in a step. They get them by sorting the
+rows of some steps at a time, in every lane alike; the order of the steps stays random.
 """
 
 import zlib
@@ -11,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys_spark.shard_files import Manifest, ShardFile
 from recsys_spark.training.shard_loader import Counts, Rows, read_rows
 
-__all__ = ["Epoch", "mix"]
+__all__ = ["WINDOW_STEPS", "Epoch", "by_length", "mix"]
 
 LANES = 4
+# Steps whose rows are sorted by length together.
+WINDOW_STEPS = 32
 
 
 def mix(*parts: int | str) -> int:
@@ -29,7 +35,7 @@ def mix(*parts: int | str) -> int:
 class Epoch:
     """One pass over the shards of `folder`, in batches of `batch_rows` over all ranks.
 
-    `shuffle_seed` None keeps the stored order.
+    `shuffle_seed` None keeps the stored order; `similar_lengths` brings rows of similar lengths together.
     """
 
     folder: Path
@@ -37,6 +43,7 @@ class Epoch:
     batch_rows: int
     world: int
     shuffle_seed: int | None = None
+    similar_lengths: bool = False
 
     @property
     def n_lanes(self) -> int:
@@ -54,10 +61,13 @@ class Epoch:
         The first `skip` steps are read and counted, but not given.
         """
         lanes = [_Lane(self._rows_of(lane, counts), self._share(lane)) for lane in self._lanes_of(rank)]
-        for step in range(self.steps):
-            parts = [lane.next() for lane in lanes]
-            if step >= skip:
-                yield Rows.concat(parts)
+        window = WINDOW_STEPS if self.similar_lengths else 1
+        for first in range(0, self.steps, window):
+            n_steps = min(window, self.steps - first)
+            order = np.random.default_rng(mix("window", self.shuffle_seed or 0, first)).permutation(n_steps)
+            parts = [by_length(lane.next(n_steps), order) for lane in lanes]
+            for step in range(max(0, skip - first), n_steps):
+                yield Rows.concat([groups[step] for groups in parts])
 
     def rows_of(self, rank: int) -> int:
         """Rows that a rank reads."""
@@ -89,6 +99,16 @@ class Epoch:
                 yield rows.take(order)
 
 
+def by_length(rows: Rows, order: NDArray[np.intp]) -> list[Rows]:
+    """The rows parted into as many groups of equal size, or sizes that differ by one, as `order` is long: sorted by
+    the number of entries, and then given out in that order of groups.
+    """
+    if order.size == 1:
+        return [rows]
+    groups = np.array_split(rows.entries.lengths().argsort(kind="stable"), order.size)
+    return [rows.take(groups[place]) for place in order]
+
+
 class _Lane:
     """Rows of files, given out a few at a time."""
 
@@ -98,10 +118,10 @@ class _Lane:
         self._rows = Rows.concat([])
         self._place = 0
 
-    def next(self) -> Rows:
-        """The next rows; fewer, and then none, at the end."""
+    def next(self, n_steps: int) -> Rows:
+        """The rows of the next steps; fewer, and then none, at the end."""
         parts = []
-        missing = self._share
+        missing = self._share * n_steps
         while missing:
             if self._place == len(self._rows):
                 following = next(self._files, None)

@@ -60,9 +60,9 @@ class _Trainer:
         torch.manual_seed(mix(spec.seed, "weights"))
         self.network = spec.network(data.shape).to(ranks.device)
         self.network.set_column_counts(data.observed.column_counts)
-        self.module = (
-            DistributedDataParallel(self.network, broadcast_buffers=False) if ranks.world > 1 else self.network
-        )
+        self.module: torch.nn.Module = self.network
+        if ranks.world > 1:
+            self.module = DistributedDataParallel(self.network, broadcast_buffers=False, gradient_as_bucket_view=True)
         self.optimizer = make_optimizer(self.network)
         self.average = RunningAverage(self.network, self.settings.average)
         self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
@@ -107,7 +107,8 @@ class _Trainer:
 
     def _rows_in_order(self, epoch: int) -> Epoch:
         data, seed = self.data, mix(self.spec.seed, "epoch", epoch)
-        return Epoch(data.folder, data.manifest, self.settings.batch_rows, self.ranks.world, seed)
+        batch_rows, similar = self.settings.batch_rows, self.network.similar_lengths
+        return Epoch(data.folder, data.manifest, batch_rows, self.ranks.world, seed, similar)
 
     def _step(self, rows: Rows) -> float:
         state, ranks = self.state, self.ranks

@@ -1,5 +1,6 @@
 """The same training on one process, two local ones, and two executors of a real cluster; and when one is lost."""
 
+import contextlib
 import json
 import os
 import signal
@@ -137,6 +138,16 @@ def rank_processes() -> list[int]:
     return found
 
 
+def executors() -> list[int]:
+    """JVMs of executors of clusters."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if b"CoarseGrainedExecutorBackend" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
 def wait_for_epoch(root: Path, process: "subprocess.Popen[str]", epoch: int) -> None:
     while process.poll() is None:
         files = list(root.glob("_files/models/*/log.jsonl"))
@@ -146,7 +157,7 @@ def wait_for_epoch(root: Path, process: "subprocess.Popen[str]", epoch: int) -> 
     pytest.fail(process.communicate()[1][-3_000:])
 
 
-@pytest.mark.parametrize("victim", ["a rank", "the driver"])
+@pytest.mark.parametrize("victim", ["a rank", "an executor", "a worker", "the driver"])
 def test_what_was_killed_goes_on_and_ends_as_if_nothing_had_happened(
     ready: Path, tmp_path: Path, alone: list[dict[str, Any]], cluster: Cluster, victim: str
 ) -> None:
@@ -155,12 +166,18 @@ def test_what_was_killed_goes_on_and_ends_as_if_nothing_had_happened(
     wait_for_epoch(root, process, 1)
     if victim == "a rank":
         os.kill(rank_processes()[0], signal.SIGKILL)
+    elif victim == "an executor":
+        os.kill(executors()[0], signal.SIGKILL)
+    elif victim == "a worker":
+        os.killpg(cluster.workers[0].pid, signal.SIGKILL)
+        cluster.start_worker()
     else:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         time.sleep(5)
         process = train(root, *ON_EXECUTORS, cluster=cluster)
-    done(process)
+    rows = done(process)["rows"]
+    assert rows["rows_of_rank_0"] + rows["rows_of_rank_1"] == 600
     assert_same(log_of(root), alone, 1e-4)
 
 

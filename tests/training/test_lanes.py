@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recsys_spark.csr import Csr
 from recsys_spark.recipe import Recipe
@@ -23,23 +24,34 @@ sizes = st.lists(st.integers(1, 9), min_size=1, max_size=9)
 
 @pytest.fixture(autouse=True, scope="module")
 def files_in_memory() -> object:
-    """Files whose rows have the numbers that follow each other, and one entry each, in the column of that number."""
+    """Files whose rows have the numbers that follow each other, and as many entries as `length_of` says."""
 
     def read(folder: Path, file: ShardFile) -> Rows:
         first = int(file.name)
         numbers = np.arange(first, first + file.rows, dtype=np.int32)
-        return Rows(numbers, Csr.of_lengths(np.ones(file.rows, np.int64), numbers, np.ones(file.rows, np.float32)))
+        lengths = length_of(numbers)
+        return Rows(numbers, Csr.of_lengths(lengths, np.repeat(numbers, lengths), np.ones(lengths.sum(), np.float32)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard_loader, "read_file", read)
         yield
 
 
-def epoch_of(rows_of_files: Sequence[int], batch_rows: int, world: int, seed: int | None = 7) -> Epoch:
+def length_of(number: NDArray[np.int32]) -> NDArray[np.int64]:
+    """From 1 to 97, in no visible order."""
+    return number.astype(np.int64) * 61 % 97 + 1
+
+
+def epoch_of(
+    rows_of_files: Sequence[int], batch_rows: int, world: int, seed: int | None = 7, similar: bool = False
+) -> Epoch:
     firsts = np.cumsum([0, *rows_of_files])
-    files = [ShardFile(str(first), n, n, 0, 0, "", "") for first, n in zip(firsts, rows_of_files, strict=False)]
+    files = []
+    for first, n in zip(firsts, rows_of_files, strict=False):
+        non_zeros = int(length_of(np.arange(first, first + n, dtype=np.int32)).sum())
+        files.append(ShardFile(str(first), n, non_zeros, 0, 0, "", ""))
     n_rows = int(firsts[-1])
-    return Epoch(FOLDER, Manifest(Recipe(), n_rows, n_rows, 0, {}, tuple(files)), batch_rows, world, seed)
+    return Epoch(FOLDER, Manifest(Recipe(), n_rows, n_rows, 0, {}, tuple(files)), batch_rows, world, seed, similar)
 
 
 def read_all(epoch: Epoch, skip: int = 0) -> tuple[list[list[list[int]]], Counts]:
@@ -55,9 +67,13 @@ def by_step(ranks: list[list[list[int]]]) -> list[list[int]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(files=sizes, batch_rows=st.integers(1, 12), world=st.integers(1, 4), shuffled=st.booleans())
-def test_every_row_is_read_exactly_once(files: list[int], batch_rows: int, world: int, shuffled: bool) -> None:
-    epoch = epoch_of(files, batch_rows, world, 7 if shuffled else None)
+@given(
+    files=sizes, batch_rows=st.integers(1, 12), world=st.integers(1, 4), shuffled=st.booleans(), similar=st.booleans()
+)
+def test_every_row_is_read_exactly_once(
+    files: list[int], batch_rows: int, world: int, shuffled: bool, similar: bool
+) -> None:
+    epoch = epoch_of(files, batch_rows, world, 7 if shuffled else None, similar)
     ranks, counts = read_all(epoch)
     assert sorted(number for step in by_step(ranks) for number in step) == list(range(sum(files)))
     check_counts(counts.as_array(), epoch.manifest, FOLDER)
@@ -65,29 +81,36 @@ def test_every_row_is_read_exactly_once(files: list[int], batch_rows: int, world
 
 
 @settings(max_examples=150, deadline=None)
-@given(files=sizes, batch_rows=st.integers(1, 12), world=st.integers(1, 4))
+@given(files=sizes, batch_rows=st.integers(1, 12), world=st.integers(1, 4), similar=st.booleans())
 def test_all_ranks_make_the_same_number_of_steps_of_at_most_a_batch(
-    files: list[int], batch_rows: int, world: int
+    files: list[int], batch_rows: int, world: int, similar: bool
 ) -> None:
-    epoch = epoch_of(files, batch_rows, world)
+    epoch = epoch_of(files, batch_rows, world, similar=similar)
     ranks, _ = read_all(epoch)
     assert [len(steps) for steps in ranks] == [epoch.steps] * world
     assert all(0 < len(step) <= batch_rows for step in by_step(ranks))
 
 
 @settings(max_examples=150, deadline=None)
-@given(files=sizes, batch_rows=st.integers(1, 12))
-def test_a_step_has_the_same_rows_on_one_two_and_four_ranks(files: list[int], batch_rows: int) -> None:
-    alone, two, four = (by_step(read_all(epoch_of(files, batch_rows, world))[0]) for world in (1, 2, 4))
+@given(files=sizes, batch_rows=st.integers(1, 12), similar=st.booleans())
+def test_a_step_has_the_same_rows_on_one_two_and_four_ranks(files: list[int], batch_rows: int, similar: bool) -> None:
+    epochs = (epoch_of(files, batch_rows, world, similar=similar) for world in (1, 2, 4))
+    alone, two, four = (by_step(read_all(epoch)[0]) for epoch in epochs)
     assert alone == two == four
 
 
 @settings(max_examples=150, deadline=None)
-@given(files=sizes, batch_rows=st.integers(1, 12), world=st.integers(1, 4), skip=st.integers(0, 60))
+@given(
+    files=sizes,
+    batch_rows=st.integers(1, 12),
+    world=st.integers(1, 4),
+    skip=st.integers(0, 60),
+    similar=st.booleans(),
+)
 def test_skipping_gives_the_rest_of_the_epoch_and_counts_all_of_it(
-    files: list[int], batch_rows: int, world: int, skip: int
+    files: list[int], batch_rows: int, world: int, skip: int, similar: bool
 ) -> None:
-    epoch = epoch_of(files, batch_rows, world)
+    epoch = epoch_of(files, batch_rows, world, similar=similar)
     skip = min(skip, epoch.steps)
     whole, _ = read_all(epoch)
     rest, counts = read_all(epoch, skip)
@@ -133,6 +156,20 @@ def test_rows_of_a_file_are_shuffled_among_themselves() -> None:
     (steps,), _ = read_all(epoch_of([40], 40, 1, 7))
     order = [number for step in steps for number in step]
     assert order != sorted(order) == list(range(40))
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_steps_of_similar_lengths_need_little_padding_and_come_in_no_order_of_length(world: int) -> None:
+    def longest_and_mean(similar: bool) -> tuple[list[int], float]:
+        steps = by_step(read_all(epoch_of([150] * 6, 12, world, similar=similar))[0])
+        lengths = [length_of(np.array(step)) for step in steps]
+        assert sum(len(step) for step in steps) == 900
+        return [int(step.max()) for step in lengths], float(np.mean([step.mean() for step in lengths]))
+
+    (grouped, mean), (mixed, _) = longest_and_mean(True), longest_and_mean(False)
+    assert np.mean(grouped) < 1.3 * mean < 0.8 * np.mean(mixed)
+    assert grouped not in (sorted(grouped), sorted(grouped, reverse=True))
+    assert abs(np.corrcoef(grouped, np.arange(len(grouped)))[0, 1]) < 0.5
 
 
 def test_the_stored_order_is_kept_without_a_seed() -> None:
