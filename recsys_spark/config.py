@@ -83,7 +83,9 @@ class TrainingSettings(Section):
     timeout_minutes: float = Field(10, gt=0, description="How long a process waits for the others before it gives up.")
     checkpoint_minutes: float = Field(10, gt=0, description="Checkpoints within an epoch, besides one at its end.")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept; the best weights are kept beside.")
-    max_steps: int = Field(0, ge=0, description="End after so many steps, to try a size out; 0: never.")
+    max_steps: int = Field(
+        0, ge=0, description="End after so many steps, to try a size out: no model comes of it; 0: never."
+    )
     tracking_uri: str | None = Field(None, description="MLflow address that each epoch is reported to; unset: none.")
 
 

@@ -1,5 +1,6 @@
 """Training a network and keeping it: weights in files, vectors in Delta, a row in models that comes last."""
 
+import logging
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -15,17 +16,27 @@ from recsys_spark.training.spec import TrainSpec
 
 __all__ = ["train_network"]
 
+log = logging.getLogger(__name__)
+
 
 def train_network(run: JobRun, kind: str, settings: BaseModel, version: str, shards: ShardSet) -> None:
     """Trains one version from its shards, going on where an earlier run was stopped.
 
-    Raises TrainingError when training fails, ConfigError for what this session cannot run.
+    With `training.max_steps` it is a trial, and no model comes of it. Raises TrainingError when training fails,
+    ConfigError for what this session cannot run.
     """
     artifact = f"models/{version}"
     folder = Path(run.config.files_root) / artifact
     folder.mkdir(parents=True, exist_ok=True)
     report = run_training(run.spark, _spec(run, kind, settings, folder, shards), run.config.training)
     manifest = Manifest.read(shards.train)
+    run.count(rows=manifest.rows, non_zeros=manifest.non_zeros, epochs=report["epochs"], steps=report["steps"])
+    run.count(**{f"rows_of_rank_{rank}": rows for rank, rows in enumerate(report["rows_of_ranks"])})
+    if run.config.training.max_steps:
+        minutes = report["seconds"] / max(1, report["steps"]) * report["steps_an_epoch"] / 60
+        told = "a trial of %d steps in %.1f s, not recorded: an epoch has %d steps and would take %.1f minutes"
+        log.info(told, report["steps"], report["seconds"], report["steps_an_epoch"], minutes)
+        return
     limit = run.config.outputs.max_item_matrix_bytes
     vectors = network_vectors(run.spark, folder, shards.train, manifest, limit)
     for table, rows in (("user_vectors", vectors.user_vectors), ("item_vectors", vectors.item_vectors)):
@@ -36,8 +47,6 @@ def train_network(run: JobRun, kind: str, settings: BaseModel, version: str, sha
     params = {"settings": settings.model_dump(mode="json"), "seed": run.config.run.seed}
     split = shards.inputs["split_id"]
     record_model(run.spark, run.tables, version, kind, params, metrics, artifact, split, metric)
-    run.count(rows=manifest.rows, non_zeros=manifest.non_zeros, epochs=report["epochs"], steps=report["steps"])
-    run.count(**{f"rows_of_rank_{rank}": rows for rank, rows in enumerate(report["rows_of_ranks"])})
 
 
 def _spec(run: JobRun, kind: str, settings: BaseModel, folder: Path, shards: ShardSet) -> TrainSpec:

@@ -4,6 +4,13 @@ After each item of a history it predicts the next few. The paper trains one user
 batch run side by side and their positions become the rows of one output layer, which gives the same sums. Those of a
 batch are of similar lengths, as the GRU walks all of them to the end of the longest, in tiny steps. Long
 histories are cut to their last part: it bounds the steps of a batch, at the price of the oldest plays.
+
+The paper's weight of the divergence is 0.2 for a whole history, whose likelihoods are added up while divergences are
+averaged. Here both are averaged over positions, which makes it 0.2 over the usual length of a history.
+
+Where training starts decides how long it takes. A softmax that begins with the popularity of the items, weights near
+zero, has nothing to learn but what histories add to it, and embeddings of the order of one reach the gates of the
+GRU: after 300 steps on MovieLens-1M the likelihood is 6.2 nats a position, without either 7.0, that of popularity 7.2.
 """
 
 from typing import ClassVar
@@ -29,7 +36,7 @@ class SvaeSettings(NetworkSettings):
     latent: int = Field(default=64, ge=1, description="Width of the latent code.")
     next_items: int = Field(default=4, ge=1, description="Following items that each position predicts.")
     max_length: int = Field(default=400, ge=2, description="Latest items of a history that are read.")
-    beta: float = Field(default=0.2, ge=0, description="Weight of the Kullback-Leibler divergence at its largest.")
+    beta: float = Field(default=0.002, ge=0, description="Weight of the Kullback-Leibler divergence at its largest.")
     anneal_steps: int = Field(default=1000, ge=0, description="Steps over which that weight grows from 0, linearly.")
     batch_rows: int = Field(default=24, ge=1, description="Rows of a step, over all processes.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Step size of the optimiser at its largest.")
@@ -53,12 +60,23 @@ class Svae(Network):
     def __init__(self, settings: SvaeSettings, shape: Shape) -> None:
         super().__init__(settings, shape)
         self.embedding = nn.Embedding(shape.n_columns, settings.embedding)
-        nn.init.normal_(self.embedding.weight, std=settings.embedding**-0.5)
         self.gru = nn.GRU(settings.embedding, settings.recurrent)
-        self.encoder = nn.Sequential(nn.Linear(settings.recurrent, settings.hidden), nn.Tanh())
+        inner, outer = nn.Linear(settings.recurrent, settings.hidden), nn.Linear(settings.latent, settings.hidden)
         self.latent = nn.Linear(settings.hidden, 2 * settings.latent)
-        self.decoder = nn.Sequential(nn.Linear(settings.latent, settings.hidden), nn.Tanh())
+        for layer in (inner, self.latent, outer):
+            nn.init.xavier_normal_(layer.weight)
+        self.encoder, self.decoder = nn.Sequential(inner, nn.Tanh()), nn.Sequential(outer, nn.Tanh())
         self.output = nn.Linear(settings.hidden, shape.n_columns)
+        # Codes that are nearly certain at first, so that noise does not hide them.
+        nn.init.constant_(self.latent.bias[settings.latent :], -4.0)
+        nn.init.normal_(self.output.weight, std=0.005)
+
+    def set_column_counts(self, counts: Tensor) -> None:
+        """Also starts the softmax from popularity; columns without entries start as if they had half of one."""
+        super().set_column_counts(counts)
+        with torch.no_grad():
+            shares = counts.clamp_min(0.5) / counts.clamp_min(0.5).sum()
+            self.output.bias.copy_(shares.log())
 
     def forward(self, batch: Batch, step: int) -> Loss:
         """Likelihood and annealed divergence over the positions of counting rows; noise in training mode only."""

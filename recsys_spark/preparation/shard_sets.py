@@ -29,9 +29,14 @@ class ShardSet:
     inputs: dict[str, Any]
 
     def write(self, pairs: TrainingPairs, n_files: int, seed: int) -> list[Manifest]:
-        """Writes what is not there yet; see write_shards."""
+        """Writes what is not there yet; see write_shards. Raises MissingInputError if there is nothing to train on."""
         rows = sparse_rows(pairs.train, self.recipe)
         manifests = [write_shards(rows, self.train, self.recipe, self.shape, n_files, seed, self.inputs)]
+        if not manifests[0].rows:
+            lacking = "pairs with a rating" if self.recipe.values == "rating" else "pairs"
+            raise MissingInputError(
+                f"there is nothing to train on, no {lacking}: run ingest_plays with data that has any"
+            )
         if self.validation is not None and pairs.fold_in is not None and pairs.held_out is not None:
             held = with_held_out(sparse_rows(pairs.fold_in, self.recipe), sparse_rows(pairs.held_out, self.recipe))
             manifests.append(write_shards(held, self.validation, self.recipe, self.shape, n_files, seed, self.inputs))

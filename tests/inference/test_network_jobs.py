@@ -94,3 +94,21 @@ def test_what_a_network_needs_is_named_when_it_is_not_there(built: Workspace) ->
     assert (no_split.code, "run split_interactions first" in no_split.stderr) == (4, True)
     foreign = built.run("train_torch_model", "--model.kind", "als")
     assert (foreign.code, "'als' is no network" in foreign.stderr) == (2, True)
+
+
+def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_one(built: Workspace) -> None:
+    flags = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "5", "--models.mult_vae.batch_rows", "20"]
+    built.done("write_shards", *flags)
+    assert built.done("train_torch_model", *flags, "--training.max_steps", "4").rows["steps"] == 4
+    assert built.run("build_recommendations", "--model.kind", "mult_vae").code == 4
+    assert built.done("train_torch_model", *flags).rows["steps"] == 15
+
+
+def test_networks_that_learn_from_ratings_are_refused_where_there_are_none(
+    workspace: Workspace, write: Callable[..., Path]
+) -> None:
+    path = write("plays.csv", "user_id,item_id\nu1,i1\nu1,i2\nu2,i1\n")
+    workspace.done("ingest_plays", "--source.format", "plays", "--source.path", path)
+    workspace.done("build_interactions")
+    refused = workspace.run("write_shards", "--model.kind", "autorec_item")
+    assert refused.code == 4 and "no pairs with a rating: run ingest_plays" in refused.summary["error"]

@@ -176,3 +176,13 @@ def test_the_next_item_of_a_known_order_ranks_first() -> None:
     network = a_trained_network(histories, next_items=1)
     best = network.scores(batch_of(histories, 12)).argmax(dim=1)
     assert best.tolist() == [(history[-1] + 1) % 12 for history in histories]
+
+
+def test_training_starts_from_the_popularity_of_the_items() -> None:
+    torch.manual_seed(0)
+    network = Svae(SvaeSettings(), Shape(6, N_ITEMS))
+    counts = torch.tensor([40, 0, 3, 7, 1, 9, 20, 2, 5, 13])
+    network.set_column_counts(counts)
+    shares = torch.softmax(network.scores(batch_of(HISTORIES)), dim=1)
+    expected = counts.clamp_min(0.5) / counts.clamp_min(0.5).sum()
+    torch.testing.assert_close(shares, expected.expand(len(HISTORIES), -1), rtol=0.3, atol=0)
