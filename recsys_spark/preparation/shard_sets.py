@@ -8,7 +8,7 @@ from typing import Any
 
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import MissingInputError
-from recsys_spark.preparation.shards import complete_shards, write_shards
+from recsys_spark.preparation.shards import write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
 from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes
 from recsys_spark.recipe import Recipe
@@ -63,8 +63,15 @@ def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe
 
 
 def written_shards(shards: ShardSet, kind: str) -> ShardSet:
-    """The same, once it is sure that they were written; MissingInputError naming write_shards otherwise."""
+    """The same, once it is sure that they were written. Raises MissingInputError naming write_shards otherwise, and
+    TrainingError naming a file that is missing from a folder or does not belong there.
+    """
     for folder in (shards.train, shards.validation):
-        if folder is not None and complete_shards(folder, shards.inputs) is None:
-            raise MissingInputError(f"{folder} holds no complete shards: run write_shards --model.kind {kind} first")
+        if folder is not None:
+            manifest = Manifest.read(folder) if (folder / "manifest.json").exists() else None
+            if manifest is None or manifest.inputs != shards.inputs:
+                raise MissingInputError(
+                    f"{folder} holds no complete shards: run write_shards --model.kind {kind} first"
+                )
+            manifest.check_names(folder)
     return shards

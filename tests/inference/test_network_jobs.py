@@ -101,7 +101,7 @@ def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_on
     built.done("write_shards", *flags)
     assert built.done("train_torch_model", *flags, "--training.max_steps", "4").rows["steps"] == 4
     assert built.run("build_recommendations", "--model.kind", "mult_vae").code == 4
-    assert built.done("train_torch_model", *flags).rows["steps"] == 15
+    assert built.done("train_torch_model", *flags).rows["epochs"] == 5
 
 
 def test_networks_that_learn_from_ratings_are_refused_where_there_are_none(
@@ -112,3 +112,19 @@ def test_networks_that_learn_from_ratings_are_refused_where_there_are_none(
     workspace.done("build_interactions")
     refused = workspace.run("write_shards", "--model.kind", "autorec_item")
     assert refused.code == 4 and "no pairs with a rating: run ingest_plays" in refused.summary["error"]
+
+
+@pytest.mark.parametrize("fault", ["is missing", "does not belong there"])
+def test_a_folder_that_lost_or_gained_a_shard_is_refused_by_its_name(built: Workspace, fault: str) -> None:
+    flags = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "1"]
+    built.done("write_shards", *flags)
+    shard = next(built.root.glob("_files/shards/*/train/part-00001.parquet"))
+    if fault == "is missing":
+        shard.unlink()
+    else:
+        shard = shard.with_name("part-00777.parquet")
+        shard.write_bytes(b"")
+    refused = built.run("train_torch_model", *flags)
+    assert refused.code == 5 and f"{shard} {fault}" in refused.summary["error"]
+    built.done("write_shards", *flags)
+    built.done("train_torch_model", *flags)
