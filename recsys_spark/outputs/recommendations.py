@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import TrainingError
+from recsys_spark.preparation.sparse_rows import history_order
 from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
 from recsys_spark.ranking.top_n import TopN, exclude_items, exclude_pairs, top_n
 
@@ -44,11 +45,9 @@ def recommendation_users(
     Every user of `user_index` (user_id, user_idx) but forgotten ones (user_id is null), also without
     interactions (history is null). `user_vectors` (user_idx, vector) of one model version, None if the model
     stores none. `interactions` (user_idx, item_idx, confidence FLOAT): the history is ordered by item_idx, or with
-    `order` time by last_played_at first; its confidence is left out where there is a vector.
+    `order` time as history_order says first; its confidence is left out where there is a vector.
     """
-    time = F.col("last_played_at") if order == "time" else F.lit(None).cast("timestamp")
-    confidence = F.col("confidence").cast("float")
-    pair = F.struct(time.alias("time"), F.col("item_idx"), confidence.alias("confidence"))
+    pair = F.struct(*history_order(order), "item_idx", F.col("confidence").cast("float").alias("confidence"))
     histories = interactions.groupBy("user_idx").agg(F.sort_array(F.collect_list(pair)).alias("pairs"))
     users = user_index.where("user_id is not null").select("user_idx")
     if user_vectors is None:

@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.recipe import Recipe
 
-__all__ = ["sparse_rows", "value_column", "with_held_out"]
+__all__ = ["history_order", "sparse_rows", "value_column", "with_held_out"]
 
 
 def sparse_rows(pairs: DataFrame, recipe: Recipe) -> DataFrame:
@@ -16,8 +16,7 @@ def sparse_rows(pairs: DataFrame, recipe: Recipe) -> DataFrame:
     has to fit into a task.
     """
     row, column = ("user_idx", "item_idx") if recipe.rows == "users" else ("item_idx", "user_idx")
-    time = F.col("last_played_at") if recipe.order == "time" else F.lit(None).cast("timestamp")
-    entry = F.struct(time.alias("time"), F.col(column).alias("column"), value_column(recipe).alias("value"))
+    entry = F.struct(*history_order(recipe.order), F.col(column).alias("column"), value_column(recipe).alias("value"))
     return (
         pairs.select(F.col(row).alias("row_idx"), entry.alias("entry"))
         .where("entry.value IS NOT NULL")
@@ -41,6 +40,15 @@ def with_held_out(rows: DataFrame, held_out: DataFrame) -> DataFrame:
         "held_indices",
         "held_values",
     )
+
+
+def history_order(order: str) -> list[Column]:
+    """What the entries of a history are sorted by before their number: nothing with `order` column; with `time` the
+    time of the last play and, of equal or no times, a hash: in an order by number, networks would see a meaning.
+    """
+    if order != "time":
+        return []
+    return [F.col("last_played_at").alias("time"), F.xxhash64("user_idx", "item_idx").alias("tie")]
 
 
 def value_column(recipe: Recipe) -> Column:

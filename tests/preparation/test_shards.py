@@ -74,6 +74,20 @@ def test_shards_hold_every_pair_in_the_form_of_the_recipe(
     assert (manifest.rows, manifest.non_zeros) == (len(wanted), sum(len(columns) for columns, _ in wanted.values()))
 
 
+def test_without_times_a_history_is_in_an_order_that_says_nothing_and_is_the_same_each_time(
+    pairs: DataFrame,
+) -> None:
+    untimed = pairs.withColumn("last_played_at", F.lit(None).cast("timestamp"))
+
+    def histories(frame: DataFrame) -> dict[int, list[int]]:
+        return {row["row_idx"]: row["indices"] for row in sparse_rows(frame, Recipe(order="time")).collect()}
+
+    first = histories(untimed)
+    assert histories(untimed.orderBy(F.desc("item_idx")).repartition(5)) == first
+    long = [items for items in first.values() if len(items) > 5]
+    assert long and not any(items in (sorted(items), sorted(items, reverse=True)) for items in long)
+
+
 def test_the_same_rows_give_the_same_files_however_they_lie(pairs: DataFrame, tmp_path: Path) -> None:
     def payloads(name: str, frame: DataFrame, seed: int) -> list[str]:
         rows = sparse_rows(frame, Recipe())
