@@ -96,6 +96,7 @@ def test_what_a_network_needs_is_named_when_it_is_not_there(built: Workspace) ->
     assert (foreign.code, "'als' is no network" in foreign.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_one(built: Workspace) -> None:
     flags = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "5", "--models.mult_vae.batch_rows", "20"]
     built.done("write_shards", *flags)
@@ -114,6 +115,7 @@ def test_networks_that_learn_from_ratings_are_refused_where_there_are_none(
     assert refused.code == 4 and "no pairs with a rating: run ingest_plays" in refused.summary["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["is missing", "does not belong there"])
 def test_a_folder_that_lost_or_gained_a_shard_is_refused_by_its_name(built: Workspace, fault: str) -> None:
     flags = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "1"]
