@@ -33,9 +33,7 @@ def train_network(run: JobRun, kind: str, settings: BaseModel, version: str, sha
     run.count(rows=manifest.rows, non_zeros=manifest.non_zeros, epochs=report["epochs"], steps=report["steps"])
     run.count(**{f"rows_of_rank_{rank}": rows for rank, rows in enumerate(report["rows_of_ranks"])})
     if run.config.training.max_steps:
-        minutes = report["seconds"] / max(1, report["steps"]) * report["steps_an_epoch"] / 60
-        told = "a trial of %d steps in %.1f s, not recorded: an epoch has %d steps and would take %.1f minutes"
-        log.info(told, report["steps"], report["seconds"], report["steps_an_epoch"], minutes)
+        log.info("a trial, of which no model is kept: %s", version)
         return
     limit = run.config.outputs.max_item_matrix_bytes
     vectors = network_vectors(run.spark, folder, shards.train, manifest, limit)

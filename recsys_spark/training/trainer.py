@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 def train(spec: dict[str, Any]) -> dict[str, Any]:
     """Trains by a TrainSpec (as_dict), going on from its newest checkpoint, and saves the best weights.
 
-    Returns a small report, the same on every rank but for seconds: metric, epochs, steps, rows of each rank. Raises
-    TrainingError for shards that are not whole, a loss that is not a number, or checkpoints of another run.
+    Returns a small report, the same on every rank: metric, epochs, steps, rows of each rank. Raises TrainingError
+    for shards that are not whole, a loss that is not a number, or checkpoints of another run.
     """
     told = TrainSpec(**spec)
     if told.threads:
@@ -71,10 +71,11 @@ class _Trainer:
         self.state = TrainingState(self._rows_in_order(0).n_lanes)
         self.fingerprint = spec.fingerprint(*data.digests)
         self.saved_at = time.monotonic()
-        self.seconds = 0.0
+        self.first_step, self.seconds = 0, 0.0
 
     def run(self) -> dict[str, Any]:
         self._resume()
+        self.first_step = self.state.global_step
         while self.state.epoch < self.settings.epochs and not self._is_over():
             started, counts = time.monotonic(), self._epoch()
             seconds = time.monotonic() - started
@@ -234,6 +235,10 @@ class _Trainer:
         self.log.close()
         epoch = self._rows_in_order(0)
         rows = [epoch.rows_of(rank) for rank in range(self.ranks.world)]
-        speed = {"steps_an_epoch": epoch.steps, "seconds": self.seconds}
+        if self.spec.max_steps and self.ranks.is_first:
+            steps = state.global_step - self.first_step
+            minutes = self.seconds / max(1, steps) * epoch.steps / 60
+            told = "a trial of %d steps in %.1f s: an epoch of %d steps would take %.1f minutes"
+            log.info(told, steps, self.seconds, epoch.steps, minutes)
         metric = {"metric": state.best_metric, "metric_name": self.network.metric, "best_epoch": state.best_epoch}
-        return {**metric, **speed, "epochs": state.epoch, "steps": state.global_step, "rows_of_ranks": rows}
+        return {**metric, "epochs": state.epoch, "steps": state.global_step, "rows_of_ranks": rows}

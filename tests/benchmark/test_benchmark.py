@@ -203,9 +203,10 @@ def test_unknown_measures_are_refused_before_anything_is_measured(workspace: Wor
     assert len(outcome.stdout.strip().splitlines()) == 1
 
 
-def test_a_small_step_is_told_beside_the_large_one(bench, monkeypatch):
+def test_smaller_steps_are_told_beside_the_large_one(bench, monkeypatch):
     """Without starting processes: the epochs of each are given."""
-    seconds = {(1, 500): 3.0, (2, 500): 2.0, (1, 100): 1.0, (2, 100): 4.0}
+    seconds = {(1, 100): 1.0, (2, 100): 4.0, (1, 500): 3.0, (2, 500): 4.0, (1, 1000): 2.0, (2, 1000): 2.0}
+    seconds |= {(1, 2000): 3.0, (2, 2000): 2.0}
 
     def given(bench, spec, training):
         assert spec.threads == training.threads == 1
@@ -213,4 +214,4 @@ def test_a_small_step_is_told_beside_the_large_one(bench, monkeypatch):
 
     monkeypatch.setattr(training_measures, "trained_epochs", given)
     line = MEASURES["two_processes"](bench).as_dict()
-    assert (line["ratio"], line["ratio_small_step"]) == (1.5, 0.25)
+    assert [line[name] for name in ("ratio", "ratio_at_100", "ratio_at_500", "ratio_at_1000")] == [1.5, 0.25, 0.75, 1.0]
