@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from recsys_spark.errors import MissingInputError, TrainingError
 from recsys_spark.recipe import Recipe
 
-__all__ = ["BLOCK_ROWS", "BUFFERS", "FORMAT", "HELD_BUFFERS", "Manifest", "ShardFile", "file_digest", "rows_digest"]
+__all__ = [
+    "BLOCK_ROWS",
+    "BUFFERS",
+    "FORMAT",
+    "HELD_BUFFERS",
+    "MANIFEST",
+    "Manifest",
+    "ShardFile",
+    "file_digest",
+    "rows_digest",
+]
 
 BLOCK_ROWS = 256
 BUFFERS = {"rows": "<i4", "indptr": "<i8", "indices": "<i4", "values": "<f4"}

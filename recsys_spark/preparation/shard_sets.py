@@ -12,7 +12,7 @@ from recsys_spark.preparation.shards import write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
 from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes
 from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import FORMAT, Manifest
+from recsys_spark.shard_files import FORMAT, MANIFEST, Manifest
 from recsys_spark.tables import Tables
 
 __all__ = ["ShardSet", "plan_shards", "written_shards"]
@@ -68,7 +68,7 @@ def written_shards(shards: ShardSet, kind: str) -> ShardSet:
     """
     for folder in (shards.train, shards.validation):
         if folder is not None:
-            manifest = Manifest.read(folder) if (folder / "manifest.json").exists() else None
+            manifest = Manifest.read(folder) if (folder / MANIFEST).exists() else None
             if manifest is None or manifest.inputs != shards.inputs:
                 raise MissingInputError(
                     f"{folder} holds no complete shards: run write_shards --model.kind {kind} first"

@@ -20,7 +20,16 @@ from pyspark.sql import functions as F
 from recsys_spark.csr import Csr
 from recsys_spark.errors import MissingInputError, TrainingError
 from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import BLOCK_ROWS, BUFFERS, HELD_BUFFERS, Manifest, ShardFile, file_digest, rows_digest
+from recsys_spark.shard_files import (
+    BLOCK_ROWS,
+    BUFFERS,
+    HELD_BUFFERS,
+    MANIFEST,
+    Manifest,
+    ShardFile,
+    file_digest,
+    rows_digest,
+)
 
 __all__ = ["complete_shards", "write_shards"]
 
@@ -56,7 +65,7 @@ def write_shards(
     if complete is not None:
         return complete
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
     for leftover in folder.iterdir():
         leftover.unlink()
     place = F.xxhash64(F.col("row_idx"), F.lit(seed))

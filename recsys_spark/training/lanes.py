@@ -64,10 +64,17 @@ class Epoch:
         window = WINDOW_STEPS if self.similar_lengths else 1
         for first in range(0, self.steps, window):
             n_steps = min(window, self.steps - first)
-            order = np.random.default_rng(mix("window", self.shuffle_seed or 0, first)).permutation(n_steps)
-            parts = [by_length(lane.next(n_steps), order) for lane in lanes]
-            for step in range(max(0, skip - first), n_steps):
-                yield Rows.concat([groups[step] for groups in parts])
+            parts = [lane.next(n_steps) for lane in lanes]
+            for groups in self._steps_of(parts, first, n_steps)[max(0, skip - first) :]:
+                yield Rows.concat(groups)
+
+    def _steps_of(self, parts: list[Rows], first: int, n_steps: int) -> list[list[Rows]]:
+        """The rows of each lane in a window, dealt to its steps."""
+        if n_steps == 1:
+            return [parts]
+        order = np.random.default_rng(mix("window", self.shuffle_seed or 0, first)).permutation(n_steps)
+        of_lanes = [by_length(part, order) for part in parts]
+        return [[groups[step] for groups in of_lanes] for step in range(n_steps)]
 
     def rows_of(self, rank: int) -> int:
         """Rows that a rank reads."""
@@ -103,8 +110,6 @@ def by_length(rows: Rows, order: NDArray[np.intp]) -> list[Rows]:
     """The rows parted into as many groups of equal size, or sizes that differ by one, as `order` is long: sorted by
     the number of entries, and then given out in that order of groups.
     """
-    if order.size == 1:
-        return [rows]
     groups = np.array_split(rows.entries.lengths().argsort(kind="stable"), order.size)
     return [rows.take(groups[place]) for place in order]
 

@@ -121,31 +121,28 @@ def test_two_executors_train_as_one(ready: Path, tmp_path: Path, alone: list[dic
     assert_same(log_of(root), alone, 1e-4)
 
 
+def command_lines() -> dict[int, bytes]:
+    """Of every process that there is."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found[int(entry.name)] = (entry / "cmdline").read_bytes()
+    return found
+
+
 def rank_processes() -> list[int]:
     """Processes that train: children of torchrun."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if (
-            b"train.py" in command
-            and b"torch_run_process_wrapper" not in command
-            and b"torch.distributed" not in command
-        ):
-            found.append(int(entry.name))
-    return found
+    parents = (b"torch_run_process_wrapper", b"torch.distributed")
+    return [
+        process
+        for process, command in command_lines().items()
+        if b"train.py" in command and not any(parent in command for parent in parents)
+    ]
 
 
 def executors() -> list[int]:
     """JVMs of executors of clusters."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if b"CoarseGrainedExecutorBackend" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-    return found
+    return [process for process, command in command_lines().items() if b"CoarseGrainedExecutorBackend" in command]
 
 
 def wait_for_epoch(root: Path, process: "subprocess.Popen[str]", epoch: int) -> None:
