@@ -4,6 +4,8 @@
 PYTHON := python3.11 python3.12 python3
 # More arguments, as in `make run ARGS="--help"` or `make test ARGS="-k shards"`.
 ARGS :=
+# Where the public data sets of `make reproduce` lie.
+DATA :=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -24,13 +26,16 @@ export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check wheel lock jdk
+.PHONY: help run reproduce test test-slow check wheel lock jdk
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s%s\n", $$1, $$2 }'
 
 run: jdk $(RUN_READY) ## the whole pipeline on a generated sample
 	$(BIN)/python jobs/run_pipeline.py --config conf/local.yaml $(ARGS)
+
+reproduce: jdk $(RUN_READY) ## published results run again, on the data sets below DATA=folder
+	$(BIN)/python jobs/reproduce.py --config conf/reproduce.yaml --reproduce.data "$(DATA)" $(ARGS)
 
 test: jdk check ## check, then the tests but for the slow ones
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)

@@ -1,4 +1,4 @@
-"""Marks which model version serves the output tables, or goes back to the one before (--publish.rollback true)."""
+"""Marks which model version serves the output tables, if it is good enough, or goes back to the one before."""
 
 import logging
 
@@ -15,7 +15,7 @@ def work(run: JobRun) -> None:
         served = roll_back(run.tables)
     else:
         model = find_model(run.tables, run.config.model.kind, run.config.model.version)
-        served = {table: model.version for table in publish(run.tables, model.version)}
+        served = {table: model.version for table in publish(run.tables, model, run.config)}
     create_views(run.tables)
     for table, version in served.items():
         log.info("%s is served by %s", table, version)

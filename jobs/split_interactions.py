@@ -1,15 +1,19 @@
-"""interactions -> splits, by one protocol (split.protocol) and one seed; a split that exists is used again."""
+"""interactions, or by time plays -> splits, by one protocol (split.protocol) and one seed; an existing one is kept."""
 
 import logging
+from functools import partial
 from typing import get_args
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import ConfigError
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
+from recsys_spark.preparation.given_folds import given_fold
 from recsys_spark.preparation.split_settings import Protocol, split_id
 from recsys_spark.preparation.splits import build_split
+from recsys_spark.preparation.time_split import Plays
 
 log = logging.getLogger("recsys_spark.split_interactions")
 
@@ -24,13 +28,23 @@ def work(run: JobRun) -> None:
     own = F.col("split_id") == name
     if tables.read("splits").where(own).isEmpty():
         with step(f"splitting into {name}"):
-            split = build_split(tables.read("interactions"), settings, seed)
+            split = _build(run)
             rows = split.withColumns({"split_id": F.lit(name), "protocol": F.lit(settings.protocol)})
             tables.replace("splits", rows, "split_id", name)
     else:
         log.info("%s exists already", name)
     parts = tables.read("splits").where(own).groupBy("part").count()
     run.count(**{part: int(number) for part, number in parts.collect()})
+
+
+def _build(run: JobRun) -> DataFrame:
+    tables, settings, plays, fold = run.tables, run.config.split, None, None
+    indexes = partial(map, tables.read, ("user_index", "item_index"))
+    if settings.protocol == "time":
+        plays = Plays(tables.read("plays"), *indexes())
+    if settings.protocol == "rating_folds" and settings.folds_path is not None:
+        fold = given_fold(run.spark, settings.folds_path, settings.fold, *indexes())
+    return build_split(tables.read("interactions"), settings, run.config.run.seed, plays, fold)
 
 
 job = Job("split_interactions", __doc__ or "", work)

@@ -12,7 +12,13 @@ from pydantic import BaseModel, Field, create_model
 
 from recsys_spark.addresses import local_path
 from recsys_spark.errors import ConfigError
-from recsys_spark.preparation.split_settings import SplitSettings
+from recsys_spark.evaluation_settings import (
+    EvaluationSettings,
+    PublishSettings,
+    ReproduceSettings,
+    SearchSettings,
+)
+from recsys_spark.preparation.split_settings import Fit, SplitSettings
 from recsys_spark.registry import KINDS, NETWORKS, all_kinds, load_settings
 from recsys_spark.sample.settings import SampleSettings
 from recsys_spark.source_settings import Section, SourceSettings
@@ -94,6 +100,12 @@ class ModelSettings(Section):
     version: str | None = Field(
         None, pattern=r"^[a-z0-9_]+-[0-9a-f]{12}$", description="One version instead of the kind's newest."
     )
+    fit: Fit = Field(
+        "train",
+        description="What to train on: the training part of the split, or, once that has shown what the settings are"
+        " worth, its validation part as well (train_and_validation) or all interactions (everything). Without a split"
+        " all interactions are its training part.",
+    )
 
 
 class OutputsSettings(Section):
@@ -119,10 +131,6 @@ class QuerySettings(Section):
     )
 
 
-class PublishSettings(Section):
-    rollback: bool = Field(False, description="Go back to the version that served before.")
-
-
 class BenchmarkSettings(Section):
     measures: tuple[str, ...] = Field((), description="Measures to take, by name; none: all.")
     scale: float = Field(0.1, ge=0.001, le=1, description="Size of the data, as a share of the full one.")
@@ -134,6 +142,9 @@ class PipelineSettings(Section):
         ("popularity", "als"), min_length=1, description="Models that run_pipeline trains, in order."
     )
     start: str | None = Field(None, alias="from", description="First step to run; earlier ones are left out.")
+    final_fit: bool = Field(
+        False, description="With a split: once models are judged, train them on everything before outputs are built."
+    )
 
 
 class BaseConfig(Section):
@@ -154,9 +165,12 @@ class BaseConfig(Section):
     similarity: SimilaritySettings = SimilaritySettings()  # type: ignore[call-arg]
     recommendations: RecommendationsSettings = RecommendationsSettings()  # type: ignore[call-arg]
     query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
+    evaluation: EvaluationSettings = EvaluationSettings()  # type: ignore[call-arg]
+    search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
     publish: PublishSettings = PublishSettings()  # type: ignore[call-arg]
     pipeline: PipelineSettings = PipelineSettings()  # type: ignore[call-arg]
     benchmark: BenchmarkSettings = BenchmarkSettings()  # type: ignore[call-arg]
+    reproduce: ReproduceSettings = ReproduceSettings()  # type: ignore[call-arg]
 
     def settings_of(self, kind: str) -> BaseModel:
         """The settings of one model kind (models.KIND.*).

@@ -6,7 +6,7 @@ again. Its row is written last: a version without a row was not finished.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from recsys_spark.registry import training_job
 from recsys_spark.schemas import TABLES
 from recsys_spark.tables import Tables
 
-__all__ = ["ModelVersion", "find_model", "is_recorded", "record_model", "version_name"]
+__all__ = ["ModelVersion", "find_model", "find_versions", "is_recorded", "record_model", "version_name"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,18 @@ class ModelVersion:
     params: dict[str, Any]
     inputs: dict[str, int]
     artifact: str
+    split_id: str | None
+    parent_version: str | None
+    metrics: dict[str, float]
+    selection_metric: str | None
+    gate: str | None
 
 
-def version_name(kind: str, settings: BaseModel, seed: int, data_version: int, split_id: str | None = None) -> str:
+def version_name(
+    kind: str, settings: BaseModel, seed: int, data_version: int, split_id: str | None = None, fit: str = "train"
+) -> str:
     """kind-hash of everything that determines the model."""
-    parts = (kind, settings.model_dump(mode="json"), seed, split_id, data_version, __version__)
+    parts = (kind, settings.model_dump(mode="json"), seed, split_id, fit, data_version, __version__)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{kind}-{digest[:12]}"
 
@@ -57,14 +64,15 @@ def record_model(
     metrics: Mapping[str, float],
     artifact: str,
     split_id: str | None = None,
+    parent_version: str | None = None,
     selection_metric: str | None = None,
 ) -> None:
     """Adds the version's row; nothing where it has one."""
     if is_recorded(tables, version):
         return
     inputs = json.dumps(dict(tables.inputs), sort_keys=True)
-    described = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, split_id, None)
-    row: tuple[Any, ...] = (*described, dict(metrics), selection_metric, artifact, [], None, None)
+    described = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, split_id, parent_version)
+    row: tuple[Any, ...] = (*described, dict(metrics), selection_metric, artifact, [], None, None, None)
     frame = spark.createDataFrame([row], TABLES["models"].schema)
     tables.merge("models", frame, ("model_version",), None, scope=version)
 
@@ -75,14 +83,26 @@ def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
     Raises MissingInputError naming the job that trains it.
     """
     wanted: Column = F.col("algorithm") == kind if version is None else F.col("model_version") == version
-    row = tables.read("models").where(wanted).orderBy(F.desc("created_at"), "model_version").first()
-    if row is None:
+    found = next(find_versions(tables, wanted), None)
+    if found is None:
         what = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
         raise MissingInputError(f"there is no {what}: run {training_job(kind)} --model.kind {kind} first")
-    return ModelVersion(
-        row["model_version"],
-        row["algorithm"],
-        json.loads(row["params"]),
-        json.loads(row["inputs"]),
-        row["artifact"],
-    )
+    return found
+
+
+def find_versions(tables: Tables, condition: Column) -> Iterator[ModelVersion]:
+    """The versions for which a condition on models holds, the newest first."""
+    tables.ensure("models")
+    for row in tables.read("models").where(condition).orderBy(F.desc("created_at"), "model_version").collect():
+        yield ModelVersion(
+            row["model_version"],
+            row["algorithm"],
+            json.loads(row["params"]),
+            json.loads(row["inputs"]),
+            row["artifact"],
+            row["split_id"],
+            row["parent_version"],
+            dict(row["metrics"] or {}),
+            row["selection_metric"],
+            row["gate"],
+        )

@@ -1,28 +1,32 @@
 """The order of the jobs, in one list."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
+from pyspark.sql import SparkSession
+
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
-from recsys_spark.job import Job, JobRun
+from recsys_spark.job import Job, JobRun, Report
 from recsys_spark.registry import NETWORKS, load_kind, training_job
 
-__all__ = ["Step", "plan_steps", "run_steps"]
+__all__ = ["Step", "plan_steps", "run_steps", "start_job"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One job; for those that work on a model, of one kind."""
+    """One job; for those that work on a model, of one kind, and for those that train, on what."""
 
     job: str
     kind: str | None = None
+    fit: str = "train"
 
     def __str__(self) -> str:
-        return self.job if self.kind is None else f"{self.job} {self.kind}"
+        return " ".join(part for part in (self.job, self.kind, "" if self.fit == "train" else self.fit) if part)
 
 
 def plan_steps(config: BaseConfig) -> list[Step]:
@@ -30,19 +34,21 @@ def plan_steps(config: BaseConfig) -> list[Step]:
 
     Raises ConfigError naming the steps when there is none of that name.
     """
-    steps = []
+    steps, split = [], config.split.protocol is not None
     if config.source.format == "sample" and config.source.path is None:
         steps.append(Step("generate_sample"))
     steps += [Step("ingest_plays"), Step("build_interactions")]
-    if config.split.protocol is not None:
+    if split:
         steps.append(Step("split_interactions"))
+    steps += _training(config, "train")
+    if split:
+        steps.append(Step("evaluate"))
+    if split and config.pipeline.final_fit:
+        steps += _training(config, "everything")
     for kind in config.pipeline.kinds:
-        if kind in NETWORKS:
-            steps.append(Step("write_shards", kind))
-        steps.append(Step(training_job(kind), kind))
         if kind in NETWORKS or load_kind(kind).has_item_vectors:
             steps.append(Step("build_item_similarity", kind))
-        steps += [Step("build_recommendations", kind)]
+        steps.append(Step("build_recommendations", kind))
     steps.append(Step("publish_model", _published(config)))
     start = config.pipeline.start
     if start is None:
@@ -53,12 +59,24 @@ def plan_steps(config: BaseConfig) -> list[Step]:
     return steps[names.index(start) :]
 
 
+def start_job(spark: SparkSession, name: str, config: BaseConfig) -> Report:
+    """Runs a job by name in a session; raises what it raises."""
+    job: Job = import_module(f"recsys_spark.jobs.{name}").job
+    return job(spark, config)
+
+
+def _training(config: BaseConfig, fit: str) -> Iterator[Step]:
+    for kind in config.pipeline.kinds:
+        if kind in NETWORKS:
+            yield Step("write_shards", kind, fit)
+        yield Step(training_job(kind), kind, fit)
+
+
 def run_steps(run: JobRun, steps: list[Step]) -> None:
     """Runs each step in this run's session; the first failure ends the pipeline."""
     for number, step in enumerate(steps, start=1):
         log.info("step %d of %d: %s", number, len(steps), step)
-        job: Job = import_module(f"recsys_spark.jobs.{step.job}").job
-        report = job(run.spark, _for_kind(run.config, step.kind))
+        report = start_job(run.spark, step.job, _for_step(run.config, step))
         run.tables.outputs.update(report.outputs)
         run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
 
@@ -69,9 +87,9 @@ def _published(config: BaseConfig) -> str:
     return config.model.kind if config.model.kind in kinds else kinds[-1]
 
 
-def _for_kind(config: BaseConfig, kind: str | None) -> BaseConfig:
-    if kind is None:
+def _for_step(config: BaseConfig, step: Step) -> BaseConfig:
+    if step.kind is None:
         return config
     # A pinned version belongs to whoever runs one job by hand; here each step works on what the last one made.
-    model = config.model.model_copy(update={"kind": kind, "version": None})
+    model = config.model.model_copy(update={"kind": step.kind, "version": None, "fit": step.fit})
     return config.model_copy(update={"model": model})

@@ -94,7 +94,9 @@ _ALL = (
         "models",
         "model_version STRING, algorithm STRING, created_at TIMESTAMP, params STRING, inputs STRING,"
         " split_id STRING, parent_version STRING, metrics MAP<STRING,DOUBLE>, selection_metric STRING,"
-        " artifact STRING, serves ARRAY<STRING>, published_at TIMESTAMP, retired_at TIMESTAMP",
+        " artifact STRING, serves ARRAY<STRING>, published_at TIMESTAMP, retired_at TIMESTAMP,"
+        # What the quality gate found when the version was published, as JSON.
+        " gate STRING",
         "train_spark_model",
     ),
     Table(
@@ -120,6 +122,19 @@ _ALL = (
         "model_version STRING, algorithm STRING, user_id STRING, position INT, item_id STRING, score DOUBLE,"
         " origin STRING",
         "build_recommendations",
+    ),
+    Table(
+        "evaluations",
+        "dataset STRING, protocol STRING, split_id STRING, part STRING, algorithm STRING, model_version STRING,"
+        " metric STRING, slice STRING, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, users BIGINT, seed BIGINT,"
+        " run_id STRING, created_at TIMESTAMP",
+        "evaluate",
+    ),
+    Table(
+        "trials",
+        "study STRING, split_id STRING, algorithm STRING, number INT, params STRING, metric STRING, value DOUBLE,"
+        " state STRING, epochs INT, seconds DOUBLE, seed BIGINT, run_id STRING, created_at TIMESTAMP",
+        "search_parameters",
     ),
     Table(
         "job_runs",

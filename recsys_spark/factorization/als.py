@@ -29,6 +29,7 @@ from recsys_spark.preparation.weighting import (
     kept_bm25,
     with_confidence,
 )
+from recsys_spark.ranges import Range, Ranges
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
 
@@ -37,6 +38,12 @@ __all__ = ["Als", "AlsFactors", "AlsFoldIn", "AlsSettings", "als_observations", 
 
 class AlsSettings(WeightingSettings):
     """Settings of ALS; the defaults were chosen by validation NDCG on play logs."""
+
+    ranges: ClassVar[Ranges] = {
+        "rank": Range(16, 256, log=True),
+        "reg_param": Range(1e-3, 1.0, log=True),
+        "alpha": Range(0.1, 100.0, log=True),
+    }
 
     rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
     max_iter: int = Field(default=10, ge=1, le=1000, description="Passes over both sides.")
@@ -163,6 +170,11 @@ class Als(ModelKind):
         """The weights, or in explicit mode the ratings, that training would have used."""
         statistics = kept_bm25(interactions.sparkSession, folder) if self._is_bm25 else None
         return als_observations(interactions, self.settings, statistics)
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """In explicit mode."""
+        return not self.settings.implicit
 
     @property
     def _is_bm25(self) -> bool:

@@ -23,6 +23,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from recsys_spark.errors import ConfigError, TrainingError
 from recsys_spark.factorization.gram import csr_of_histories, gram_matrix
 from recsys_spark.factorization.kind import Fitted, ModelKind
+from recsys_spark.ranges import Range, Ranges
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
@@ -36,6 +37,8 @@ TILE_ITEMS = 1024
 
 class EaseSettings(BaseModel):
     """Settings of EASE; every pair counts as one, however often it was played."""
+
+    ranges: ClassVar[Ranges] = {"reg": Range(10.0, 10_000.0, log=True)}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -41,6 +41,16 @@ class ModelKind(ABC):
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether scores are ratings, to be judged by their error."""
+        return False
+
+    @property
+    def metric(self) -> str:
+        """What versions are compared by: the error of ratings where it predicts those, else of lists."""
+        return "rmse" if self.predicts_ratings else "ndcg@10"
+
     @abstractmethod
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Trains on interactions (one row a pair); what else scoring will need is written below `folder`.

@@ -27,6 +27,16 @@ class NetworkModel:
         """How histories have to be ordered: column or time."""
         return self._network.recipe.order
 
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether it was trained on ratings."""
+        return self._network.recipe.values == "rating"
+
+    @property
+    def metric(self) -> str:
+        """What versions are compared by: that of its validation."""
+        return self._network.metric
+
     def scorer(self, matrix: ItemMatrix) -> Scorer:
         """Forward passes where rows are users; dot products of stored vectors where they are items."""
         if self._network.recipe.rows == "items":

@@ -1,11 +1,12 @@
 """Training a network and keeping it: weights in files, vectors in Delta, a row in models that comes last."""
 
 import logging
+import time
 from pathlib import Path
 
-from pydantic import BaseModel
 from pyspark.sql import functions as F
 
+from recsys_spark.factorization.plan import Plan
 from recsys_spark.inference.network_vectors import network_vectors
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import record_model
@@ -14,45 +15,49 @@ from recsys_spark.shard_files import Manifest
 from recsys_spark.training.distributed import run_training, threads_of
 from recsys_spark.training.spec import TrainSpec
 
-__all__ = ["train_network"]
+__all__ = ["train_network", "training_spec"]
 
 log = logging.getLogger(__name__)
 
 
-def train_network(run: JobRun, kind: str, settings: BaseModel, version: str, shards: ShardSet) -> None:
+def train_network(run: JobRun, plan: Plan, shards: ShardSet) -> None:
     """Trains one version from its shards, going on where an earlier run was stopped.
 
     With `training.max_steps` it is a trial, and no model comes of it. Raises TrainingError when training fails,
     ConfigError for what this session cannot run.
     """
-    artifact = f"models/{version}"
-    folder = Path(run.config.files_root) / artifact
+    folder = Path(run.config.files_root) / plan.artifact
     folder.mkdir(parents=True, exist_ok=True)
-    report = run_training(run.spark, _spec(run, kind, settings, folder, shards), run.config.training)
+    started = time.monotonic()
+    report = run_training(run.spark, training_spec(run, plan, folder, shards), run.config.training)
+    seconds = time.monotonic() - started
     manifest = Manifest.read(shards.train)
     run.count(rows=manifest.rows, non_zeros=manifest.non_zeros, epochs=report["epochs"], steps=report["steps"])
     run.count(**{f"rows_of_rank_{rank}": rows for rank, rows in enumerate(report["rows_of_ranks"])})
     if run.config.training.max_steps:
-        log.info("a trial, of which no model is kept: %s", version)
+        log.info("a trial, of which no model is kept: %s", plan.version)
         return
     limit = run.config.outputs.max_item_matrix_bytes
     vectors = network_vectors(run.spark, folder, shards.train, manifest, limit)
     for table, rows in (("user_vectors", vectors.user_vectors), ("item_vectors", vectors.item_vectors)):
-        run.tables.replace(table, rows.withColumn("model_version", F.lit(version)), "model_version", version)
+        run.tables.replace(table, rows.withColumn("model_version", F.lit(plan.version)), "model_version", plan.version)
     metric = report["metric_name"]
     metrics = {} if report["metric"] is None else {metric: report["metric"]}
     metrics |= {name: float(report[name]) for name in ("epochs", "steps", "best_epoch")}
-    params = {"settings": settings.model_dump(mode="json"), "seed": run.config.run.seed}
-    split = shards.inputs["split_id"]
-    record_model(run.spark, run.tables, version, kind, params, metrics, artifact, split, metric)
+    metrics["fit_seconds"] = seconds
+    described = {**plan.row, "selection_metric": metric}
+    record_model(run.spark, run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
 
 
-def _spec(run: JobRun, kind: str, settings: BaseModel, folder: Path, shards: ShardSet) -> TrainSpec:
+def training_spec(run: JobRun, plan: Plan, folder: Path, shards: ShardSet, stop_after: int = 0) -> TrainSpec:
+    """What the processes are told. A last fit ends after the epoch that was its parent's best, unless `stop_after`
+    says another.
+    """
     training = run.config.training
     return TrainSpec(
-        kind=kind,
-        settings=settings.model_dump(mode="json"),
-        seed=run.config.run.seed,
+        kind=plan.kind,
+        settings=plan.settings.model_dump(mode="json"),
+        seed=plan.seed,
         train_folder=str(shards.train),
         validation_folder=None if shards.validation is None else str(shards.validation),
         folder=str(folder),
@@ -63,5 +68,13 @@ def _spec(run: JobRun, kind: str, settings: BaseModel, folder: Path, shards: Sha
         keep_checkpoints=training.keep_checkpoints,
         timeout_minutes=training.timeout_minutes,
         max_steps=training.max_steps,
+        stop_after=stop_after or _epochs_of_parent(plan),
         tracking_uri=training.tracking_uri,
     )
+
+
+def _epochs_of_parent(plan: Plan) -> int:
+    """0 where nothing was validated: all epochs of the settings."""
+    if plan.parent is None or plan.parent.selection_metric not in plan.parent.metrics:
+        return 0
+    return int(plan.parent.metrics["best_epoch"]) + 1

@@ -15,6 +15,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
 from recsys_spark.networks.sparse_linear import SparseLinear
+from recsys_spark.ranges import Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["AutoRecItem", "AutoRecItemSettings", "AutoRecUser", "AutoRecUserSettings"]
@@ -22,6 +23,12 @@ __all__ = ["AutoRecItem", "AutoRecItemSettings", "AutoRecUser", "AutoRecUserSett
 
 class AutoRecItemSettings(NetworkSettings):
     """Defaults that reach the paper's error on MovieLens 1M."""
+
+    ranges: ClassVar[Ranges] = {
+        "learning_rate": Range(3e-4, 3e-3, log=True),
+        "l2": Range(10.0, 1000.0, log=True),
+        "units": Range(100, 800, log=True),
+    }
 
     units: int = Field(default=500, ge=1, description="Width of the hidden layer, the code.")
     l2: float = Field(

@@ -16,6 +16,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import bce_loss
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries
+from recsys_spark.ranges import Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["Cdae", "CdaeSettings"]
@@ -23,6 +24,12 @@ __all__ = ["Cdae", "CdaeSettings"]
 
 class CdaeSettings(NetworkSettings):
     """What MovieLens-1M likes."""
+
+    ranges: ClassVar[Ranges] = {
+        "learning_rate": Range(1e-3, 1e-2, log=True),
+        "dropout": Range(0.2, 0.8),
+        "units": Range(50, 400, log=True),
+    }
 
     batch_rows: int = Field(default=100, ge=1, description="Rows of a step, over all processes.")
     learning_rate: float = Field(default=4e-3, gt=0, description="Step size of the optimiser at its largest.")

@@ -17,6 +17,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
 from recsys_spark.networks.sparse_linear import SparseLinear
+from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["DeepRec", "DeepRecSettings"]
@@ -27,6 +28,12 @@ LARGEST_DENSE_BATCH = 2**26
 
 class DeepRecSettings(NetworkSettings):
     """The paper's layers for the full Netflix data."""
+
+    ranges: ClassVar[Ranges] = {
+        "learning_rate": Range(1e-4, 1e-2, log=True),
+        "dropout": Range(0.2, 0.9),
+        "optimizer": Choice(("adam", "sgd")),
+    }
 
     layers: tuple[int, ...] = Field(
         default=(512, 512, 1024),

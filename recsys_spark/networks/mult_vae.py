@@ -15,6 +15,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries, unit_rows
+from recsys_spark.ranges import Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["MultVae", "MultVaeSettings"]
@@ -22,6 +23,13 @@ __all__ = ["MultVae", "MultVaeSettings"]
 
 class MultVaeSettings(NetworkSettings):
     """What MovieLens-1M likes."""
+
+    ranges: ClassVar[Ranges] = {
+        "learning_rate": Range(3e-4, 3e-3, log=True),
+        "dropout": Range(0.2, 0.8),
+        "beta": Range(0.05, 1.0),
+        "latent": Range(32, 256, log=True),
+    }
 
     batch_rows: int = Field(default=100, ge=1, description="Rows of a step, over all processes.")
     weight_decay: float = Field(default=1e-5, ge=0, description="Decay of all weights by the optimiser (AdamW).")

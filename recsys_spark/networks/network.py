@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from recsys_spark.networks.batch import Batch
+from recsys_spark.ranges import Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["Loss", "Network", "NetworkSettings", "Shape"]
@@ -22,6 +23,8 @@ __all__ = ["Loss", "Network", "NetworkSettings", "Shape"]
 
 class NetworkSettings(BaseModel):
     """Settings of training that every network has; each network sets defaults of its own."""
+
+    ranges: ClassVar[Ranges] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

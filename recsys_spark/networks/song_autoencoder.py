@@ -14,6 +14,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import bce_loss, multinomial_loss
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries, unit_rows
+from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["SongAutoencoder", "SongAutoencoderSettings"]
@@ -23,6 +24,13 @@ LOSSES = {"bce": bce_loss, "multinomial": multinomial_loss}
 
 class SongAutoencoderSettings(NetworkSettings):
     """What the app used."""
+
+    ranges: ClassVar[Ranges] = {
+        "learning_rate": Range(3e-4, 5e-3, log=True),
+        "dropout": Range(0.0, 0.8),
+        "units": Range(100, 800, log=True),
+        "loss": Choice(("bce", "multinomial")),
+    }
 
     epochs: int = Field(default=50, ge=1, le=10_000, description="Passes over the data at most.")
     units: int = Field(default=500, ge=1, description="Units of the hidden layer, the dimensions of the code.")

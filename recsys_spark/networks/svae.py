@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
+from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["Svae", "SvaeSettings", "last_entries", "next_entries"]
@@ -29,6 +30,13 @@ __all__ = ["Svae", "SvaeSettings", "last_entries", "next_entries"]
 
 class SvaeSettings(NetworkSettings):
     """The paper's layers; a batch of 24 histories is some 2,500 items in MovieLens 1M."""
+
+    ranges: ClassVar[Ranges] = {
+        "learning_rate": Range(5e-4, 5e-3, log=True),
+        "beta": Range(5e-4, 0.05, log=True),
+        "weight_decay": Range(1e-4, 0.1, log=True),
+        "schedule": Choice(("constant", "cosine")),
+    }
 
     embedding: int = Field(default=256, ge=1, description="Width of the item embeddings that the GRU reads.")
     recurrent: int = Field(default=200, ge=1, description="Width of the GRU.")

@@ -4,13 +4,20 @@ Outputs are built beside those that serve; readers join with `models` on `serves
 whole until the commit and the new one whole after it.
 """
 
+import logging
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.config import BaseConfig
 from recsys_spark.errors import MissingInputError
+from recsys_spark.model_versions import ModelVersion
+from recsys_spark.outputs.gate import gate
 from recsys_spark.tables import Tables
 
 __all__ = ["OUTPUT_TABLES", "create_views", "publish", "roll_back"]
+
+log = logging.getLogger(__name__)
 
 OUTPUT_TABLES = ("item_similarity", "recommendations")
 SERVES = "array_contains(m.serves, '{table}')"
@@ -28,18 +35,23 @@ VIEWS = {
 }
 
 
-def publish(tables: Tables, version: str) -> list[str]:
+def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list[str]:
     """Lets a version serve every output table that it has rows in; others stop serving those. Returns the tables.
 
-    Raises MissingInputError when it has no outputs. Does nothing where it serves them already.
+    Raises MissingInputError when it has no outputs, QualityGateError when it is not good enough. Does nothing where it
+    serves them already.
     """
+    version = candidate.version
     outputs = [table for table in OUTPUT_TABLES if _has_outputs(tables, table, version)]
     if not outputs:
         raise MissingInputError(
             f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first"
         )
     if set(outputs) - set(_serving(tables, version)):
-        _serve(tables, {table: version for table in outputs}, published=version)
+        verdict = gate(tables, candidate, config)
+        if verdict.record["verdict"] != "passed":
+            log.warning("%s is published %s: %s", version, verdict.record["verdict"], verdict.as_json())
+        _serve(tables, {table: version for table in outputs}, published=version, verdict=verdict.as_json())
     return outputs
 
 
@@ -95,7 +107,7 @@ def _version_before(tables: Tables, table: str) -> str | None:
     return None
 
 
-def _serve(tables: Tables, served: dict[str, str], published: str | None) -> None:
+def _serve(tables: Tables, served: dict[str, str], published: str | None, verdict: str | None = None) -> None:
     """One commit: each table moves from the version that serves it to the given one."""
     with tables.lock("models"):
         models = tables.read("models")
@@ -103,8 +115,9 @@ def _serve(tables: Tables, served: dict[str, str], published: str | None) -> Non
             "serves", F.array_sort(F.array_union(_kept(served), _gained(served)))
         )
         changed = _dated(changed, published).where(F.col("serves") != F.array_sort("before"))
-        update = {name: f"new.{name}" for name in ("serves", "published_at", "retired_at")}
-        tables.merge("models", changed, ("model_version",), update, served=served)
+        changed = changed.withColumn("gate", F.when(_is(published), F.lit(verdict)).otherwise(F.col("gate")))
+        update = {name: f"new.{name}" for name in ("serves", "published_at", "retired_at", "gate")}
+        tables.merge("models", changed, ("model_version",), update, served=served, gate=verdict)
 
 
 def _kept(served: dict[str, str]) -> Column:
@@ -120,10 +133,13 @@ def _gained(served: dict[str, str]) -> Column:
 def _dated(models: DataFrame, published: str | None) -> DataFrame:
     now = F.current_timestamp()
     retired = (F.size("serves") == 0) & (F.size("before") > 0)
-    is_published = F.lit(published is not None) & (F.col("model_version") == (published or ""))
     return models.withColumns(
         {
-            "published_at": F.when(is_published, now).otherwise(F.col("published_at")),
+            "published_at": F.when(_is(published), now).otherwise(F.col("published_at")),
             "retired_at": F.when(retired, now).when(F.size("serves") == 0, F.col("retired_at")),
         }
     )
+
+
+def _is(version: str | None) -> Column:
+    return F.lit(version is not None) & (F.col("model_version") == (version or ""))

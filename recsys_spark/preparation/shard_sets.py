@@ -50,6 +50,7 @@ def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe
     inputs = {
         "interactions": pairs.data_version,
         "split_id": pairs.split_id,
+        "fit": pairs.fit,
         "recipe": recipe.as_dict(),
         "shape": list(shape),
         "seed": config.run.seed,

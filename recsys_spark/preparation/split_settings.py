@@ -5,15 +5,21 @@ Apart from the code that splits, so that the configuration can know the settings
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recsys_spark import __version__
 
-__all__ = ["Protocol", "SplitSettings", "split_id"]
+__all__ = ["RATING_PROTOCOLS", "Fit", "Protocol", "SplitSettings", "split_id"]
 
-Protocol = Literal["rating_random", "per_user_random", "strong_random", "strong_time"]
+Protocol = Literal["rating_random", "rating_folds", "per_user_random", "strong_random", "strong_time", "time", "last_n"]
+
+Fit = Literal["train", "train_and_validation", "everything"]
+
+# Those that hold out ratings to be predicted; the others hold out items to be found.
+RATING_PROTOCOLS = ("rating_random", "rating_folds")
 
 
 class SplitSettings(BaseModel):
@@ -23,9 +29,10 @@ class SplitSettings(BaseModel):
 
     protocol: Protocol | None = Field(
         default=None,
-        description="rating_random (single ratings are held out), per_user_random (a share of each user's pairs),"
-        " strong_random and strong_time (whole users; the first share of their history is given, at random or by"
-        " time); unset: no split.",
+        description="rating_random (single ratings are held out), rating_folds (one fold of them), per_user_random (a"
+        " share of each user's pairs), strong_random and strong_time (whole users; the first share of their history"
+        " is given, at random or by time), time (what is new after a moment), last_n (each user's last pairs); unset:"
+        " no split.",
     )
     min_rating: float | None = Field(default=None, description="Lower ratings, and pairs without one, are left out.")
     min_user_items: int = Field(default=1, ge=1, description="Users with fewer different items are left out.")
@@ -36,14 +43,25 @@ class SplitSettings(BaseModel):
         " until both hold.",
     )
     test_share: float = Field(
-        default=0.1, gt=0, lt=1, description="rating_random, per_user_random: share of the pairs held out for testing."
+        default=0.1, gt=0, lt=1, description="rating_random, per_user_random, time: share held out for testing."
     )
     validation_share: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="rating_random, per_user_random: share of the pairs held out for choosing settings.",
+        description="rating_random, rating_folds, per_user_random, time: share held out for choosing settings; last_n:"
+        " above 0, as many pairs as for testing.",
     )
+    folds: int = Field(default=5, ge=2, le=100, description="rating_folds: number of folds.")
+    fold: int = Field(default=1, ge=1, description="rating_folds: the fold to test on.")
+    folds_path: str | None = Field(
+        default=None,
+        description="rating_folds: folder with u1.test, u2.test, ... as MovieLens 100K gives them; unset: by chance.",
+    )
+    test_from: datetime | None = Field(
+        default=None, description="time: the first moment of the test part (UTC); unset: by test_share of the plays."
+    )
+    last_n: int = Field(default=1, ge=1, description="last_n: pairs of each user held out for testing.")
     held_out_users: int = Field(
         default=750,
         ge=1,
@@ -61,6 +79,8 @@ class SplitSettings(BaseModel):
     def _something_is_left_to_train_on(self) -> Self:
         if self.test_share + self.validation_share >= 1:
             raise ValueError("test_share and validation_share must add up to less than 1")
+        if self.fold > self.folds:
+            raise ValueError(f"fold {self.fold} is not one of {self.folds} folds")
         return self
 
 

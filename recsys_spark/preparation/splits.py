@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from recsys_spark.errors import ConfigError
-from recsys_spark.preparation.split_settings import SplitSettings
+from recsys_spark.preparation.split_settings import RATING_PROTOCOLS, SplitSettings
 from recsys_spark.preparation.support import k_core
+from recsys_spark.preparation.time_split import Plays, split_by_time
 
 __all__ = ["HeldOut", "build_split", "training_part", "validation_pairs"]
 
@@ -38,19 +39,34 @@ class HeldOut(NamedTuple):
     held_out: DataFrame
 
 
-def build_split(interactions: DataFrame, settings: SplitSettings, seed: int) -> DataFrame:
+def build_split(
+    interactions: DataFrame,
+    settings: SplitSettings,
+    seed: int,
+    plays: Plays | None = None,
+    given_fold: DataFrame | None = None,
+) -> DataFrame:
     """part STRING, user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE, last_played_at TIMESTAMP.
 
     `interactions` has those columns but `part`, one row a pair. Pairs leave that min_rating or minimum support rule
-    out, that have no rating (rating_random) or no time (strong_time), or that _hold_out_users names. All others are
-    in exactly one part. Raises ConfigError without a protocol and where the settings leave nothing to train on.
+    out, that have no rating (rating_*) or no time (strong_time, last_n), or that _hold_out_users names. All others
+    are in exactly one part. The protocol time looks at `plays` instead (time_split.py); `given_fold` (user_idx,
+    item_idx) are the test pairs of rating_folds where they are not drawn. Raises ConfigError without a protocol and
+    where the settings leave nothing to train on.
     """
+    if settings.protocol == "time":
+        assert plays is not None
+        return split_by_time(plays, settings).select("part", *COLUMNS)
     pairs = _taking_part(interactions, settings)
     match settings.protocol:
         case "rating_random":
             parted = _part_pairs(pairs, settings, seed)
+        case "rating_folds":
+            parted = _hold_out_fold(pairs, settings, seed, given_fold)
         case "per_user_random":
             parted = _part_histories(pairs, settings, seed)
+        case "last_n":
+            parted = _part_ends(pairs, settings, seed)
         case "strong_random" | "strong_time":
             parted = _hold_out_users(pairs, settings, seed)
         case None:
@@ -59,8 +75,8 @@ def build_split(interactions: DataFrame, settings: SplitSettings, seed: int) -> 
 
 
 def training_part(split: DataFrame, with_validation: bool = False) -> DataFrame:
-    """The pairs to train on, `split` being the rows of one split_id; the last fit of rating_random and
-    per_user_random may have the validation pairs as well.
+    """The pairs to train on, `split` being the rows of one split_id; a last fit may have the validation pairs as
+    well, but where those are of held-out users.
     """
     parts = ("train", "validation") if with_validation else ("train",)
     return split.where(F.col("part").isin(*parts)).select(*COLUMNS)
@@ -80,28 +96,42 @@ def validation_pairs(split: DataFrame, part: str) -> HeldOut:
 
 def _taking_part(interactions: DataFrame, settings: SplitSettings) -> DataFrame:
     pairs = interactions.select(*[F.col(name).cast(kind).alias(name) for name, kind in COLUMNS.items()])
-    if settings.protocol == "rating_random":
+    if settings.protocol in RATING_PROTOCOLS:
         pairs = pairs.where("rating IS NOT NULL")
-    if settings.protocol == "strong_time":
+    if settings.protocol in ("strong_time", "last_n"):
         pairs = pairs.where("last_played_at IS NOT NULL")
     if settings.min_rating is not None:
         pairs = pairs.where(F.col("rating") >= settings.min_rating)
     pairs = k_core(pairs, settings.min_user_items, settings.min_item_users)
     if pairs.isEmpty():
         raise ConfigError(
-            f"no interaction is left to split: {settings.protocol} needs ratings (rating_random) or times "
-            "(strong_time); else lower split.min_rating, split.min_user_items or split.min_item_users"
+            f"no interaction is left to split: {settings.protocol} needs ratings (rating_*) or times "
+            "(strong_time, last_n); else lower split.min_rating, split.min_user_items or split.min_item_users"
         )
     return pairs
 
 
 def _part_pairs(pairs: DataFrame, settings: SplitSettings, seed: int) -> DataFrame:
     """Each pair by itself, so that the parts have their shares on average."""
-    chance = F.pmod(_hash(seed, "user_idx", "item_idx"), F.lit(1 << 53)) / (1 << 53)
+    chance = _chance(seed)
     test, validation = settings.test_share, settings.test_share + settings.validation_share
     return pairs.withColumn(
         "part", F.when(chance < test, "test").when(chance < validation, "validation").otherwise("train")
     )
+
+
+def _hold_out_fold(pairs: DataFrame, settings: SplitSettings, seed: int, given: DataFrame | None) -> DataFrame:
+    """One fold to test on, as given or drawn; of the rest a share for validation. Folds of one seed part the pairs."""
+    if given is None:
+        is_test = F.pmod(_hash(seed, "user_idx", "item_idx"), F.lit(settings.folds)) == settings.fold - 1
+    else:
+        pairs = pairs.join(
+            given.distinct().withColumn("is_given", F.lit(True)), on=["user_idx", "item_idx"], how="left"
+        )
+        is_test = F.col("is_given").isNotNull()
+    # Another draw than that of the folds, whose numbers are a part of the same hash.
+    is_validation = _chance(seed, F.lit("validation")) < settings.validation_share
+    return pairs.withColumn("part", F.when(is_test, "test").when(is_validation, "validation").otherwise("train"))
 
 
 def _part_histories(pairs: DataFrame, settings: SplitSettings, seed: int) -> DataFrame:
@@ -115,6 +145,18 @@ def _part_histories(pairs: DataFrame, settings: SplitSettings, seed: int) -> Dat
     if settings.validation_share > 0:
         n_validation += ((n_validation == 0) & (F.col("n") - n_test > 1)).cast("int")
     part = F.when(F.col("place") <= n_test, "test").when(F.col("place") <= n_test + n_validation, "validation")
+    return pairs.withColumn("part", part.otherwise("train"))
+
+
+def _part_ends(pairs: DataFrame, settings: SplitSettings, seed: int) -> DataFrame:
+    """The last pairs of each history by time, ties in a hashed order; a user's first pair is always trained on."""
+    order = (F.col("last_played_at"), _hash(seed, "user_idx", "item_idx"), F.col("item_idx"))
+    n, place = _length_and_place(*order)
+    pairs = pairs.withColumns({"n": n, "place": place})
+    n_test = F.least(F.lit(settings.last_n), F.col("n") - 1)
+    n_validation = F.least(F.lit(settings.last_n if settings.validation_share > 0 else 0), F.col("n") - n_test - 1)
+    from_end = F.col("n") - F.col("place")
+    part = F.when(from_end < n_test, "test").when(from_end < n_test + n_validation, "validation")
     return pairs.withColumn("part", part.otherwise("train"))
 
 
@@ -162,8 +204,13 @@ def _held_out_groups(pairs: DataFrame, settings: SplitSettings, seed: int) -> Da
     return groups
 
 
-def _hash(seed: int, *columns: str) -> Column:
+def _hash(seed: int, *columns: str | Column) -> Column:
     return F.xxhash64(*columns, F.lit(seed).cast("bigint"))
+
+
+def _chance(seed: int, *more: Column) -> Column:
+    """A number from 0 to 1 for each pair."""
+    return F.pmod(_hash(seed, "user_idx", "item_idx", *more), F.lit(1 << 53)) / (1 << 53)
 
 
 def _length_and_place(*order: Column) -> tuple[Column, Column]:

@@ -18,6 +18,8 @@ class TrainSpec:
 
     `train_folder` and `validation_folder` are shard folders, `folder` is where checkpoints, the log and the weights
     go. `threads` 0 leaves the number to torch. `max_steps` ends training after so many steps, for trials; 0: never.
+    `stop_after` ends it after so many epochs, of which `epochs` of the settings remains the plan (for step sizes
+    that fall); 0: at its end.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class TrainSpec:
     keep_checkpoints: int = 2
     timeout_minutes: float = 10.0
     max_steps: int = 0
+    stop_after: int = 0
     tracking_uri: str | None = None
 
     def network_settings(self) -> NetworkSettings:

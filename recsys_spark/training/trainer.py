@@ -76,7 +76,7 @@ class _Trainer:
     def run(self) -> dict[str, Any]:
         self._resume()
         self.first_step = self.state.global_step
-        while self.state.epoch < self.settings.epochs and not self._is_over():
+        while not self._is_over():
             started, counts = time.monotonic(), self._epoch()
             seconds = time.monotonic() - started
             self.seconds += seconds
@@ -87,6 +87,8 @@ class _Trainer:
 
     def _is_over(self) -> bool:
         state, patience = self.state, self.settings.patience
+        if state.epoch >= min(self.settings.epochs, self.spec.stop_after or self.settings.epochs):
+            return True
         lasted = state.epoch - 1 - state.best_epoch
         return patience > 0 and state.best_metric is not None and lasted >= patience
 

@@ -1,0 +1,40 @@
+"""Models trained on one split -> evaluations: every metric, with intervals, on users or ratings held out."""
+
+from recsys_spark.errors import ConfigError
+from recsys_spark.evaluation.candidates import ensure_popularity, find_candidates, make_panel
+from recsys_spark.evaluation.figures import figures
+from recsys_spark.evaluation.judged_users import judged_users
+from recsys_spark.evaluation.judging import judge
+from recsys_spark.evaluation.records import record_figures, show_figures
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+from recsys_spark.preparation.judged_pairs import judged_pairs
+from recsys_spark.preparation.training_pairs import split_rows, training_pairs
+
+
+def work(run: JobRun) -> None:
+    """All models are judged in one pass over the users, on the same users and the same draws."""
+    if run.config.split.protocol is None:
+        raise ConfigError("split.protocol is not set: name the split that the models were trained on")
+    pairs, part = training_pairs(run.tables, run.config), run.config.evaluation.part
+    assert pairs.split_id is not None
+    popularity = ensure_popularity(run, pairs)
+    candidates = find_candidates(run, pairs.split_id, popularity)
+    panel = make_panel(run, candidates, popularity, pairs.train)
+    with step(f"judging {', '.join(c.version for c in candidates)} on the {part} part of {pairs.split_id}"):
+        users = judged_users(judged_pairs(split_rows(run.tables, pairs.split_id), part), candidates)
+        judged = judge(users, panel).persist()
+        try:
+            found = figures(judged, panel)
+        finally:
+            judged.unpersist()
+    record_figures(run, found, candidates, pairs.split_id)
+    show_figures(found, candidates, panel)
+    run.count(models=len(candidates), figures=len(found))
+
+
+job = Job("evaluate", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,51 @@
+"""Published results, run again: data sets in folders -> a table of ours beside theirs. Stopped, it goes on."""
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from recsys_spark.errors import ConfigError
+from recsys_spark.job import Job, JobRun
+from recsys_spark.reproduction.datasets import find_datasets
+from recsys_spark.reproduction.entries import ENTRIES, Entry
+from recsys_spark.reproduction.results import Results, key_of, markdown, table_rows, terminal_table
+from recsys_spark.reproduction.running import prepare, run_repeat
+
+log = logging.getLogger("recsys_spark.reproduce")
+
+
+def work(run: JobRun) -> None:
+    """Each repeat is kept as a line of results.jsonl when it is done; the table goes to results.md as well."""
+    settings, root = run.config.reproduce, run.config.tables.root
+    if root is None:
+        raise ConfigError("reproduce keeps each data set in a folder of its own: set tables.root, not tables.schema")
+    datasets, results = find_datasets(settings.data), Results(Path(root) / "results.jsonl")
+    entries = [entry for entry in ENTRIES if entry.data in datasets and _is_wanted(entry, settings.kinds)]
+    todo = [(entry, n) for entry in entries for n in range(1, entry.repeats + 1) if not results.get(key_of(entry, n))]
+    log.info("%d repeats of %d entries to run, on %s", len(todo), len(entries), ", ".join(sorted(datasets)))
+    for dataset in [datasets[name] for name in dict.fromkeys(entry.data for entry, _ in todo)]:
+        prepare(run, dataset)
+    for number, (entry, repeat) in enumerate(todo, start=1):
+        result = run_repeat(run, entry, repeat, datasets[entry.data])
+        results.add(result)
+        print(json.dumps(asdict(result), sort_keys=True), flush=True)
+        log.info("%d of %d done", number, len(todo))
+    rows = list(table_rows(entries, results))
+    (Path(root) / "results.md").write_text(markdown(rows), encoding="utf-8")
+    Console(width=None if sys.stdout.isatty() else 200).print(terminal_table(rows))
+    run.count(repeats_run=len(todo), rows=len(rows))
+
+
+def _is_wanted(entry: Entry, kinds: tuple[str, ...]) -> bool:
+    return not kinds or entry.kind in kinds
+
+
+job = Job("reproduce", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,67 @@
+"""A split -> trials: settings of a kind of model, tried on validation data (--search.trials). Stopped, it goes on."""
+
+import logging
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from recsys_spark.errors import ConfigError
+from recsys_spark.evaluation.metrics import is_better
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+from recsys_spark.model_versions import version_name
+from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
+from recsys_spark.registry import NETWORKS, load_kind, load_network
+from recsys_spark.search.objectives import network_objective, spark_objective
+from recsys_spark.search.records import record_trials, show_trials
+from recsys_spark.search.study import open_study, run_trials
+
+log = logging.getLogger("recsys_spark.search_parameters")
+
+
+def work(run: JobRun) -> None:
+    """Nothing is trained on, or judged by, the test part."""
+    kind, settings = run.config.model.kind, run.config.settings_of(run.config.model.kind)
+    pairs = _validated_pairs(run)
+    assert pairs.split_id is not None
+    ranges = getattr(settings, "ranges", {})
+    if not ranges:
+        raise ConfigError(f"models.{kind} declares no ranges to search: choose another model.kind")
+    # Named by all that is the same in every trial: the data, the settings that are not searched, the seed.
+    fixed = settings.model_copy(update=dict.fromkeys(ranges))
+    name = version_name(kind, fixed, run.config.run.seed, pairs.data_version, pairs.split_id)
+    folder = Path(run.config.files_root) / "searches" / name
+    metric = load_network(kind).metric if kind in NETWORKS else load_kind(kind)(settings).metric
+    make = network_objective if kind in NETWORKS else spark_objective
+    study = open_study(folder / "study.jsonl", name, is_better(metric, 1, 0), run.config.run.seed)
+    split_id = pairs.split_id
+
+    def told(trial: FrozenTrial) -> None:
+        log.info("trial %d (%s): %s with %s", trial.number, trial.state.name.lower(), trial.value, trial.params)
+        record_trials(run, name, kind, split_id, metric, [trial])
+
+    with step(f"searching settings of {kind} by {metric} on the validation part of {split_id}"):
+        first = {key: getattr(settings, key) for key in ranges}
+        run_trials(study, run.config.search.trials, first, make(run, kind, pairs, folder), told)
+    show_trials(kind, metric, study.trials)
+    run.count(trials=len(study.trials))
+
+
+def _validated_pairs(run: JobRun) -> TrainingPairs:
+    if run.config.split.protocol is None:
+        raise ConfigError("split.protocol is not set: settings are compared on the validation part of a split")
+    if run.config.model.fit != "train":
+        raise ConfigError(f"model.fit = {run.config.model.fit} leaves nothing to validate on: unset it to search")
+    pairs = training_pairs(run.tables, run.config)
+    if pairs.held_out is None:
+        raise ConfigError(
+            f"{pairs.split_id} has no validation part: set split.validation_share above 0 and split again"
+        )
+    return pairs
+
+
+job = Job("search_parameters", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,58 @@
+"""Measures of what lists hold, apart from whether it was to be found: how popular, and how much of the catalogue.
+
+Popularity is the number of training users who played an item. A list is a row of `item_idx` (n_users, k), of which
+the first `length` (n_users,) places count.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["coverage", "gini", "novelty", "popularity_lift"]
+
+Items = NDArray[np.integer[Any]]
+Values = NDArray[np.float64]
+
+
+def novelty(item_idx: Items, length: Items, popularity: Values, n_users: int) -> Values:
+    """Mean of -log2 of the share of training users who played an item of the list (Zhou et al. 2010), in bits.
+
+    popularity (n_items,); an item that nobody played counts as played by one user. NaN for an empty list.
+    """
+    information = -np.log2(np.maximum(popularity, 1) / max(n_users, 1))
+    return _mean_of_lists(information, item_idx, length)
+
+
+def popularity_lift(item_idx: Items, length: Items, popularity: Values, known: Values) -> Values:
+    """How much more popular the list is than what the user plays (Abdollahpouri et al. 2019): the mean popularity of
+    its items divided by `known` (n_users,), that of the user's own items, less 1. NaN for an empty list or history.
+    """
+    listed = _mean_of_lists(popularity, item_idx, length)
+    lift = np.full(len(listed), np.nan)
+    np.divide(listed, known, out=lift, where=known > 0)
+    return np.subtract(lift, 1)
+
+
+def coverage(lists_of_items: Items, n_items: int) -> float:
+    """The share of `n_items` that stand in a list at all; lists_of_items (at most n_items,): in how many each does."""
+    return float(np.count_nonzero(lists_of_items)) / n_items if n_items else float("nan")
+
+
+def gini(lists_of_items: Items, n_items: int) -> float:
+    """How unequally the places of lists are shared out among `n_items`: 0 if evenly, near 1 if to few items only.
+
+    Items that are in no list may be left out of lists_of_items. Of sorted x it is sum_i (2 i - n - 1) x_i / (n sum x).
+    """
+    counts = np.sort(lists_of_items).astype(np.float64)
+    total = counts.sum()
+    if not total:
+        return float("nan")
+    places = np.arange(n_items - counts.size, n_items) + 1
+    return float(((2 * places - n_items - 1) * counts).sum() / (n_items * total))
+
+
+def _mean_of_lists(of_item: Values, item_idx: Items, length: Items) -> Values:
+    filled = np.arange(item_idx.shape[1]) < length[:, None]
+    sums = np.where(filled, of_item[np.where(filled, item_idx, 0)], 0).sum(axis=1)
+    return np.divide(sums, length, out=np.full(len(sums), np.nan), where=length > 0)

@@ -1,0 +1,101 @@
+"""Scoring users and measuring their lists on executors, in blocks: only sums leave a task.
+
+Ranking is full: every item that a model serves competes, but what the user is known to have played. A user whom a
+model cannot serve has an empty list and counts as not found.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.evaluation.bootstrap import user_weights
+from recsys_spark.evaluation.panel import Judged, Panel
+from recsys_spark.evaluation.slices import SLICES, slice_of
+from recsys_spark.evaluation.users import Users
+from recsys_spark.evaluation.values import list_values, ranked_lists, rating_values
+
+__all__ = ["judge"]
+
+SCHEMA = "model INT, sums BINARY, users BINARY, item_idx ARRAY<INT>, lists ARRAY<BIGINT>, error STRING"
+BLOCK_USERS = 512
+
+
+def judge(users: DataFrame, panel: Panel) -> DataFrame:
+    """A row a task and model: model INT, its place in the panel; sums BINARY, float64 (slices, 1 + draws, columns),
+    over the task's users; users BINARY, float64 (slices, 1 + draws), how many; item_idx and lists, which items stand
+    in the heads of lists, and in how many; error STRING where the model's scores cannot be used.
+
+    `users` as judged_users gives them, with models in the order of the panel. A task holds an Arrow batch of users,
+    the scores of a block, and a number an item for each model.
+    """
+    return users.mapInArrow(partial(_judge, panel), SCHEMA)
+
+
+class _Tally:
+    """The sums of one model."""
+
+    def __init__(self, panel: Panel) -> None:
+        self.sums = np.zeros((len(SLICES), 1 + panel.draws, len(panel.columns)))
+        self.users = np.zeros((len(SLICES), 1 + panel.draws))
+        self.lists = np.zeros(panel.popularity.n_items, np.int64)
+        self.error: str | None = None
+
+    def add(self, values: NDArray[np.float64], weights: NDArray[np.float64], slices: NDArray[np.intp]) -> None:
+        """Adds users: values (n, columns), weights (n, 1 + draws), and the slice of each."""
+        for place in np.unique(slices):
+            inside = slices == place
+            # The first slice is everybody.
+            for row in (0, place):
+                self.sums[row] += weights[inside].T @ values[inside]
+                self.users[row] += weights[inside].sum(axis=0)
+
+    def as_row(self) -> tuple[bytes, bytes, NDArray[np.intp], NDArray[np.int64], str | None]:
+        """What leaves the task."""
+        items = np.flatnonzero(self.lists)
+        return self.sums.tobytes(), self.users.tobytes(), items, self.lists[items], self.error
+
+
+def _judge(panel: Panel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    tallies = [_Tally(panel) for _ in panel.models]
+    for batch in batches:
+        for start in range(0, batch.num_rows, BLOCK_USERS):
+            _judge_block(Users.of(batch.slice(start, BLOCK_USERS)), panel, tallies)
+    for number, tally in enumerate(tallies):
+        sums, users, items, lists, error = tally.as_row()
+        yield pa.RecordBatch.from_pydict(
+            {
+                "model": pa.array([number], pa.int32()),
+                "sums": pa.array([sums], pa.binary()),
+                "users": pa.array([users], pa.binary()),
+                "item_idx": pa.array([items], pa.list_(pa.int32())),
+                "lists": pa.array([lists], pa.list_(pa.int64())),
+                "error": pa.array([error], pa.string()),
+            }
+        )
+
+
+def _judge_block(users: Users, panel: Panel, tallies: list[_Tally]) -> None:
+    weights = user_weights(users.user_idx, panel.draws, panel.seed)
+    slices = slice_of(users.known_items())
+    for number, (model, tally) in enumerate(zip(panel.models, tallies, strict=True)):
+        if tally.error is None:
+            try:
+                tally.add(_measured(users, number, model, panel, tally), weights, slices)
+            except TrainingError as error:
+                tally.error = str(error)
+
+
+def _measured(users: Users, number: int, model: Judged, panel: Panel, tally: _Tally) -> NDArray[np.float64]:
+    block = users.block_for(number, model.history_order)
+    if panel.ratings is not None:
+        return rating_values(model, users, block, panel)
+    lists = ranked_lists(model, users, block, panel.longest)
+    heads = lists.item_idx[:, : panel.list_length]
+    filled = np.arange(heads.shape[1]) < lists.length[:, None]
+    tally.lists += np.bincount(heads[filled], minlength=tally.lists.size)
+    return list_values(lists, users, panel)

@@ -1,0 +1,75 @@
+"""Figures where they are kept, and as a person reads them."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import functions as F
+from rich.console import Console
+from rich.table import Table
+
+from recsys_spark.evaluation.figures import Figure
+from recsys_spark.evaluation.judged_users import Candidate
+from recsys_spark.evaluation.metrics import is_better
+from recsys_spark.evaluation.panel import Panel
+from recsys_spark.job import JobRun
+from recsys_spark.schemas import TABLES
+
+__all__ = ["record_figures", "show_figures"]
+
+KEYS = ("model_version", "split_id", "part", "metric", "slice")
+MEASURED = ("value", "ci_low", "ci_high", "users")
+
+
+def record_figures(run: JobRun, figures: Sequence[Figure], candidates: Sequence[Candidate], split_id: str) -> None:
+    """Puts figures into evaluations: new ones are added, changed ones replaced, equal ones left as they are."""
+    config = run.config
+    algorithm = {candidate.version: candidate.algorithm for candidate in candidates}
+    about = (_dataset(run), config.split.protocol, split_id, config.evaluation.part)
+    made = (config.run.seed, run.report.run_id, datetime.now(UTC))
+    rows: list[tuple[Any, ...]] = []
+    for f in figures:
+        model = (algorithm[f.version], f.version, f.metric, f.slice)
+        rows.append((*about, *model, f.value, f.ci_low, f.ci_high, f.users, *made))
+    frame = run.spark.createDataFrame(rows, TABLES["evaluations"].schema)
+    update = {name: f"new.{name}" for name in (*MEASURED, "run_id", "created_at")}
+    changed = " OR ".join(f"NOT old.{name} <=> new.{name}" for name in MEASURED)
+    run.tables.merge("evaluations", frame, KEYS, update, changed)
+
+
+def show_figures(figures: Sequence[Figure], candidates: Sequence[Candidate], panel: Panel) -> None:
+    """Prints a row a model over all users, sorted by the first metric, the best first, its interval beside it.
+
+    Of rankings a second table says what the lists hold.
+    """
+    first = panel.metrics[0] if panel.ratings is None else "rmse"
+    of_all = {(f.version, f.metric): f for f in figures if f.slice == "all"}
+    judged = [candidate for candidate in candidates if (candidate.version, first) in of_all]
+    order = sorted(judged, key=lambda candidate: of_all[candidate.version, first].value)
+    if is_better(first, 1, 0):
+        order.reverse()
+    metrics = list(dict.fromkeys(f.metric for f in figures))
+    found = [metric for metric in metrics if panel.ratings is not None or metric in panel.metrics]
+    # A file or a pipe has no width of its own.
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    for title, columns in (("What was found", found), ("What lists hold", [m for m in metrics if m not in found])):
+        if columns:
+            table = Table("model", *columns, "users", title=f"{title}, over all users")
+            for candidate in order:
+                cells = [_cell(of_all.get((candidate.version, metric)), metric == first) for metric in columns]
+                table.add_row(candidate.version, *cells, str(of_all[candidate.version, first].users))
+            console.print(table)
+
+
+def _cell(figure: Figure | None, with_bounds: bool) -> str:
+    if figure is None:
+        return "-"
+    bounds = f" [{figure.ci_low:.4f}, {figure.ci_high:.4f}]" if with_bounds and figure.ci_low is not None else ""
+    return f"{figure.value:.4f}{bounds}"
+
+
+def _dataset(run: JobRun) -> str:
+    """The names of the sources that were ingested, joined by +."""
+    sources = run.tables.read("ingested_files").select("source").distinct()
+    return "+".join(sorted(row["source"] for row in sources.where(F.col("source").isNotNull()).collect()))

@@ -1,0 +1,64 @@
+"""The public data sets that protocols are run on: how each is known by its files, and how it is ingested."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys_spark.errors import MissingInputError
+
+__all__ = ["DataSet", "find_datasets"]
+
+Flags = dict[str, str]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set in a folder: its name, and the settings that ingest it."""
+
+    name: str
+    folder: Path
+    source: Flags
+
+
+def _ratings(path: Path, user: str, item: str) -> Flags:
+    """A CSV of ratings with times, some of which may be blank."""
+    columns = {"user_id": user, "item_id": item, "rating": "rating", "played_at": "timestamp"}
+    named = {f"source.columns.{field}": column for field, column in columns.items()}
+    return {"source.format": "plays", "source.kind": "ratings", "source.path": str(path), **named}
+
+
+def _of_folder(folder: Path) -> list[DataSet]:
+    found = []
+    if (folder / "u.data").is_file():
+        found.append(DataSet("ml-100k", folder, {"source.format": "movielens", "source.path": str(folder)}))
+    partial_times = folder / "ratings_partial_timestamps.csv.gz"
+    if (folder / "ratings.dat").is_file() or (folder / "ratings.dat.gz").is_file():
+        found.append(DataSet("ml-1m", folder, {"source.format": "movielens", "source.path": str(folder)}))
+    elif partial_times.is_file():
+        found.append(DataSet("ml-1m", folder, _ratings(partial_times, "user_id", "movie_id")))
+    if (folder / "genome-scores.csv").is_file() or (folder / "tags.csv").is_file():
+        found.append(DataSet("ml-20m", folder, _ratings(folder / "ratings.csv", "userId", "movieId")))
+    for name in ("lastfm.csv", "lastfm.csv.gz"):
+        if (folder / name).is_file():
+            source = {"source.format": "lastfm_gender", "source.path": str(folder / name)}
+            found.append(DataSet("lastfm-gender", folder, source))
+    return found
+
+
+def find_datasets(paths: Sequence[str]) -> dict[str, DataSet]:
+    """Name -> data set, of folders of data sets or folders that hold such; the first of a name counts.
+
+    Known are MovieLens 100K, 1M and 20M, and Last.fm with genders. Raises MissingInputError where there is none.
+    """
+    found: dict[str, DataSet] = {}
+    for path in map(Path, paths):
+        inside = sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+        for folder in (path, *inside):
+            for dataset in _of_folder(folder):
+                found.setdefault(dataset.name, dataset)
+    if not found:
+        raise MissingInputError(
+            f"no known data set in {', '.join(paths) or 'reproduce.data'}: name folders that hold u.data (MovieLens "
+            "100K), ratings.dat (1M), ratings.csv and tags.csv (20M), or lastfm.csv"
+        )
+    return found

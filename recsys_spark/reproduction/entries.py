@@ -1,0 +1,183 @@
+"""The published results that are run again: data, protocol, settings, what was published, what is to be reached.
+
+Settings were chosen on validation data. A test part is looked at by the figures that stand in the table, and by
+nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["ENTRIES", "Entry", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One metric of an entry: the published figure with where it stands (None: none that can be compared with), and
+    the figure to reach.
+    """
+
+    metric: str
+    published: float | None
+    source: str
+    reach: float | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on one protocol, run `repeats` times: with seeds 1, 2, ..., or on fold 1, 2, ... with seed 1."""
+
+    name: str
+    data: str
+    kind: str
+    split: Mapping[str, str]
+    targets: tuple[Target, ...]
+    repeats: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    fit: Literal["train", "train_and_validation"] = "train"
+
+    @property
+    def protocol(self) -> str:
+        """The name of its split's protocol."""
+        return self.split["protocol"]
+
+    def flags(self, repeat: int, folder: str) -> dict[str, str]:
+        """The settings of repeat 1, 2, ... on the data set in `folder`, as a command line would give them."""
+        split = {f"split.{key}": value for key, value in self.split.items()}
+        chosen = {f"models.{self.kind}.{key}": value for key, value in self.settings.items()}
+        by_fold = self.protocol == "rating_folds"
+        fold = {"split.fold": str(repeat), "split.folds_path": folder} if by_fold else {}
+        return {"run.seed": "1" if by_fold else str(repeat), "model.kind": self.kind, **split, **fold, **chosen}
+
+
+# Ratings of 3 and more; users and items with at least 10 others, again and again; 8:1:1 of each user's.
+PER_USER = {"protocol": "per_user_random", "min_rating": "3", "min_user_items": "10", "min_item_users": "10"}
+POSITIVE = {"min_rating": "4", "min_user_items": "5", "held_out_users": "750"}
+STRONG_RANDOM = {"protocol": "strong_random", **POSITIVE}
+STRONG_TIME = {"protocol": "strong_time", **POSITIVE}
+RATINGS = {"protocol": "rating_random"}
+FOLDS = {"protocol": "rating_folds", "validation_share": "0.05"}
+STRONG_20M = {"protocol": "strong_random", "min_rating": "4", "min_user_items": "5", "held_out_users": "10000"}
+
+RECBOLE = "RecBole"
+SVAE_PAPER = "Sachdeva et al. 2019"
+AUTOREC_PAPER = "Sedhain et al. 2015"
+EASE_PAPER = "Steck 2019"
+VAE_PAPER = "Liang et al. 2018"
+
+ENTRIES = (
+    Entry(
+        "EASE",
+        "ml-1m",
+        "ease",
+        PER_USER,
+        (Target("ndcg@10", 0.2865, RECBOLE, 0.286), Target("recall@10", 0.2139, RECBOLE, None)),
+        repeats=5,
+        settings={"reg": "1000"},
+    ),
+    Entry(
+        "CDAE",
+        "ml-1m",
+        "cdae",
+        PER_USER,
+        (Target("ndcg@10", 0.2500, RECBOLE, 0.250), Target("recall@10", 0.1936, RECBOLE, None)),
+        repeats=3,
+    ),
+    Entry(
+        "Mult-VAE",
+        "ml-1m",
+        "mult_vae",
+        PER_USER,
+        (Target("ndcg@10", 0.2523, RECBOLE, 0.245), Target("recall@10", 0.1995, RECBOLE, None)),
+        repeats=3,
+    ),
+    Entry(
+        "ALS, implicit",
+        "ml-1m",
+        "als",
+        PER_USER,
+        (Target("ndcg@10", None, "", 0.240), Target("recall@10", None, "", None)),
+        repeats=3,
+    ),
+    Entry(
+        "Mult-VAE",
+        "ml-1m",
+        "mult_vae",
+        STRONG_RANDOM,
+        (Target("ndcg@100", 0.398, SVAE_PAPER, 0.398), Target("recall@100", 0.597, SVAE_PAPER, 0.592)),
+        repeats=3,
+    ),
+    Entry(
+        "EASE",
+        "ml-1m",
+        "ease",
+        STRONG_RANDOM,
+        (Target("ndcg@100", None, "", 0.415), Target("recall@100", None, "", None)),
+        repeats=5,
+        settings={"reg": "400"},
+    ),
+    Entry(
+        "SVAE",
+        "ml-1m",
+        "svae",
+        STRONG_TIME,
+        (Target("ndcg@100", 0.299, SVAE_PAPER, 0.295), Target("recall@100", 0.491, SVAE_PAPER, None)),
+        repeats=3,
+    ),
+    Entry(
+        "EASE",
+        "ml-1m",
+        "ease",
+        STRONG_TIME,
+        (Target("ndcg@100", None, "", None), Target("recall@100", None, "", None)),
+        repeats=3,
+        settings={"reg": "400"},
+    ),
+    Entry(
+        "I-AutoRec",
+        "ml-1m",
+        "autorec_item",
+        RATINGS,
+        (Target("rmse", 0.831, AUTOREC_PAPER, 0.832),),
+        repeats=3,
+        fit="train_and_validation",
+    ),
+    Entry(
+        "U-AutoRec",
+        "ml-1m",
+        "autorec_user",
+        RATINGS,
+        (Target("rmse", 0.874, AUTOREC_PAPER, 0.876),),
+        repeats=3,
+        fit="train_and_validation",
+    ),
+    Entry("DeepRec", "ml-1m", "deeprec", RATINGS, (Target("rmse", None, "", 0.876),), 3, fit="train_and_validation"),
+    Entry(
+        "ALS, explicit",
+        "ml-100k",
+        "als",
+        FOLDS,
+        (Target("rmse", 0.965, "Recommenders, 75/25", 0.935),),
+        repeats=5,
+        settings={"implicit": "false"},
+        fit="train_and_validation",
+    ),
+    Entry(
+        "EASE",
+        "ml-20m",
+        "ease",
+        STRONG_20M,
+        (Target("ndcg@100", 0.420, EASE_PAPER, None), Target("recall_capped@50", 0.521, EASE_PAPER, None)),
+        repeats=1,
+        settings={"reg": "500", "max_items": "30000"},
+    ),
+    Entry(
+        "Mult-VAE",
+        "ml-20m",
+        "mult_vae",
+        STRONG_20M,
+        (Target("ndcg@100", 0.426, VAE_PAPER, None), Target("recall_capped@50", 0.537, VAE_PAPER, None)),
+        repeats=1,
+        settings={"batch_rows": "500", "latent": "200", "anneal_steps": "20000"},
+    ),
+)

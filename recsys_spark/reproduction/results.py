@@ -1,0 +1,140 @@
+"""What each repeat gave, a JSON line each, and the table that they make."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from rich.table import Table
+
+from recsys_spark.reproduction.entries import Entry, Target
+
+__all__ = ["Result", "Results", "key_of", "markdown", "table_rows", "terminal_table"]
+
+HEADER = (
+    "model",
+    "data, protocol",
+    "metric",
+    "published",
+    "to reach",
+    "ours, mean ± standard deviation",
+    "popularity",
+    "repeats",
+    "users",
+    "training, s",
+    "splits",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One repeat of one entry. `values` and `popularity` are metric -> figure on the test part; `seconds` are those
+    of training; `users` were judged.
+    """
+
+    key: str
+    model: str
+    data: str
+    protocol: str
+    kind: str
+    repeat: int
+    seed: int
+    model_version: str
+    split_id: str
+    values: dict[str, float]
+    popularity: dict[str, float]
+    users: int
+    seconds: float
+
+
+def key_of(entry: Entry, repeat: int) -> str:
+    """A name for all that decides a repeat: with other settings it is another, and run anew."""
+    parts = (entry.data, entry.kind, dict(entry.split), dict(entry.settings), entry.fit, repeat)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Results:
+    """The file of results below a folder; a line is appended when its repeat is finished, and never changed."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._known = {result.key: result for result in self._read()}
+
+    def get(self, key: str) -> Result | None:
+        """The result of a repeat, if it is there."""
+        return self._known.get(key)
+
+    def add(self, result: Result) -> None:
+        """Keeps a result."""
+        self._known[result.key] = result
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(result), sort_keys=True) + "\n")
+
+    def of(self, entry: Entry) -> list[Result]:
+        """The results of an entry that are there."""
+        found = (self.get(key_of(entry, repeat)) for repeat in range(1, entry.repeats + 1))
+        return [result for result in found if result is not None]
+
+    def _read(self) -> Iterator[Result]:
+        if not self.file.exists():
+            return
+        # A run that was killed may have left half a line.
+        for line in self.file.read_text(encoding="utf-8").split("\n")[:-1]:
+            try:
+                yield Result(**json.loads(line))
+            except (json.JSONDecodeError, TypeError):
+                continue
+
+
+def table_rows(entries: Iterable[Entry], results: Results) -> Iterator[tuple[str, ...]]:
+    """A row a metric of each entry that has results; popularity is only judged by lists."""
+    for entry in entries:
+        found = results.of(entry)
+        for target in entry.targets if found else ():
+            values = [result.values.get(target.metric, math.nan) for result in found]
+            popular = [result.popularity[target.metric] for result in found if target.metric in result.popularity]
+            spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
+            yield (
+                entry.name,
+                f"{entry.data}, {entry.protocol}",
+                target.metric,
+                _published(target),
+                "" if target.reach is None else _number(target.reach),
+                f"{mean(values):.4f}{spread}",
+                f"{mean(popular):.4f}" if popular else "",
+                _repeats(entry, found),
+                str(found[0].users),
+                f"{mean(result.seconds for result in found):.0f}",
+                ", ".join(result.split_id.rpartition("-")[2][:6] for result in found),
+            )
+
+
+def markdown(rows: Sequence[tuple[str, ...]]) -> str:
+    """The table as documents have it."""
+    lines = [HEADER, tuple("---" for _ in HEADER), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def terminal_table(rows: Sequence[tuple[str, ...]]) -> Table:
+    """The table as a person sees it."""
+    table = Table(*HEADER)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _published(target: Target) -> str:
+    return "-" if target.published is None else f"{_number(target.published)} ({target.source})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}".rstrip("0")
+
+
+def _repeats(entry: Entry, found: Sequence[Result]) -> str:
+    what = "folds" if entry.protocol == "rating_folds" else "seeds"
+    return f"{what} {', '.join(str(result.repeat) for result in found)}"

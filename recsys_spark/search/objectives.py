@@ -1,0 +1,104 @@
+"""What settings are worth: the validation metric of a model that is trained with them, and then thrown away."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import Trial
+from pydantic import BaseModel
+from pyspark.sql import DataFrame
+
+from recsys_spark.evaluation.candidates import ensure_popularity, make_panel
+from recsys_spark.evaluation.figures import figures
+from recsys_spark.evaluation.judged_users import Candidate, judged_users
+from recsys_spark.evaluation.judging import judge
+from recsys_spark.factorization.plan import Plan, plan_version
+from recsys_spark.job import JobRun
+from recsys_spark.model_versions import ModelVersion
+from recsys_spark.outputs.stored_model import StoredModel
+from recsys_spark.preparation.judged_pairs import judged_pairs
+from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes, split_rows
+from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.registry import load_kind, load_network
+from recsys_spark.search.study import drawn_settings
+from recsys_spark.session import checkpoint_dir, parallelism
+
+__all__ = ["network_objective", "spark_objective"]
+
+Objective = Callable[[Trial], float]
+
+
+def _planned(run: JobRun, kind: str, pairs: TrainingPairs, trial: Trial) -> Plan:
+    given: BaseModel = run.config.settings_of(kind)
+    drawn = drawn_settings(trial, given.ranges)  # type: ignore[attr-defined]
+    return plan_version(run, kind, type(given).model_validate({**given.model_dump(), **drawn}), pairs)
+
+
+def network_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path) -> Objective:
+    """Trains 1, 2, 4, ... epochs, going on from checkpoints, and gives up where others were better by then."""
+    from recsys_spark.inference.network_training import training_spec
+    from recsys_spark.preparation.shard_sets import plan_shards, written_shards
+    from recsys_spark.training.distributed import run_training
+
+    shards = plan_shards(run.tables, run.config, pairs, load_network(kind).recipe)
+    shards.write(pairs, run.config.shards.files, run.config.run.seed)
+    shards = written_shards(shards, kind)
+
+    def objective(trial: Trial) -> float:
+        plan, started = _planned(run, kind, pairs, trial), time.monotonic()
+        own = folder / plan.version
+        own.mkdir(parents=True, exist_ok=True)
+        epochs, most = 1, plan.settings.epochs  # type: ignore[attr-defined]
+        while True:
+            told = training_spec(run, plan, own, shards, stop_after=min(epochs, most))
+            report = run_training(run.spark, told, run.config.training)
+            value = float(report["metric"])
+            trial.set_user_attr("epochs", report["epochs"])
+            trial.set_user_attr("seconds", time.monotonic() - started)
+            trial.report(value, epochs)
+            if report["epochs"] < min(epochs, most) or epochs >= most:
+                shutil.rmtree(own)
+                return value
+            if trial.should_prune():
+                shutil.rmtree(own)
+                raise optuna.TrialPruned
+            epochs *= 2
+
+    return objective
+
+
+def spark_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path) -> Objective:
+    """Trains on Spark, and judges on the validation part as `evaluate` does."""
+    assert pairs.split_id is not None
+    popularity = ensure_popularity(run, pairs)
+    held_out = judged_pairs(split_rows(run.tables, pairs.split_id), "validation").persist()
+    n_items = index_sizes(run.tables)[1]
+
+    def objective(trial: Trial) -> float:
+        plan, started = _planned(run, kind, pairs, trial), time.monotonic()
+        own = folder / plan.version
+        own.mkdir(parents=True, exist_ok=True)
+        model = load_kind(kind)(plan.settings)
+        with checkpoint_dir(run.spark, Path(run.config.files_root) / "checkpoints"):
+            fitted = model.fit(pairs.train, own, plan.seed, parallelism(run.spark))
+            matrix = fitted.matrix
+            if isinstance(matrix, DataFrame):
+                matrix = write_item_matrix(matrix, own / "items", n_items, run.config.outputs.max_item_matrix_bytes)
+            stored = StoredModel(_version(plan), model, own, matrix)
+            candidates = [Candidate(stored, fitted.user_vectors)]
+            panel = make_panel(run, candidates, popularity, pairs.train, metrics=(model.metric,))
+            found = figures(judge(judged_users(held_out, candidates), panel), panel)
+        shutil.rmtree(own)
+        trial.set_user_attr("seconds", time.monotonic() - started)
+        return next(figure.value for figure in found if figure.metric == model.metric and figure.slice == "all")
+
+    return objective
+
+
+def _version(plan: Plan) -> ModelVersion:
+    """As models would have it, were it kept."""
+    split: Any = plan.row["split_id"]
+    return ModelVersion(plan.version, plan.kind, plan.params, {}, plan.artifact, split, None, {}, None, None)

@@ -1,0 +1,192 @@
+"""What tasks sum up and the driver makes of it, against lists ranked and measured the long way."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.evaluation import judging
+from recsys_spark.evaluation.figures import Figure, figures
+from recsys_spark.evaluation.judging import SCHEMA
+from recsys_spark.evaluation.panel import Judged, Panel, RatingRange
+from recsys_spark.factorization.popularity import PopularityScorer
+from recsys_spark.preparation.judged_pairs import FED, FOUND, MASKED
+from recsys_spark.ranking.scorer import DotScorer
+from tests.matrices import MakeMatrix
+
+N_USERS, N_ITEMS, RANK = 40, 30, 4
+METRICS = ("ndcg@5", "recall@5", "precision@5", "mrr@40")
+
+
+class World:
+    """Random tastes; items 28 and 29 are unknown to the model, and nobody played them in training."""
+
+    def __init__(self, make_matrix: MakeMatrix) -> None:
+        generator = np.random.default_rng(3)
+        self.users = generator.normal(size=(N_USERS, RANK)).astype(np.float32)
+        # Of the last user the model knows nothing.
+        self.users[-1] = 0
+        self.items = generator.normal(size=(N_ITEMS, RANK)).astype(np.float32)
+        self.items[28:] = 0
+        self.role = generator.choice([FED, MASKED, FOUND, -1], size=(N_USERS, N_ITEMS), p=[0.3, 0.1, 0.2, 0.4])
+        self.role[:, 28] = FOUND
+        self.rating = generator.integers(1, 6, (N_USERS, N_ITEMS)).astype(float)
+        self.popularity = (self.role == FED).sum(axis=0)
+        self.popularity[28:] = 0
+        model = Judged("model-1", DotScorer(make_matrix(self.items, 8)), "column")
+        popular = make_matrix(self.popularity[:, None], 8)
+        popularity = Judged("popularity-1", PopularityScorer(popular), "column")
+        self.panel = Panel((model, popularity), METRICS, None, popular, N_USERS, 5, 3, 1)
+
+    def batch(self) -> pa.RecordBatch:
+        """The users as judged_users gives them: pairs by role, then item."""
+        columns: dict[str, list[Any]] = {
+            name: [] for name in ("role", "item_idx", "rating", "time", "tie", "confidence_0")
+        }
+        for user in range(N_USERS):
+            pairs = sorted((int(self.role[user, item]), item) for item in np.flatnonzero(self.role[user] >= 0))
+            columns["role"].append([role for role, _ in pairs])
+            columns["item_idx"].append([item for _, item in pairs])
+            columns["rating"].append([self.rating[user, item] for _, item in pairs])
+            columns["time"].append([None] * len(pairs))
+            columns["tie"].append([0] * len(pairs))
+            columns["confidence_0"].append([1.0 if role == FED else None for role, _ in pairs])
+        types = {
+            "role": pa.int32(),
+            "item_idx": pa.int32(),
+            "rating": pa.float64(),
+            "time": pa.int64(),
+            "tie": pa.int64(),
+        }
+        arrays = {name: pa.array(lists, pa.list_(types.get(name, pa.float32()))) for name, lists in columns.items()}
+        vectors = [vector.tolist() if vector.any() else None for vector in self.users]
+        return pa.RecordBatch.from_pydict(
+            {
+                "user_idx": pa.array(range(N_USERS), pa.int32()),
+                **arrays,
+                "confidence_1": arrays["confidence_0"],
+                "vector_0": pa.array(vectors, pa.list_(pa.float32())),
+                "vector_1": pa.array([None] * N_USERS, pa.list_(pa.float32())),
+            }
+        )
+
+    def ranked(self, user: int, scores: NDArray[np.float32]) -> list[int]:
+        """Items by score, then number, without what the user is known to have played or nobody has."""
+        open_items = [item for item in range(28) if self.role[user, item] not in (FED, MASKED)]
+        return sorted(
+            (item for item in open_items if np.isfinite(scores[item])), key=lambda item: (-scores[item], item)
+        )
+
+
+@pytest.fixture
+def world(make_matrix: MakeMatrix) -> World:
+    return World(make_matrix)
+
+
+def judged_figures(
+    spark: SparkSession, world: World, panel: Panel, block: int = 7
+) -> dict[tuple[str, str, str], Figure]:
+    """Through two tasks, in blocks of a few users."""
+    batch = world.batch()
+    rows = [row for part in (batch.slice(0, 15), batch.slice(15)) for row in task_rows(panel, part)]
+    frame = spark.createDataFrame([tuple(row.values()) for row in rows], SCHEMA)
+    return {(f.version, f.metric, f.slice): f for f in figures(frame, panel)}
+
+
+def task_rows(panel: Panel, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    for result in judging._judge(panel, iter([batch])):
+        yield from result.to_pylist()
+
+
+def expected(world: World, user: int, ranked: list[int]) -> dict[str, float]:
+    found = set(np.flatnonzero(world.role[user] == FOUND))
+    hits = [item in found for item in ranked]
+    gain = sum(hit / np.log2(place + 2) for place, hit in enumerate(hits[:5]))
+    ideal = sum(1 / np.log2(place + 2) for place in range(min(5, len(found))))
+    first = next((1 / (place + 1) for place, hit in enumerate(hits[:40]) if hit), 0)
+    return {
+        "ndcg@5": gain / ideal,
+        "recall@5": sum(hits[:5]) / len(found),
+        "precision@5": sum(hits[:5]) / 5,
+        "mrr@40": first,
+    }
+
+
+def test_rankings_are_measured_as_the_definitions_say(spark: SparkSession, world: World, monkeypatch) -> None:
+    monkeypatch.setattr(judging, "BLOCK_USERS", 7)
+    found = judged_figures(spark, world, world.panel)
+    model = [world.ranked(user, world.users[user] @ world.items.T) for user in range(N_USERS - 1)] + [[]]
+    scores = np.where(world.popularity > 0, world.popularity, -np.inf).astype(np.float32)
+    popular = [world.ranked(user, scores) for user in range(N_USERS)]
+    for version, ranked in (("model-1", model), ("popularity-1", popular)):
+        values = [expected(world, user, ranked[user]) for user in range(N_USERS)]
+        for metric in METRICS:
+            figure = found[version, metric, "all"]
+            assert figure.value == pytest.approx(np.mean([value[metric] for value in values])), metric
+            assert figure.users == N_USERS
+        for name, users in slices_of(world).items():
+            assert found[version, "ndcg@5", name].value == pytest.approx(np.mean([values[u]["ndcg@5"] for u in users]))
+        in_lists = {item for items in ranked for item in items[:5]}
+        assert found[version, "coverage@5", "all"].value == len(in_lists) / np.count_nonzero(world.popularity)
+    assert found["model-1", "served", "all"].value == (N_USERS - 1) / N_USERS
+    bits = [-np.log2(world.popularity[item] / N_USERS) for items in model for item in items[:5]]
+    assert found["model-1", "novelty@5", "all"].value == pytest.approx(np.mean(bits))
+
+
+def slices_of(world: World) -> dict[str, list[int]]:
+    names: dict[str, list[int]] = {}
+    for user in range(N_USERS):
+        known = int((world.role[user] == FED).sum())
+        names.setdefault(
+            "known_items=1-5" if known < 6 else "known_items=6-10" if known < 11 else "known_items=11-20", []
+        ).append(user)
+    return names
+
+
+def test_ratings_are_predicted_within_their_range_and_by_its_middle_where_nothing_is_known(
+    spark: SparkSession, world: World, make_matrix: MakeMatrix
+) -> None:
+    # Found are items with ratings; predictions are the products, cut to 2 .. 4.
+    panel = Panel(world.panel.models[:1], (), RatingRange(2.0, 4.0), world.panel.popularity, N_USERS, 5, 0, 1)
+    found = judged_figures(spark, world, panel)
+    errors, known = [], 0
+    for user in range(N_USERS):
+        for item in np.flatnonzero(world.role[user] == FOUND):
+            is_known = user < N_USERS - 1 and world.popularity[item] > 0
+            predicted = np.clip(world.users[user] @ world.items[item], 2, 4) if is_known else 3
+            errors.append(predicted - world.rating[user, item])
+            known += is_known
+    assert found["model-1", "rmse", "all"].value == pytest.approx(np.sqrt(np.mean(np.square(errors))))
+    assert found["model-1", "mae", "all"].value == pytest.approx(np.mean(np.abs(errors)))
+    assert found["model-1", "served", "all"].value == pytest.approx(known / len(errors))
+    assert found["model-1", "rmse", "all"].ci_low is None
+
+
+def test_a_model_whose_scores_are_not_numbers_is_refused_by_name(spark: SparkSession, world: World) -> None:
+    world.users[3] = np.nan
+    with pytest.raises(TrainingError, match=r"^model-1: .*not numbers"):
+        judged_figures(spark, world, world.panel)
+
+
+def test_the_order_of_users_changes_nothing(spark: SparkSession, world: World) -> None:
+    first = judged_figures(spark, world, world.panel)
+    order = np.random.default_rng(0).permutation(N_USERS)
+    shuffled = world.batch().take(pa.array(order))
+    frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(world.panel, shuffled)], SCHEMA)
+    for figure in figures(frame, world.panel):
+        other = first[figure.version, figure.metric, figure.slice]
+        assert figure.value == pytest.approx(other.value) and figure.ci_low == pytest.approx(other.ci_low)
+
+
+def test_lists_longer_than_the_catalogue_are_measured(spark: SparkSession, world: World) -> None:
+    panel = Panel(world.panel.models, ("recall@1000",), None, world.panel.popularity, N_USERS, 5, 0, 1)
+    found = judged_figures(spark, world, panel)
+    reachable = world.role == FOUND
+    reachable[:, world.popularity == 0] = False
+    shares = reachable.sum(axis=1) / (world.role == FOUND).sum(axis=1)
+    assert found["popularity-1", "recall@1000", "all"].value == pytest.approx(shares.mean())
