@@ -1,4 +1,4 @@
-"""Settings of judging models: what is measured, searched, let through to serve, and compared with what was published."""
+"""Settings of judging models: what is measured, searched, let through to serve, and run again from papers."""
 
 from typing import Literal
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.table import Table
 
 from recsys_spark.benchmark.ease_measure import ease
+from recsys_spark.benchmark.judging_measures import judging, ranking_metrics
 from recsys_spark.benchmark.measure import Bench, Line
 from recsys_spark.benchmark.network_measures import epoch_svae, first_layer_3700, first_layer_100000
 from recsys_spark.benchmark.shard_measures import shard_loading
@@ -23,6 +24,8 @@ MEASURES: dict[str, Measure] = {
     "two_processes": two_processes,
     "epoch_svae": epoch_svae,
     "ease": ease,
+    "judging": judging,
+    "ranking_metrics": ranking_metrics,
 }
 
 

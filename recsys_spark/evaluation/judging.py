@@ -19,7 +19,7 @@ from recsys_spark.evaluation.slices import SLICES, slice_of
 from recsys_spark.evaluation.users import Users
 from recsys_spark.evaluation.values import list_values, ranked_lists, rating_values
 
-__all__ = ["judge"]
+__all__ = ["judge", "judge_batches"]
 
 SCHEMA = "model INT, sums BINARY, users BINARY, item_idx ARRAY<INT>, lists ARRAY<BIGINT>, error STRING"
 BLOCK_USERS = 512
@@ -33,7 +33,7 @@ def judge(users: DataFrame, panel: Panel) -> DataFrame:
     `users` as judged_users gives them, with models in the order of the panel. A task holds an Arrow batch of users,
     the scores of a block, and a number an item for each model.
     """
-    return users.mapInArrow(partial(_judge, panel), SCHEMA)
+    return users.mapInArrow(partial(judge_batches, panel), SCHEMA)
 
 
 class _Tally:
@@ -60,7 +60,8 @@ class _Tally:
         return self.sums.tobytes(), self.users.tobytes(), items, self.lists[items], self.error
 
 
-def _judge(panel: Panel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def judge_batches(panel: Panel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What a task does with its users."""
     tallies = [_Tally(panel) for _ in panel.models]
     for batch in batches:
         for start in range(0, batch.num_rows, BLOCK_USERS):

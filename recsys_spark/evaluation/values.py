@@ -12,7 +12,7 @@ from recsys_spark.evaluation.users import Users
 from recsys_spark.ranking.scorer import UserBlock
 from recsys_spark.ranking.top_n import TopN, exclude_pairs, top_n
 
-__all__ = ["list_values", "ranked_lists", "rating_values"]
+__all__ = ["hits_of", "list_values", "ranked_lists", "rating_values"]
 
 Values = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def ranked_lists(model: Judged, users: Users, block: UserBlock, k: int) -> TopN:
 def list_values(lists: TopN, users: Users, panel: Panel) -> Values:
     """The ranking metrics, whether the user was served, and how popular the head of the list is."""
     found = users.found()
-    hits = _hits(lists, found)
+    hits = hits_of(lists, found)
     columns = [RANKING[metric.name](hits, found.lengths(), metric.k or 0) for metric in panel.parsed()]
     popularity = panel.popularity_of_items()
     heads, length = lists.item_idx[:, : panel.list_length], np.minimum(lists.length, panel.list_length)
@@ -72,8 +72,8 @@ def rating_values(model: Judged, users: Users, block: UserBlock, panel: Panel) -
     return np.column_stack([np.bincount(row, column, minlength=len(users)) for column in columns])
 
 
-def _hits(lists: TopN, found: Csr) -> NDArray[np.bool_]:
-    """Which places hold something that was to be found, (n, k)."""
+def hits_of(lists: TopN, found: Csr) -> NDArray[np.bool_]:
+    """Which places of lists hold something that was to be found (items ascending), (n, k)."""
     width = 1 + max(int(lists.item_idx.max(initial=0)), int(found.indices.max(initial=0)))
     relevant = np.repeat(np.arange(len(found)), found.lengths()) * width + found.indices
     listed = np.arange(len(found))[:, None] * width + lists.item_idx

@@ -99,7 +99,7 @@ def judged_figures(
 
 
 def task_rows(panel: Panel, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    for result in judging._judge(panel, iter([batch])):
+    for result in judging.judge_batches(panel, iter([batch])):
         yield from result.to_pylist()
 
 

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.conftest import Workspace
 
 SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE, last_played_at TIMESTAMP"
 START = datetime(2024, 1, 1, tzinfo=UTC)
-PROTOCOLS = ["rating_random", "per_user_random", "strong_random", "strong_time"]
+PROTOCOLS = ["rating_random", "rating_folds", "per_user_random", "strong_random", "strong_time", "last_n"]
 Row = tuple[Any, ...]
 PartsBy = Callable[[str], dict[str, list[Row]]]
 
@@ -218,7 +219,7 @@ def test_support_that_does_not_settle_is_refused(spark: SparkSession, monkeypatc
         k_core(pairs, 2, 2)
 
 
-@pytest.mark.parametrize("protocol", ["rating_random", "per_user_random"])
+@pytest.mark.parametrize("protocol", ["rating_random", "rating_folds", "per_user_random"])
 @pytest.mark.parametrize("rows", [[(3, 5, 1, 4.0, None)], [(0, i, 1, 4.0, None) for i in range(30)]])
 def test_one_user_or_one_pair(spark: SparkSession, protocol: str, rows: list[Row]) -> None:
     parts = parts_of(build_split(frame(spark, rows), settings(protocol, validation_share=0.0), seed=1))
@@ -251,10 +252,13 @@ def test_settings_that_leave_nothing(
         build_split(frame(spark, rows), settings(**({"protocol": "strong_random"} | changed)), seed=1)
 
 
-def test_times_must_be_known_to_cut_by_them(spark: SparkSession) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "lacking"), [("strong_time", "times"), ("last_n", "times"), ("rating_folds", "ratings")]
+)
+def test_what_a_protocol_cuts_by_must_be_known(spark: SparkSession, protocol: str, lacking: str) -> None:
     rows = [(u, i, 1, None, None) for u in range(20) for i in range(9)]
-    with pytest.raises(ConfigError, match="times"):
-        build_split(frame(spark, rows), settings("strong_time"), seed=1)
+    with pytest.raises(ConfigError, match=lacking):
+        build_split(frame(spark, rows), settings(protocol), seed=1)
 
 
 def test_what_is_given_and_what_is_hidden_of_each_user(spark: SparkSession, rows: list[Row]) -> None:
@@ -296,9 +300,46 @@ def test_the_name_of_a_split_says_what_determines_it() -> None:
     assert split_id(settings("strong_time"), 1, 7) == name
 
 
+def test_folds_of_one_seed_part_the_ratings(spark: SparkSession, rows: list[Row]) -> None:
+    tests: list[Row] = []
+    for fold in range(1, 5):
+        parts = parts_of(build_split(frame(spark, rows), settings("rating_folds", folds=4, fold=fold), seed=1))
+        share = len(parts["validation"]) / (len(parts["validation"]) + len(parts["train"]))
+        assert 0.05 < share < 0.15 and not users_and_items(parts["test"]) & users_and_items(parts["train"])
+        tests += parts["test"]
+    assert sorted(tests) == sorted(rows)
+
+
+def test_a_given_fold_is_the_test_part(spark: SparkSession, rows: list[Row]) -> None:
+    given = spark.createDataFrame([row[:2] for row in rows[::7]], "user_idx INT, item_idx INT")
+    split = build_split(frame(spark, rows), settings("rating_folds"), seed=1, given_fold=given.unionByName(given))
+    parts = parts_of(split)
+    assert parts["test"] == sorted(rows[::7])
+    assert sorted(parts["train"] + parts["validation"] + parts["test"]) == sorted(rows)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_last_pairs_of_each_user_are_held_out(spark: SparkSession, rows: list[Row], n: int) -> None:
+    short = [(90, 1, 1, 5.0, time(1)), (91, 1, 1, 5.0, time(1)), (91, 2, 1, 5.0, time(2))]
+    untimed = (0, 99, 1, 5.0, None)
+    parts = parts_of(build_split(frame(spark, [*rows, *short, untimed]), settings("last_n", last_n=n), seed=1))
+    assert parts["train"].count(short[0]) == 1 and parts["train"].count(short[1]) == 1 and short[2] in parts["test"]
+    for user in range(40):
+        of_user = {part: [row[4] for row in found if row[0] == user] for part, found in parts.items()}
+        length = sum(map(len, of_user.values()))
+        assert (len(of_user["test"]), len(of_user["validation"])) == (n, min(n, length - n - 1))
+        assert max(of_user["train"]) <= min(of_user["validation"]) <= max(of_user["validation"]) <= min(of_user["test"])
+
+
+def users_and_items(rows: list[Row]) -> set[tuple[int, int]]:
+    return {row[:2] for row in rows}
+
+
 def test_shares_must_leave_something() -> None:
     with pytest.raises(ValidationError, match="less than 1"):
         SplitSettings(test_share=0.6, validation_share=0.4)
+    with pytest.raises(ValidationError, match="fold 6 is not one of 5"):
+        SplitSettings(fold=6)
 
 
 def test_the_job_writes_a_split_once(workspace: Workspace, rows: list[Row]) -> None:
@@ -316,6 +357,36 @@ def test_the_job_writes_a_split_once(workspace: Workspace, rows: list[Row]) -> N
     second = workspace.done("split_interactions", *arguments, "--run.seed", 7)
     assert workspace.table("splits").count() == sum(first.rows.values()) + sum(second.rows.values())
     assert workspace.table("splits").select("split_id").distinct().count() == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "told"),
+    [("u1\ti1\t5\t0\n\n", 0, ""), ("u1\ti9\t5\t0\n", 2, "1 of the 1 pairs"), (None, 4, "u2.test")],
+)
+def test_folds_of_a_data_set_are_read_from_its_files(
+    workspace: Workspace, tmp_path: Path, lines: str | None, code: int, told: str
+) -> None:
+    tables = workspace.tables()
+    tables.overwrite("interactions", frame(workspace.spark, [(0, 0, 1, 5.0, None), (0, 1, 1, 4.0, None)]))
+    for side in ("user", "item"):
+        rows = [(f"{side[0]}{n + 1}", n) for n in range(2)]
+        tables.overwrite(f"{side}_index", workspace.spark.createDataFrame(rows, f"{side}_id STRING, {side}_idx INT"))
+    if lines is not None:
+        (tmp_path / "u2.test").write_text(lines)
+    outcome = workspace.run(
+        "split_interactions", "--split.protocol", "rating_folds", "--split.fold", 2, "--split.folds_path", tmp_path
+    )
+    assert (outcome.code, told in outcome.stderr) == (code, True)
+    if code == 0:
+        assert [
+            tuple(row) for row in workspace.table("splits").where("part = 'test'").select("item_idx").collect()
+        ] == [(0,)]
+
+
+def test_a_protocol_that_does_not_exist_is_refused_with_those_that_do(workspace: Workspace) -> None:
+    outcome = workspace.run("split_interactions", "--split.protocol", "strong_randon")
+    assert outcome.code == 2
+    assert "split.protocol" in outcome.stderr and "'strong_random'" in outcome.stderr
 
 
 def test_the_job_refuses_to_split_by_nothing(workspace: Workspace) -> None:

@@ -1,0 +1,154 @@
+"""What judging costs: beside the matrix product that no full ranking can do without, and beside MLlib's metrics."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.mllib.evaluation import RankingMetrics
+from pyspark.sql import DataFrame
+
+from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.csr import Csr
+from recsys_spark.evaluation.judging import BLOCK_USERS, judge_batches
+from recsys_spark.evaluation.metrics import average_precision, ndcg, precision, recall
+from recsys_spark.evaluation.panel import Judged, Panel
+from recsys_spark.evaluation.values import hits_of
+from recsys_spark.evaluation_settings import EvaluationSettings
+from recsys_spark.preparation.judged_pairs import FED, FOUND
+from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.ranking.scorer import DotScorer
+from recsys_spark.ranking.top_n import TopN
+
+__all__ = ["judging", "judging_data", "our_means", "ranked_frame", "ranking_metrics", "their_means"]
+
+FULL_USERS, FULL_ITEMS, RANK = 100_000, 20_000, 64
+GIVEN, TO_FIND, LISTED = 40, 10, 100
+BATCH_USERS = 10_000
+METRICS = (ndcg, precision, recall, average_precision)
+
+
+def judging(bench: Bench) -> Line:
+    """Full rankings from factors with all metrics, slices and draws, against the bare product of the factors.
+
+    One process, as a task is; both sides of the product have the size of a block of users.
+    """
+    n_users = max(BLOCK_USERS, round(FULL_USERS * bench.scale))
+    batches, panel, items = judging_data(bench, n_users)
+    users = np.concatenate([_vectors(batch) for batch in batches])
+    out = np.empty((BLOCK_USERS, len(items)), np.float32)
+
+    def product() -> None:
+        for start in range(0, n_users, BLOCK_USERS):
+            block = users[start : start + BLOCK_USERS]
+            np.matmul(block, items.T, out=out[: len(block)])
+
+    def judge() -> None:
+        for _ in judge_batches(panel, iter(batches)):
+            pass
+
+    ours, reference = take_turns(bench.repeats, timed(judge), timed(product))
+    size = f"{n_users} users x {len(items)} items, rank {RANK}, {len(panel.columns)} values, {panel.draws} draws"
+    return Line(
+        "judging", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": bench.threads}
+    )
+
+
+def ranking_metrics(bench: Bench) -> Line:
+    """Four metrics at 10 of the same lists of 100, against MLlib's RankingMetrics, a pass each."""
+    n_users = max(1000, round(FULL_USERS * bench.scale))
+    frame = ranked_frame(bench, n_users).persist()
+    frame.count()
+    ours, reference = take_turns(bench.repeats, timed(lambda: our_means(frame)), timed(lambda: their_means(frame)))
+    frame.unpersist()
+    size = f"{n_users} lists of {LISTED} items"
+    more = {"threads": bench.threads}
+    return Line("ranking_metrics", size, ours, "MLlib RankingMetrics", reference, ">= 10", more)
+
+
+def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Panel, NDArray[np.float32]]:
+    """Users as judged_users gives them, a panel of one model, and its item factors (FULL_ITEMS, RANK)."""
+    generator = np.random.default_rng(bench.seed)
+    items = generator.normal(size=(FULL_ITEMS, RANK)).astype(np.float32)
+    popularity = generator.integers(1, 1000, (FULL_ITEMS, 1)).astype(np.float32)
+    limit = 1 << 30
+    matrix = save_item_matrix(items, bench.folder / "items", FULL_ITEMS, RANK, limit)
+    popular = save_item_matrix(popularity, bench.folder / "popularity", FULL_ITEMS, 1, limit)
+    settings = EvaluationSettings()  # type: ignore[call-arg]
+    model = Judged("factors", DotScorer(matrix), "column")
+    panel = Panel((model,), settings.metrics, None, popular, n_users, settings.list_length, settings.draws, bench.seed)
+    starts = range(0, n_users, BATCH_USERS)
+    return [_batch(generator, start, min(BATCH_USERS, n_users - start)) for start in starts], panel, items
+
+
+def _batch(generator: np.random.Generator, first: int, n_users: int) -> pa.RecordBatch:
+    n_pairs = GIVEN + TO_FIND
+    # A stride that has no factor in common with the number of items: a user's items differ.
+    start, stride = (
+        generator.integers(0, FULL_ITEMS, (n_users, 1)),
+        2 * generator.integers(1, 1000, (n_users, 1)) * 5 + 1,
+    )
+    item_idx = (start + stride * np.arange(n_pairs)) % FULL_ITEMS
+    item_idx = np.concatenate([np.sort(item_idx[:, :GIVEN]), np.sort(item_idx[:, GIVEN:])], axis=1).astype(np.int32)
+    role = np.broadcast_to(np.repeat([FED, FOUND], [GIVEN, TO_FIND]).astype(np.int32), item_idx.shape)
+    offsets = np.arange(0, item_idx.size + 1, n_pairs, dtype=np.int32)
+    confidence = np.where(role == FED, np.float32(1), np.float32(np.nan)).ravel()
+    vectors = generator.normal(size=(n_users, RANK)).astype(np.float32)
+
+    def lists(values: NDArray[np.generic]) -> pa.Array:
+        return pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
+
+    return pa.RecordBatch.from_pydict(
+        {
+            "user_idx": pa.array(np.arange(first, first + n_users, dtype=np.int32)),
+            "role": lists(role),
+            "item_idx": lists(item_idx),
+            "rating": lists(np.full(item_idx.size, np.nan)),
+            "time": lists(np.zeros(item_idx.size, np.int64)),
+            "tie": lists(np.zeros(item_idx.size, np.int64)),
+            "confidence_0": lists(confidence),
+            "vector_0": pa.ListArray.from_arrays(
+                np.arange(0, vectors.size + 1, RANK, dtype=np.int32), pa.array(vectors.ravel())
+            ),
+        }
+    )
+
+
+def _vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    vectors: NDArray[np.float32] = batch["vector_0"].flatten().to_numpy().reshape(batch.num_rows, RANK)
+    return vectors
+
+
+def ranked_frame(bench: Bench, n_users: int) -> DataFrame:
+    """(listed ARRAY<DOUBLE>, truth ARRAY<DOUBLE>), a row a user, in the types that RankingMetrics takes."""
+    generator = np.random.default_rng(bench.seed)
+    listed = (generator.integers(0, 1000, (n_users, 1)) + 7 * np.arange(LISTED)) % 1000
+    truth = np.sort((generator.integers(0, 1000, (n_users, 1)) + 13 * np.arange(TO_FIND)) % 1000)
+    rows = pa.table({"listed": list(listed.astype(float)), "truth": list(truth.astype(float))})
+    return bench.spark.createDataFrame(rows.to_pandas(), "listed ARRAY<DOUBLE>, truth ARRAY<DOUBLE>")
+
+
+def our_means(frame: DataFrame, k: int = 10) -> list[float]:
+    """Means of METRICS at k: one pass, of which a task gives back its sums."""
+    parts = frame.mapInArrow(partial(_sums, k), "sums ARRAY<DOUBLE>, users BIGINT").collect()
+    users = sum(part["users"] for part in parts)
+    return [sum(sums) / users for sums in zip(*(part["sums"] for part in parts), strict=True)]
+
+
+def _sums(k: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        listed, truth = (batch[name].flatten().to_numpy().astype(np.int32) for name in ("listed", "truth"))
+        n = batch.num_rows
+        lengths = np.full(n, truth.size // n)
+        found = Csr.of_lengths(lengths, truth, np.ones(truth.size, np.float32))
+        ranked = listed.reshape(n, -1)[:, :k]
+        hits = hits_of(TopN(ranked, np.zeros(ranked.shape, np.float32), np.full(n, k)), found)
+        sums = [float(metric(hits, lengths, k).sum()) for metric in METRICS]
+        yield pa.RecordBatch.from_pydict({"sums": pa.array([sums]), "users": pa.array([n])})
+
+
+def their_means(frame: DataFrame, k: int = 10) -> list[float]:
+    """The same of MLlib."""
+    metrics: RankingMetrics[float] = RankingMetrics(frame.rdd.map(tuple))
+    return [metrics.ndcgAt(k), metrics.precisionAt(k), metrics.recallAt(k), metrics.meanAveragePrecisionAt(k)]
