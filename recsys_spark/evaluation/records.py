@@ -1,10 +1,12 @@
 """Figures where they are kept, and as a person reads them."""
 
+import math
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
@@ -28,14 +30,33 @@ def record_figures(run: JobRun, figures: Sequence[Figure], candidates: Sequence[
     algorithm = {candidate.version: candidate.algorithm for candidate in candidates}
     about = (_dataset(run), config.split.protocol, split_id, config.evaluation.part)
     made = (config.run.seed, run.report.run_id, datetime.now(UTC))
+    known = _known(run, split_id, list(algorithm))
     rows: list[tuple[Any, ...]] = []
     for f in figures:
-        model = (algorithm[f.version], f.version, f.metric, f.slice)
-        rows.append((*about, *model, f.value, f.ci_low, f.ci_high, f.users, *made))
-    frame = run.spark.createDataFrame(rows, TABLES["evaluations"].schema)
-    update = {name: f"new.{name}" for name in (*MEASURED, "run_id", "created_at")}
-    changed = " OR ".join(f"NOT old.{name} <=> new.{name}" for name in MEASURED)
-    run.tables.merge("evaluations", frame, KEYS, update, changed)
+        if not _same(f, known.get((f.version, f.metric, f.slice))):
+            model = (algorithm[f.version], f.version, f.metric, f.slice)
+            rows.append((*about, *model, f.value, f.ci_low, f.ci_high, f.users, *made))
+    if rows:
+        frame = run.spark.createDataFrame(rows, TABLES["evaluations"].schema)
+        update = {name: f"new.{name}" for name in (*MEASURED, "run_id", "created_at")}
+        run.tables.merge("evaluations", frame, KEYS, update)
+
+
+def _known(run: JobRun, split_id: str, versions: list[str]) -> dict[tuple[str, str, str], Row]:
+    """What is recorded of these versions, as many rows as they have figures."""
+    run.tables.ensure("evaluations")
+    where = (F.col("split_id") == split_id) & (F.col("part") == run.config.evaluation.part)
+    rows = run.tables.read("evaluations").where(where & F.col("model_version").isin(versions))
+    columns = ("model_version", "metric", "slice", *MEASURED)
+    return {(row["model_version"], row["metric"], row["slice"]): row for row in rows.select(*columns).collect()}
+
+
+def _same(figure: Figure, row: Row | None) -> bool:
+    """Whether a figure is the recorded one, but for the order in which tasks were summed up."""
+    if row is None or row["users"] != figure.users:
+        return False
+    pairs = [(row[name], getattr(figure, name)) for name in ("value", "ci_low", "ci_high")]
+    return all(a == b or (None not in (a, b) and math.isclose(a, b, rel_tol=1e-12)) for a, b in pairs)
 
 
 def show_figures(figures: Sequence[Figure], candidates: Sequence[Candidate], panel: Panel) -> None:

@@ -71,8 +71,9 @@ class Results:
         """Keeps a result."""
         self._known[result.key] = result
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        half = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
         with self.file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(result), sort_keys=True) + "\n")
+            stream.write("\n" * half + json.dumps(asdict(result), sort_keys=True) + "\n")
 
     def of(self, entry: Entry) -> list[Result]:
         """The results of an entry that are there."""
