@@ -184,8 +184,12 @@ def test_torch_knows_nothing_of_spark_and_spark_nothing_of_torch():
 
 
 def test_the_context_of_spark_is_touched_in_session_alone():
-    """Spark Connect, and the shared clusters built on it, have none."""
-    assert {module: used for module in MODULES if (used := attributes_of(module) & CONTEXT)}.keys() == {"session"}
+    """Spark Connect, and the shared clusters built on it, have none; MLlib's RankingMetrics, measured against, asks
+    for one.
+    """
+    users = {module: used for module in MODULES if (used := attributes_of(module) & CONTEXT)}
+    assert users.keys() == {"session", "benchmark.judging_measures"}
+    assert users["benchmark.judging_measures"] == {"rdd"}
 
 
 def test_delta_is_read_and_written_in_tables_alone():

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.mllib.evaluation import RankingMetrics
 from pyspark.sql import DataFrame
@@ -32,27 +33,38 @@ METRICS = (ndcg, precision, recall, average_precision)
 def judging(bench: Bench) -> Line:
     """Full rankings from factors with all metrics, slices and draws, against the bare product of the factors.
 
-    One process, as a task is; both sides of the product have the size of a block of users.
+    Both are timed inside one Spark task, where they have one core, on users that lie in its memory; both sides of the
+    product have the size of a block of users.
     """
     n_users = max(BLOCK_USERS, round(FULL_USERS * bench.scale))
-    batches, panel, items = judging_data(bench, n_users)
-    users = np.concatenate([_vectors(batch) for batch in batches])
+    batches, panel, n_items = judging_data(bench, n_users)
+    file = bench.folder / "users.parquet"
+    pq.write_table(pa.Table.from_batches(batches), file)
+    frame = bench.spark.read.parquet(str(file)).coalesce(1)
+    clocks = frame.mapInArrow(partial(_in_task, panel, bench.repeats), "ours DOUBLE, reference DOUBLE").collect()
+    ours, reference = clocks[0]["ours"], clocks[0]["reference"]
+    size = f"{n_users} users x {n_items} items, rank {RANK}, {len(panel.columns)} values, {panel.draws} draws"
+    return Line("judging", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": 1})
+
+
+def _in_task(panel: Panel, repeats: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    held = list(batches)
+    users = np.concatenate([_vectors(batch) for batch in held])
+    matrix = panel.models[0].scorer.matrix  # type: ignore[attr-defined]
+    items = np.concatenate([matrix.tile(number) for number in range(matrix.n_tiles)])
     out = np.empty((BLOCK_USERS, len(items)), np.float32)
 
     def product() -> None:
-        for start in range(0, n_users, BLOCK_USERS):
+        for start in range(0, len(users), BLOCK_USERS):
             block = users[start : start + BLOCK_USERS]
             np.matmul(block, items.T, out=out[: len(block)])
 
     def judge() -> None:
-        for _ in judge_batches(panel, iter(batches)):
+        for _ in judge_batches(panel, iter(held)):
             pass
 
-    ours, reference = take_turns(bench.repeats, timed(judge), timed(product))
-    size = f"{n_users} users x {len(items)} items, rank {RANK}, {len(panel.columns)} values, {panel.draws} draws"
-    return Line(
-        "judging", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": bench.threads}
-    )
+    ours, reference = take_turns(repeats, timed(judge), timed(product))
+    yield pa.RecordBatch.from_pydict({"ours": pa.array([ours]), "reference": pa.array([reference])})
 
 
 def ranking_metrics(bench: Bench) -> Line:
@@ -67,8 +79,8 @@ def ranking_metrics(bench: Bench) -> Line:
     return Line("ranking_metrics", size, ours, "MLlib RankingMetrics", reference, ">= 10", more)
 
 
-def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Panel, NDArray[np.float32]]:
-    """Users as judged_users gives them, a panel of one model, and its item factors (FULL_ITEMS, RANK)."""
+def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Panel, int]:
+    """Users as judged_users gives them, a panel of one model, and how many items it knows."""
     generator = np.random.default_rng(bench.seed)
     items = generator.normal(size=(FULL_ITEMS, RANK)).astype(np.float32)
     popularity = generator.integers(1, 1000, (FULL_ITEMS, 1)).astype(np.float32)
@@ -79,7 +91,7 @@ def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Pane
     model = Judged("factors", DotScorer(matrix), "column")
     panel = Panel((model,), settings.metrics, None, popular, n_users, settings.list_length, settings.draws, bench.seed)
     starts = range(0, n_users, BATCH_USERS)
-    return [_batch(generator, start, min(BATCH_USERS, n_users - start)) for start in starts], panel, items
+    return [_batch(generator, start, min(BATCH_USERS, n_users - start)) for start in starts], panel, FULL_ITEMS
 
 
 def _batch(generator: np.random.Generator, first: int, n_users: int) -> pa.RecordBatch:

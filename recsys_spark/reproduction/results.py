@@ -10,6 +10,7 @@ from statistics import mean, stdev
 
 from rich.table import Table
 
+from recsys_spark.registry import load_settings
 from recsys_spark.reproduction.entries import Entry, Target
 
 __all__ = ["Result", "Results", "key_of", "markdown", "table_rows", "terminal_table"]
@@ -51,8 +52,9 @@ class Result:
 
 
 def key_of(entry: Entry, repeat: int) -> str:
-    """A name for all that decides a repeat: with other settings it is another, and run anew."""
-    parts = (entry.data, entry.kind, dict(entry.split), dict(entry.settings), entry.fit, repeat)
+    """A name for all that decides a repeat: with other settings or defaults it is another, and run anew."""
+    settings = load_settings(entry.kind).model_validate(dict(entry.settings)).model_dump(mode="json")
+    parts = (entry.data, entry.kind, dict(entry.split), settings, entry.fit, repeat)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
