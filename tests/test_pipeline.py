@@ -10,7 +10,9 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.config_layers import load_config
 from recsys_spark.jobs import run_pipeline
+from recsys_spark.pipeline import plan_steps
 from tests.conftest import Workspace
 
 USERS, ITEMS = 20, 16
@@ -206,3 +208,31 @@ def test_files_that_were_cleared_away_are_made_again_by_training(built: Workspac
     built.done("build_item_similarity", *FLAGS, "--similarity.neighbours", "2")
     assert {row["position"] for row in built.table("item_similarity").collect()} == {1, 2}
     assert built.versions()["models"] == before
+
+
+def test_with_a_split_models_are_judged_before_outputs_are_built_and_may_learn_from_everything_then() -> None:
+    flags = ["--tables.root", "t", "--pipeline.kinds", "als,mult_vae", "--split.protocol", "strong_random"]
+    ends = ["build_item_similarity als", "build_recommendations als", "build_item_similarity mult_vae"]
+    ends += ["build_recommendations mult_vae", "publish_model als"]
+    training = ["train_spark_model als", "write_shards mult_vae", "train_torch_model mult_vae"]
+    judged = ["ingest_plays", "build_interactions", "split_interactions", *training, "evaluate"]
+    steps = [str(step) for step in plan_steps(load_config(["--source.path", "p", "--source.format", "anime", *flags]))]
+    assert steps == [*judged, *ends]
+    everything = load_config([*flags, "--source.path", "p", "--source.format", "anime", "--pipeline.final_fit", "true"])
+    steps = [str(step) for step in plan_steps(everything)]
+    assert steps == [*judged, *[f"{step} everything" for step in training], *ends]
+
+
+@pytest.mark.slow
+def test_from_raw_files_to_a_published_last_fit_that_passed_the_gate(workspace: Workspace, raw: Path) -> None:
+    split = ["--split.protocol", "per_user_random", "--split.test_share", "0.15", "--pipeline.final_fit", "true"]
+    outcome = workspace.done("run_pipeline", "--source.path", raw, *FLAGS, *split)
+    assert "What was found" in outcome.stdout
+    (row,) = [r for r in workspace.table("models").collect() if "recommendations" in r["serves"]]
+    assert row["split_id"] is None and row["parent_version"].startswith("als-")
+    record = json.loads(row["gate"])
+    assert record["verdict"] == "passed" and record["judged_version"] == row["parent_version"]
+    assert record["candidate"] > record["popularity"]
+    before = workspace.versions()
+    workspace.done("run_pipeline", "--source.path", raw, *FLAGS, *split)
+    assert workspace.versions() == before

@@ -71,8 +71,11 @@ class Users:
         """The users as model `number` takes them: its vectors, and the pairs that it is fed in its order."""
         confidence = _flat(self.batch, f"confidence_{number}", np.nan)
         places = np.flatnonzero(~np.isnan(confidence))
-        columns = (self.tie, self.time) if history_order == "time" else (self.item_idx,)
-        places = places[np.lexsort([column[places] for column in (*columns, self.row)])]
+        if history_order == "time":
+            places = places[np.lexsort([column[places] for column in (self.tie, self.time, self.row)])]
+        else:
+            # One sort of packed numbers is many times faster than one by two columns.
+            places = places[np.argsort(self.row[places] << 32 | self.item_idx[places])]
         indptr = np.concatenate(([0], np.cumsum(np.bincount(self.row[places], minlength=len(self)))))
         histories = Histories(indptr, self.item_idx[places], confidence[places].astype(np.float32))
         return UserBlock(_vectors(self.batch[f"vector_{number}"]), histories)

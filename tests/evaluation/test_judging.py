@@ -190,3 +190,21 @@ def test_lists_longer_than_the_catalogue_are_measured(spark: SparkSession, world
     reachable[:, world.popularity == 0] = False
     shares = reachable.sum(axis=1) / (world.role == FOUND).sum(axis=1)
     assert found["popularity-1", "recall@1000", "all"].value == pytest.approx(shares.mean())
+
+
+def test_equal_scores_are_ranked_by_item_and_half_known_items_by_what_is_known(
+    spark: SparkSession, world: World, make_matrix: MakeMatrix
+) -> None:
+    """Of items 0 to 13 all scores are 1; the others the model does not know, so it never lists them."""
+    items = np.zeros((N_ITEMS, 1), np.float32)
+    items[:14] = 1
+    world.users = np.ones((N_USERS, 1), np.float32)
+    model = Judged("model-1", DotScorer(make_matrix(items, 8)), "column")
+    panel = Panel((model,), METRICS, None, world.panel.popularity, N_USERS, 5, 0, 1)
+    ranked = [[item for item in range(14) if world.role[user, item] not in (FED, MASKED)] for user in range(N_USERS)]
+    values = [expected(world, user, ranked[user]) for user in range(N_USERS)]
+    for batch in (world.batch(), world.batch().take(pa.array(np.random.default_rng(1).permutation(N_USERS)))):
+        frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(panel, batch)], SCHEMA)
+        found = {(f.metric, f.slice): f.value for f in figures(frame, panel)}
+        for metric in METRICS:
+            assert found[metric, "all"] == pytest.approx(np.mean([value[metric] for value in values]))

@@ -97,6 +97,24 @@ def test_what_a_network_needs_is_named_when_it_is_not_there(built: Workspace) ->
 
 
 @pytest.mark.slow
+def test_a_last_fit_trains_for_as_many_epochs_as_were_best_and_is_judged_by_its_parent(built: Workspace) -> None:
+    split = ["--split.protocol", "per_user_random", "--split.test_share", "0.2", "--split.validation_share", "0.2"]
+    built.done("split_interactions", *split)
+    parent = train(built, "mult_vae", *split)
+    metrics = built.table("models").where(f"model_version = '{parent}'").collect()[0]["metrics"]
+    last = train(built, "mult_vae", *split, "--model.fit", "everything")
+    row = built.table("models").where(f"model_version = '{last}'").collect()[0]
+    assert (row["split_id"], row["parent_version"]) == (None, parent)
+    assert row["metrics"]["epochs"] == metrics["best_epoch"] + 1 < 40
+    assert "ndcg@100" not in row["metrics"], "nothing was held out"
+    seen = built.table("interactions").count()
+    assert (
+        built.done("write_shards", *split, "--model.kind", "mult_vae", "--model.fit", "everything").rows["non_zeros"]
+        == seen
+    )
+
+
+@pytest.mark.slow
 def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_one(built: Workspace) -> None:
     flags = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "5", "--models.mult_vae.batch_rows", "20"]
     built.done("write_shards", *flags)

@@ -193,6 +193,16 @@ def test_trials_end_after_their_steps_and_can_be_gone_on_from(tmp_path: Path) ->
     assert weights_of(trial) == weights_of(whole)
 
 
+def test_epochs_can_be_taken_one_at_a_time_without_changing_the_plan(tmp_path: Path) -> None:
+    """As a search does; step sizes fall as they would over all epochs."""
+    whole, parts = make_specs(tmp_path, "mult_vae", planted_tastes(), NOISY, "whole", "parts")
+    report = train(whole.as_dict())
+    for epochs in (1, 2):
+        assert train(replace(parts, stop_after=epochs).as_dict())["epochs"] == epochs
+    assert train(replace(parts, stop_after=9).as_dict()) == report
+    assert weights_of(parts) == weights_of(whole)
+
+
 def loss_not_a_number_at(patch: pytest.MonkeyPatch, step_of_nan: int, value: float) -> None:
     forward = SongAutoencoder.forward
 
