@@ -1,7 +1,7 @@
 """Models trained on one split -> evaluations: every metric, with intervals, on users or ratings held out."""
 
 from recsys_spark.errors import ConfigError
-from recsys_spark.evaluation.candidates import ensure_popularity, find_candidates, make_panel
+from recsys_spark.evaluation.candidates import check_metrics, ensure_popularity, find_candidates, make_panel
 from recsys_spark.evaluation.figures import figures
 from recsys_spark.evaluation.judged_users import judged_users
 from recsys_spark.evaluation.judging import judge
@@ -16,6 +16,9 @@ def work(run: JobRun) -> None:
     """All models are judged in one pass over the users, on the same users and the same draws."""
     if run.config.split.protocol is None:
         raise ConfigError("split.protocol is not set: name the split that the models were trained on")
+    if run.config.model.fit != "train":
+        raise ConfigError("model.fit is for training: evaluate judges what evaluation.models names")
+    check_metrics(run.config.evaluation.metrics)
     pairs, part = training_pairs(run.tables, run.config), run.config.evaluation.part
     assert pairs.split_id is not None
     popularity = ensure_popularity(run, pairs)
@@ -23,11 +26,7 @@ def work(run: JobRun) -> None:
     panel = make_panel(run, candidates, popularity, pairs.train)
     with step(f"judging {', '.join(c.version for c in candidates)} on the {part} part of {pairs.split_id}"):
         users = judged_users(judged_pairs(split_rows(run.tables, pairs.split_id), part), candidates)
-        judged = judge(users, panel).persist()
-        try:
-            found = figures(judged, panel)
-        finally:
-            judged.unpersist()
+        found = figures(judge(users, panel), panel)
     record_figures(run, found, candidates, pairs.split_id)
     show_figures(found, candidates, panel)
     run.count(models=len(candidates), figures=len(found))

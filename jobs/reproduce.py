@@ -4,10 +4,10 @@ import json
 import logging
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 
+from recsys_spark.addresses import local_path
 from recsys_spark.errors import ConfigError
 from recsys_spark.job import Job, JobRun
 from recsys_spark.reproduction.datasets import find_datasets
@@ -20,10 +20,10 @@ log = logging.getLogger("recsys_spark.reproduce")
 
 def work(run: JobRun) -> None:
     """Each repeat is kept as a line of results.jsonl when it is done; the table goes to results.md as well."""
-    settings, root = run.config.reproduce, run.config.tables.root
-    if root is None:
-        raise ConfigError("reproduce keeps each data set in a folder of its own: set tables.root, not tables.schema")
-    datasets, results = find_datasets(settings.data), Results(Path(root) / "results.jsonl")
+    settings, root = run.config.reproduce, local_path(run.config.tables.root or "")
+    if run.config.tables.root is None or root is None:
+        raise ConfigError("reproduce keeps its results in a folder of this machine: set tables.root to one")
+    datasets, results = find_datasets(settings.data), Results(root / "results.jsonl")
     entries = [entry for entry in ENTRIES if entry.data in datasets and _is_wanted(entry, settings.kinds)]
     todo = [(entry, n) for entry in entries for n in range(1, entry.repeats + 1) if not results.get(key_of(entry, n))]
     log.info("%d repeats of %d entries to run, on %s", len(todo), len(entries), ", ".join(sorted(datasets)))
@@ -35,7 +35,7 @@ def work(run: JobRun) -> None:
         print(json.dumps(asdict(result), sort_keys=True), flush=True)
         log.info("%d of %d done", number, len(todo))
     rows = list(table_rows(entries, results))
-    (Path(root) / "results.md").write_text(markdown(rows), encoding="utf-8")
+    (root / "results.md").write_text(markdown(rows), encoding="utf-8")
     Console(width=None if sys.stdout.isatty() else 200).print(terminal_table(rows))
     run.count(repeats_run=len(todo), rows=len(rows))
 

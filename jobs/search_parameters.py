@@ -10,11 +10,12 @@ from recsys_spark.evaluation.metrics import is_better
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
 from recsys_spark.model_versions import version_name
+from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
 from recsys_spark.registry import NETWORKS, load_kind, load_network
 from recsys_spark.search.objectives import network_objective, spark_objective
 from recsys_spark.search.records import record_trials, show_trials
-from recsys_spark.search.study import open_study, run_trials
+from recsys_spark.search.study import open_study, run_trials, trials_over
 
 log = logging.getLogger("recsys_spark.search_parameters")
 
@@ -33,18 +34,23 @@ def work(run: JobRun) -> None:
     folder = Path(run.config.files_root) / "searches" / name
     metric = load_network(kind).metric if kind in NETWORKS else load_kind(kind)(settings).metric
     make = network_objective if kind in NETWORKS else spark_objective
-    study = open_study(folder / "study.jsonl", name, is_better(metric, 1, 0), run.config.run.seed)
-    split_id = pairs.split_id
+    if (metric == "rmse") != (run.config.split.protocol in RATING_PROTOCOLS):
+        raise ConfigError(f"{kind} is compared by {metric}, which {run.config.split.protocol} does not judge")
+    study = open_study(folder / "study.jsonl", name, is_better(metric, 1, 0))
+    split_id, seed = pairs.split_id, run.config.run.seed
+    # Those that a killed run had no time to record.
+    record_trials(run, name, kind, split_id, metric, trials_over(study))
 
     def told(trial: FrozenTrial) -> None:
         log.info("trial %d (%s): %s with %s", trial.number, trial.state.name.lower(), trial.value, trial.params)
-        record_trials(run, name, kind, split_id, metric, [trial])
+        record_trials(run, name, kind, split_id, metric, trials_over(study))
 
     with step(f"searching settings of {kind} by {metric} on the validation part of {split_id}"):
         first = {key: getattr(settings, key) for key in ranges}
-        run_trials(study, run.config.search.trials, first, make(run, kind, pairs, folder), told)
-    show_trials(kind, metric, study.trials)
-    run.count(trials=len(study.trials))
+        run_trials(study, run.config.search.trials, first, seed, make(run, kind, pairs, folder), told)
+    over = trials_over(study)
+    show_trials(kind, metric, over)
+    run.count(trials=len(over))
 
 
 def _validated_pairs(run: JobRun) -> TrainingPairs:

@@ -41,7 +41,9 @@ def _build(run: JobRun) -> DataFrame:
     tables, settings, plays, fold = run.tables, run.config.split, None, None
     indexes = partial(map, tables.read, ("user_index", "item_index"))
     if settings.protocol == "time":
-        plays = Plays(tables.read("plays"), *indexes())
+        # The plays that interactions were built from, as their version names the split.
+        built = next(commit.metadata for commit in tables.commits("interactions") if "plays_version" in commit.metadata)
+        plays = Plays(tables.read_version("plays", built["plays_version"]), *indexes())
     if settings.protocol == "rating_folds" and settings.folds_path is not None:
         fold = given_fold(run.spark, settings.folds_path, settings.fold, *indexes())
     return build_split(tables.read("interactions"), settings, run.config.run.seed, plays, fold)

@@ -9,6 +9,7 @@ from recsys_spark.logs import step
 def work(run: JobRun) -> None:
     """A version that exists is used again: the same work gives the same name."""
     plan = plan_model(run, run.config.spark_kind())
+    run.report.model_version = plan.version
     if not plan.is_done(run):
         with step(f"training {plan.version}"):
             train(run, plan)

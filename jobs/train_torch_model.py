@@ -11,6 +11,7 @@ from recsys_spark.registry import load_network
 def work(run: JobRun) -> None:
     """A version that exists is used again: the same work gives the same name."""
     plan = plan_model(run, run.config.network_kind())
+    run.report.model_version = plan.version
     if not plan.is_done(run):
         recipe = load_network(plan.kind).recipe
         shards = written_shards(plan_shards(run.tables, run.config, plan.pairs, recipe), plan.kind)

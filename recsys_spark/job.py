@@ -35,7 +35,9 @@ MAX_ERROR_CHARACTERS = 2_000
 
 @dataclass
 class Report:
-    """What a run says of itself, in the JSON line and in job_runs."""
+    """What a run says of itself, in the JSON line and in job_runs; `model_version` is the one that it trained, or found
+    trained already.
+    """
 
     job: str
     run_id: str
@@ -44,6 +46,7 @@ class Report:
     seconds: float = 0.0
     rows: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
+    model_version: str | None = None
     error: str | None = None
 
 

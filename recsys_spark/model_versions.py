@@ -39,6 +39,11 @@ class ModelVersion:
     selection_metric: str | None
     gate: str | None
 
+    @property
+    def fit(self) -> str:
+        """What it was trained on (model.fit)."""
+        return str(self.params.get("fit", "train"))
+
 
 def version_name(
     kind: str, settings: BaseModel, seed: int, data_version: int, split_id: str | None = None, fit: str = "train"

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
+from pydantic import BaseModel
 from pyspark.sql import SparkSession
 
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
 from recsys_spark.job import Job, JobRun, Report
+from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
 from recsys_spark.registry import NETWORKS, load_kind, training_job
 
 __all__ = ["Step", "plan_steps", "run_steps", "start_job"]
@@ -73,10 +75,16 @@ def _training(config: BaseConfig, fit: str) -> Iterator[Step]:
 
 
 def run_steps(run: JobRun, steps: list[Step]) -> None:
-    """Runs each step in this run's session; the first failure ends the pipeline."""
+    """Runs each step in this run's session; the first failure ends the pipeline.
+
+    Steps behind a training step work on the version that it made, which need not be the newest of its kind.
+    """
+    versions: dict[str, str] = {}
     for number, step in enumerate(steps, start=1):
         log.info("step %d of %d: %s", number, len(steps), step)
-        report = start_job(run.spark, step.job, _for_step(run.config, step))
+        report = start_job(run.spark, step.job, _for_step(run.config, step, versions))
+        if step.kind is not None and report.model_version is not None:
+            versions[step.kind] = report.model_version
         run.tables.outputs.update(report.outputs)
         run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
 
@@ -87,9 +95,13 @@ def _published(config: BaseConfig) -> str:
     return config.model.kind if config.model.kind in kinds else kinds[-1]
 
 
-def _for_step(config: BaseConfig, step: Step) -> BaseConfig:
-    if step.kind is None:
-        return config
-    # A pinned version belongs to whoever runs one job by hand; here each step works on what the last one made.
-    model = config.model.model_copy(update={"kind": step.kind, "version": None, "fit": step.fit})
-    return config.model_copy(update={"model": model})
+def _for_step(config: BaseConfig, step: Step, versions: dict[str, str]) -> BaseConfig:
+    # A pinned version belongs to whoever runs one job by hand, as does a fit.
+    model: dict[str, str | None] = {"version": None, "fit": step.fit}
+    if step.kind is not None:
+        trains = step.job in (training_job(step.kind), "write_shards")
+        model |= {"kind": step.kind, "version": None if trains else versions.get(step.kind)}
+    changed: dict[str, BaseModel] = {"model": config.model.model_copy(update=model)}
+    if step.job == "evaluate" and config.split.protocol not in RATING_PROTOCOLS:
+        changed["evaluation"] = config.evaluation.model_copy(update={"models": tuple(versions.values())})
+    return config.model_copy(update=changed)

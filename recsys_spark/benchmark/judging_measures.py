@@ -50,7 +50,7 @@ def judging(bench: Bench) -> Line:
 def _in_task(panel: Panel, repeats: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     held = list(batches)
     users = np.concatenate([_vectors(batch) for batch in held])
-    matrix = panel.models[0].scorer.matrix  # type: ignore[attr-defined]
+    matrix = panel.models[0].matrix
     items = np.concatenate([matrix.tile(number) for number in range(matrix.n_tiles)])
     out = np.empty((BLOCK_USERS, len(items)), np.float32)
 
@@ -88,7 +88,7 @@ def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Pane
     matrix = save_item_matrix(items, bench.folder / "items", FULL_ITEMS, RANK, limit)
     popular = save_item_matrix(popularity, bench.folder / "popularity", FULL_ITEMS, 1, limit)
     settings = EvaluationSettings()  # type: ignore[call-arg]
-    model = Judged("factors", DotScorer(matrix), "column")
+    model = Judged("factors", DotScorer(matrix), "column", matrix)
     panel = Panel((model,), settings.metrics, None, popular, n_users, settings.list_length, settings.draws, bench.seed)
     starts = range(0, n_users, BATCH_USERS)
     return [_batch(generator, start, min(BATCH_USERS, n_users - start)) for start in starts], panel, FULL_ITEMS

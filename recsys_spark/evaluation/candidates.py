@@ -8,6 +8,7 @@ from pyspark.sql.window import Window
 
 from recsys_spark.errors import ConfigError, MissingInputError
 from recsys_spark.evaluation.judged_users import Candidate
+from recsys_spark.evaluation.metrics import parse_metric
 from recsys_spark.evaluation.panel import Judged, Panel, RatingRange
 from recsys_spark.factorization.plan import plan_version
 from recsys_spark.factorization.popularity import PopularitySettings
@@ -19,7 +20,20 @@ from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
 from recsys_spark.preparation.training_pairs import TrainingPairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
 
-__all__ = ["ensure_popularity", "find_candidates", "make_panel"]
+__all__ = ["check_metrics", "ensure_popularity", "find_candidates", "make_panel"]
+
+
+def check_metrics(metrics: tuple[str, ...]) -> None:
+    """Raises ConfigError with every text that is no metric of lists."""
+    problems = []
+    for text in metrics:
+        try:
+            if parse_metric(text).k is None:
+                problems.append(f"{text!r} judges ratings, not lists")
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*(f"evaluation.metrics: {problem}" for problem in problems))
 
 
 def ensure_popularity(run: JobRun, pairs: TrainingPairs) -> str:
@@ -33,9 +47,9 @@ def ensure_popularity(run: JobRun, pairs: TrainingPairs) -> str:
 def find_candidates(run: JobRun, split_id: str, popularity: str) -> list[Candidate]:
     """The versions that evaluation.models names, or of each kind the newest that was trained on the split.
 
-    A kind stands for its newest version on the split. Where ratings are judged, models that predict none are left
-    out. Raises ConfigError for a version of another split, or one that predicts no ratings where they are judged;
-    MissingInputError for what was never trained.
+    A kind stands for its newest version on the training part alone. Where ratings are judged, models that predict none
+    are left out. Raises ConfigError for a version of another split, one that predicts no ratings where they are judged
+    or one that was trained on what judges it; MissingInputError for what was never trained.
     """
     by_ratings = run.config.split.protocol in RATING_PROTOCOLS
     newest, asked = _newest(run, split_id), run.config.evaluation.models
@@ -47,6 +61,8 @@ def find_candidates(run: JobRun, split_id: str, popularity: str) -> list[Candida
     candidates = []
     for version in versions:
         stored = open_model(run, find_model(run.tables, version.split("-")[0], version))
+        if stored.version.fit == "train_and_validation" and run.config.evaluation.part == "validation":
+            raise ConfigError(f"evaluation.models: {version} was trained on the validation part: judge it on the test")
         if by_ratings and not stored.kind.predicts_ratings:
             if asked:
                 raise ConfigError(f"evaluation.models: {version} predicts no ratings, which is what the split judges")
@@ -60,15 +76,18 @@ def find_candidates(run: JobRun, split_id: str, popularity: str) -> list[Candida
 def make_panel(
     run: JobRun, candidates: list[Candidate], popularity: str, train: DataFrame, metrics: tuple[str, ...] | None = None
 ) -> Panel:
-    """The candidates with what is measured (evaluation.metrics unless told); `train` are the training pairs."""
+    """The candidates with what is measured: evaluation.metrics unless told, and what each kind is compared by; `train`
+    are the training pairs.
+    """
     settings, by_ratings = run.config.evaluation, run.config.split.protocol in RATING_PROTOCOLS
     (facts,) = train.agg(
         F.count_distinct("user_idx").alias("users"), F.min("rating").alias("lowest"), F.max("rating").alias("highest")
     ).collect()
+    measured = metrics or tuple(dict.fromkeys((*settings.metrics, *(c.stored.kind.metric for c in candidates))))
     folder = Path(run.config.files_root) / "models" / popularity / "items"
     return Panel(
-        tuple(Judged(c.version, c.stored.scorer, c.stored.kind.history_order) for c in candidates),
-        () if by_ratings else metrics or settings.metrics,
+        tuple(Judged(c.version, c.stored.scorer, c.stored.kind.history_order, c.stored.matrix) for c in candidates),
+        () if by_ratings else measured,
         RatingRange(facts["lowest"], facts["highest"]) if by_ratings else None,
         ItemMatrix.open(folder),
         facts["users"],
@@ -79,9 +98,10 @@ def make_panel(
 
 
 def _newest(run: JobRun, split_id: str) -> dict[str, str]:
-    """Kind -> newest version of those that were trained on the split."""
+    """Kind -> newest version of those that were trained on the training part of the split."""
     order = Window.partitionBy("algorithm").orderBy(F.desc("created_at"), "model_version")
-    models = run.tables.read("models").where(F.col("split_id") == split_id)
+    fit = F.coalesce(F.get_json_object("params", "$.fit"), F.lit("train"))
+    models = run.tables.read("models").where((F.col("split_id") == split_id) & (fit == "train"))
     newest = models.withColumn("place", F.row_number().over(order)).where("place = 1").orderBy("algorithm")
     return {row["algorithm"]: row["model_version"] for row in newest.select("algorithm", "model_version").collect()}
 

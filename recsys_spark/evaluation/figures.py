@@ -1,14 +1,13 @@
 """From the sums of tasks to figures: means, errors, how lists spread over the catalogue, and their intervals."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.errors import MissingInputError, TrainingError
 from recsys_spark.evaluation.bootstrap import interval
 from recsys_spark.evaluation.diversity import coverage, gini
 from recsys_spark.evaluation.panel import RATING_COLUMNS, Panel
@@ -34,26 +33,27 @@ class Figure(NamedTuple):
 def figures(judged: DataFrame, panel: Panel) -> list[Figure]:
     """All figures of the rows that `judge` gave, slices without users left out.
 
-    The driver takes a row a task and model, of slices x (1 + draws) x columns numbers, and of each model how many
-    items stand in how many lists. Raises TrainingError naming the models whose scores cannot be used.
+    The driver takes a row a model, of slices x (1 + draws) x columns numbers, and how many items stand in how many
+    lists. Raises TrainingError naming the models whose scores cannot be used, MissingInputError where nobody is judged.
     """
-    rows = judged.select("model", "sums", "users", "error").collect()
-    errors = sorted({f"{panel.models[row['model']].version}: {row['error']}" for row in rows if row["error"]})
+    rows = sorted(judged.collect(), key=lambda row: row["model"])
+    if not rows:
+        raise MissingInputError("this part of the split holds nothing out: run split_interactions with other settings")
+    errors = [f"{panel.models[row['model']].version}: {row['error']}" for row in rows if row["error"]]
     if errors:
         raise TrainingError("\n".join(errors))
-    spread = _spread(judged) if panel.ratings is None else {}
     found: list[Figure] = []
-    for number in range(len(panel.models)):
-        of_model = list(_of_model(number, [row for row in rows if row["model"] == number], panel))
+    for row in rows:
+        of_model = list(_of_model(row, panel))
         users = max((figure.users for figure in of_model), default=0)
-        found += [*of_model, *_of_catalogue(number, spread.get(number, ()), users, panel)]
+        found += [*of_model, *_of_catalogue(row, users, panel)]
     return found
 
 
-def _of_model(number: int, rows: Sequence[Row], panel: Panel) -> Iterator[Figure]:
+def _of_model(row: Row, panel: Panel) -> Iterator[Figure]:
     shape = (len(SLICES), 1 + panel.draws)
-    users = _total([row["users"] for row in rows], shape)
-    sums = _total([row["sums"] for row in rows], (*shape, len(panel.columns)))
+    users = np.frombuffer(row["users"]).reshape(shape)
+    sums = np.frombuffer(row["sums"]).reshape(*shape, len(panel.columns))
     of_column = {name: sums[..., place] for place, name in enumerate(panel.columns)}
     with np.errstate(invalid="ignore", divide="ignore"):
         measures = dict(_rating_measures(of_column) if panel.ratings else _ranking_measures(of_column, users, panel))
@@ -63,7 +63,7 @@ def _of_model(number: int, rows: Sequence[Row], panel: Panel) -> Iterator[Figure
                 bounds = interval(values[place, 1:])
                 low, high = bounds if bounds[0] == bounds[0] else (None, None)
                 value, of_users = float(values[place, 0]), int(users[place, 0])
-                yield Figure(panel.models[number].version, metric, SLICES[place], value, low, high, of_users)
+                yield Figure(panel.models[row["model"]].version, metric, SLICES[place], value, low, high, of_users)
 
 
 def _ranking_measures(of_column: dict[str, Sums], users: Sums, panel: Panel) -> Iterator[tuple[str, Sums]]:
@@ -80,30 +80,13 @@ def _rating_measures(of_column: dict[str, Sums]) -> Iterator[tuple[str, Sums]]:
     yield "served", predicted / n
 
 
-def _of_catalogue(number: int, counts: Sequence[Row], users: int, panel: Panel) -> Iterator[Figure]:
-    """How the heads of lists spread over the items that training knew."""
+def _of_catalogue(row: Row, users: int, panel: Panel) -> Iterator[Figure]:
+    """How the heads of lists spread over the items that the model knows."""
     if panel.ratings is not None:
         return
-    n_items = int(np.count_nonzero(panel.popularity_of_items()))
-    lists = np.repeat([row["lists"] for row in counts], [row["items"] for row in counts]).astype(np.int64)
+    model = panel.models[row["model"]]
+    n_items = int(np.count_nonzero(model.knows()))
+    lists = np.repeat(row["lists"], row["items"]).astype(np.int64)
     for metric, value in (("coverage", coverage(lists, n_items)), ("gini", gini(lists, n_items))):
         if value == value:
-            name = f"{metric}@{panel.list_length}"
-            yield Figure(panel.models[number].version, name, "all", value, None, None, users)
-
-
-def _spread(judged: DataFrame) -> dict[int, list[Row]]:
-    """Of each model: how many `items` stand in so many `lists`."""
-    pair = F.explode(F.arrays_zip("item_idx", "lists")).alias("pair")
-    summed = judged.select("model", pair).groupBy("model", "pair.item_idx").agg(F.sum("pair.lists").alias("lists"))
-    rows: dict[int, list[Row]] = {}
-    for row in summed.groupBy("model", "lists").agg(F.count(F.lit(1)).alias("items")).collect():
-        rows.setdefault(row["model"], []).append(row)
-    return rows
-
-
-def _total(parts: Sequence[Any], shape: tuple[int, ...]) -> Sums:
-    total = np.zeros(shape)
-    for part in parts:
-        total += np.frombuffer(part, np.float64).reshape(shape)
-    return total
+            yield Figure(model.version, f"{metric}@{panel.list_length}", "all", value, None, None, users)

@@ -28,7 +28,7 @@ class Candidate:
     @property
     def knows_validation(self) -> bool:
         """Whether it was trained on the validation pairs as well: then it is given them of those it is judged on."""
-        return self.stored.version.params.get("fit") == "train_and_validation"
+        return self.stored.version.fit == "train_and_validation"
 
     @property
     def algorithm(self) -> str:

@@ -19,21 +19,48 @@ from recsys_spark.evaluation.slices import SLICES, slice_of
 from recsys_spark.evaluation.users import Users
 from recsys_spark.evaluation.values import list_values, ranked_lists, rating_values
 
-__all__ = ["judge", "judge_batches"]
+__all__ = ["add_up", "judge", "judge_batches"]
 
-SCHEMA = "model INT, sums BINARY, users BINARY, item_idx ARRAY<INT>, lists ARRAY<BIGINT>, error STRING"
+TASK_SCHEMA = "model INT, sums BINARY, users BINARY, item_idx ARRAY<INT>, lists ARRAY<BIGINT>, error STRING"
+SCHEMA = "model INT, sums BINARY, users BINARY, lists ARRAY<BIGINT>, items ARRAY<BIGINT>, error STRING"
 BLOCK_USERS = 512
 
 
 def judge(users: DataFrame, panel: Panel) -> DataFrame:
-    """A row a task and model: model INT, its place in the panel; sums BINARY, float64 (slices, 1 + draws, columns),
-    over the task's users; users BINARY, float64 (slices, 1 + draws), how many; item_idx and lists, which items stand
-    in the heads of lists, and in how many; error STRING where the model's scores cannot be used.
+    """A row a model: model INT, its place in the panel; sums BINARY, float64 (slices, 1 + draws, columns), over its
+    users; users BINARY, float64 (slices, 1 + draws), how many; `items` of them stand in the heads of `lists` lists;
+    error STRING where the model's scores cannot be used.
 
     `users` as judged_users gives them, with models in the order of the panel. A task holds an Arrow batch of users,
     the scores of a block, and a number an item for each model.
     """
-    return users.mapInArrow(partial(judge_batches, panel), SCHEMA)
+    return add_up(users.mapInArrow(partial(judge_batches, panel), TASK_SCHEMA), panel)
+
+
+def add_up(tasks: DataFrame, panel: Panel) -> DataFrame:
+    """From a row a task and model (TASK_SCHEMA) to a row a model; a task holds one model's rows of all tasks."""
+    return tasks.groupBy("model").applyInArrow(partial(_added_up, panel), SCHEMA)
+
+
+def _added_up(panel: Panel, rows: pa.Table) -> pa.Table:
+    tally = _Tally(panel)
+    lists = tally.lists
+    for row in rows.to_pylist():
+        tally.sums += np.frombuffer(row["sums"]).reshape(tally.sums.shape)
+        tally.users += np.frombuffer(row["users"]).reshape(tally.users.shape)
+        lists[row["item_idx"]] += np.array(row["lists"], np.int64)
+        tally.error = tally.error or row["error"]
+    in_lists, items = np.unique(lists[lists > 0], return_counts=True)
+    return pa.Table.from_pydict(
+        {
+            "model": pa.array(rows["model"].to_pylist()[:1], pa.int32()),
+            "sums": pa.array([tally.sums.tobytes()], pa.binary()),
+            "users": pa.array([tally.users.tobytes()], pa.binary()),
+            "lists": pa.array([in_lists], pa.list_(pa.int64())),
+            "items": pa.array([items], pa.list_(pa.int64())),
+            "error": pa.array([tally.error], pa.string()),
+        }
+    )
 
 
 class _Tally:
@@ -62,8 +89,10 @@ class _Tally:
 
 def judge_batches(panel: Panel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """What a task does with its users."""
-    tallies = [_Tally(panel) for _ in panel.models]
+    tallies: list[_Tally] = []
     for batch in batches:
+        # A task without users has nothing to say.
+        tallies = tallies or [_Tally(panel) for _ in panel.models]
         for start in range(0, batch.num_rows, BLOCK_USERS):
             _judge_block(Users.of(batch.slice(start, BLOCK_USERS)), panel, tallies)
     for number, tally in enumerate(tallies):

@@ -18,11 +18,18 @@ RATING_COLUMNS = ("squared_errors", "absolute_errors", "ratings", "predicted")
 
 @dataclass(frozen=True)
 class Judged:
-    """One model: its version, its scorer, and how it wants histories ordered (column or time)."""
+    """One model: its version, its scorer, how it wants histories ordered (column or time), and its item matrix, which
+    is zero for items that it does not know.
+    """
 
     version: str
     scorer: Scorer
     history_order: str
+    matrix: ItemMatrix
+
+    def knows(self) -> NDArray[np.bool_]:
+        """Which items it knows, (n_items,)."""
+        return self.matrix.norms() > 0
 
 
 @dataclass(frozen=True)

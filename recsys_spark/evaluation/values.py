@@ -57,9 +57,9 @@ def rating_values(model: Judged, users: Users, block: UserBlock, panel: Panel) -
     rows, queries, _ = model.scorer.encode(block)
     place = np.full(len(users), -1)
     place[rows] = np.arange(rows.size)
-    popularity = panel.popularity_of_items()
-    known = (place[row] >= 0) & (found.indices < popularity.size)
-    known[known] = popularity[found.indices[known]] > 0
+    items = model.knows()
+    known = (place[row] >= 0) & (found.indices < items.size)
+    known[known] = items[found.indices[known]]
     if known.any():
         refine = model.scorer.score(queries).refine
         assert refine is not None

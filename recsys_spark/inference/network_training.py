@@ -1,7 +1,6 @@
 """Training a network and keeping it: weights in files, vectors in Delta, a row in models that comes last."""
 
 import logging
-import time
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -13,6 +12,7 @@ from recsys_spark.model_versions import record_model
 from recsys_spark.preparation.shard_sets import ShardSet
 from recsys_spark.shard_files import Manifest
 from recsys_spark.training.distributed import run_training, threads_of
+from recsys_spark.training.progress import logged_seconds
 from recsys_spark.training.spec import TrainSpec
 
 __all__ = ["train_network", "training_spec"]
@@ -28,9 +28,7 @@ def train_network(run: JobRun, plan: Plan, shards: ShardSet) -> None:
     """
     folder = Path(run.config.files_root) / plan.artifact
     folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
     report = run_training(run.spark, training_spec(run, plan, folder, shards), run.config.training)
-    seconds = time.monotonic() - started
     manifest = Manifest.read(shards.train)
     run.count(rows=manifest.rows, non_zeros=manifest.non_zeros, epochs=report["epochs"], steps=report["steps"])
     run.count(**{f"rows_of_rank_{rank}": rows for rank, rows in enumerate(report["rows_of_ranks"])})
@@ -44,7 +42,7 @@ def train_network(run: JobRun, plan: Plan, shards: ShardSet) -> None:
     metric = report["metric_name"]
     metrics = {} if report["metric"] is None else {metric: report["metric"]}
     metrics |= {name: float(report[name]) for name in ("epochs", "steps", "best_epoch")}
-    metrics["fit_seconds"] = seconds
+    metrics["fit_seconds"] = logged_seconds(folder / "log.jsonl")
     described = {**plan.row, "selection_metric": metric}
     record_model(run.spark, run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
 

@@ -6,7 +6,7 @@ different splits say nothing about each other.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from recsys_spark.config import BaseConfig
-from recsys_spark.errors import QualityGateError
-from recsys_spark.evaluation.metrics import is_better
+from recsys_spark.errors import ConfigError, QualityGateError
+from recsys_spark.evaluation.metrics import is_better, parse_metric
 from recsys_spark.model_versions import ModelVersion, find_model, find_versions
 from recsys_spark.registry import training_job
 from recsys_spark.tables import Tables
@@ -35,13 +35,14 @@ class Verdict:
         return json.dumps(self.record, sort_keys=True)
 
 
-def gate(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> Verdict:
-    """Lets a candidate pass, or raises QualityGateError with the figures.
+def gate(tables: Tables, candidate: ModelVersion, outputs: Sequence[str], config: BaseConfig) -> Verdict:
+    """Lets a candidate pass that is to serve the tables `outputs`, or raises QualityGateError with the figures.
 
     A reason given in `publish.override` lets any candidate pass, and is recorded. A candidate without figures passes
     as long as what serves has none either.
     """
-    verdict = _judged(tables, candidate, config)
+    serving = [other for other in _serving(tables, outputs) if other.version != candidate.version]
+    verdict = _judged(tables, candidate, serving, config)
     reason = config.publish.override
     if verdict.problems and reason is not None:
         return Verdict((), {**verdict.record, "verdict": "overridden", "reason": reason, "problems": verdict.problems})
@@ -53,51 +54,80 @@ def gate(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> Verdict
     return verdict
 
 
-def _judged(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> Verdict:
+def _judged(tables: Tables, candidate: ModelVersion, serving: Sequence[ModelVersion], config: BaseConfig) -> Verdict:
     judged = _judged_version(tables, candidate)
-    metric = config.publish.metric or judged.selection_metric
-    part = config.evaluation.part
-    where = {"metric": metric, "part": part, "split_id": judged.split_id, "judged_version": judged.version}
-    figure = _figure(tables, judged.version, judged.split_id, part, metric)
-    serving = [version for version in _serving(tables) if version.version != candidate.version]
-    if figure is None or metric is None:
-        return _unjudged(tables, candidate, where, serving)
-    record: dict[str, Any] = {"verdict": "passed", **where, "candidate": figure, "serving": {}}
+    metric = config.publish.metric or judged.selection_metric or "ndcg@10"
+    parse_metric(metric)
+    place = _Place(judged.split_id, config.evaluation.part, metric)
+    figure = place.figure(tables, F.col("model_version") == judged.version)
+    if figure is None:
+        return _unjudged(tables, candidate, judged, place, serving)
+    record: dict[str, Any] = {"verdict": "passed", **place.as_dict(), "judged_version": judged.version}
+    record |= {"candidate": figure, "serving": {}}
     problems = []
-    popular = _popular(tables, judged.split_id, part, metric)
+    popular = place.figure(tables, F.col("algorithm") == "popularity")
     if popular is not None and judged.kind != "popularity":
         record["popularity"] = popular
         if is_better(metric, popular, figure):
             problems.append(
-                f"{candidate.version} is worse than popularity on {judged.split_id} ({part}): {metric} {figure:.4f} "
-                f"against {popular:.4f}"
+                f"{candidate.version} is worse than popularity by {place}: {figure:.4f} against {popular:.4f}"
             )
     for version in serving:
-        other = _on_split(tables, version, judged.split_id, part, metric)
-        record["serving"][version.version] = other
+        other, by = _on_split(tables, version, place)
+        record["serving"][version.version] = {"figure": other, "judged_version": by}
         if other is None:
             problems.append(
-                f"{version.version}, which serves, has no {metric} on {judged.split_id} ({part}) to compare with: run "
-                f"{training_job(version.kind)} with its settings on that split, and evaluate"
+                f"{version.version}, which serves, has no {place} to compare with: run {training_job(version.kind)} "
+                "with its settings on that split, and evaluate; or name a publish.metric that both have"
             )
         elif is_better(metric, _allowed(metric, other, config.publish.tolerance), figure):
             problems.append(
-                f"{candidate.version} is worse than {version.version}, which serves, on {judged.split_id} ({part}): "
-                f"{metric} {figure:.4f} against {other:.4f}; publish.tolerance is {config.publish.tolerance}"
+                f"{candidate.version} is worse than {version.version}, which serves, by {place}: {figure:.4f} against "
+                f"{other:.4f}; publish.tolerance is {config.publish.tolerance}"
             )
     return Verdict(tuple(problems), record)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where figures are comparable: one metric on one part of one split."""
+
+    split_id: str | None
+    part: str
+    metric: str
+
+    def __str__(self) -> str:
+        return f"{self.metric} on {self.split_id} ({self.part})"
+
+    def as_dict(self) -> dict[str, str | None]:
+        """For the record."""
+        return {"split_id": self.split_id, "part": self.part, "metric": self.metric}
+
+    def figure(self, tables: Tables, whose: Column, any_metric: bool = False) -> float | None:
+        """The figure over all users of the first of these versions; None if there is none."""
+        if self.split_id is None or not tables.exists("evaluations"):
+            return None
+        here = (F.col("split_id") == self.split_id) & (F.col("part") == self.part) & (F.col("slice") == "all")
+        if not any_metric:
+            here &= F.col("metric") == self.metric
+        row = tables.read("evaluations").where(here & whose).orderBy("model_version").select("value").first()
+        return None if row is None else float(row["value"])
+
+
 def _unjudged(
-    tables: Tables, candidate: ModelVersion, where: Mapping[str, Any], serving: list[ModelVersion]
+    tables: Tables, candidate: ModelVersion, judged: ModelVersion, place: _Place, serving: Sequence[ModelVersion]
 ) -> Verdict:
-    record = {"verdict": "unjudged", **where}
-    judged = [version.version for version in serving if _verdict_of(version) in ("passed", "overridden")]
-    if not judged:
+    if place.figure(tables, F.col("model_version") == judged.version, any_metric=True) is not None:
+        raise ConfigError(
+            f"{judged.version} has figures, but no {place}: name another publish.metric, or evaluate by it"
+        )
+    record = {"verdict": "unjudged", **place.as_dict(), "judged_version": judged.version}
+    others = [version.version for version in serving if _has_figure(version)]
+    if not others:
         return Verdict((), record)
     return Verdict(
         (
-            f"{candidate.version} was not evaluated, and {', '.join(judged)}, which it would replace, was: train it on "
+            f"{candidate.version} was not evaluated, and {', '.join(others)}, which it would replace, was: train it on "
             "a split (split.protocol) and run evaluate; then, if wanted, train it with model.fit everything",
         ),
         record,
@@ -109,45 +139,27 @@ def _judged_version(tables: Tables, version: ModelVersion) -> ModelVersion:
     return version if version.parent_version is None else find_model(tables, version.kind, version.parent_version)
 
 
-def _on_split(tables: Tables, version: ModelVersion, split: str | None, part: str, metric: str) -> float | None:
-    """The figure of a version on a split: its own, or that of the same kind and settings trained there."""
+def _on_split(tables: Tables, version: ModelVersion, place: _Place) -> tuple[float | None, str | None]:
+    """The figure of a version, with the version that it was taken from: its own, or one of the same kind, settings and
+    fit on that split. With a new split every day that may be what the candidate is judged by itself.
+    """
     judged = _judged_version(tables, version)
-    alike = find_versions(tables, (F.col("algorithm") == version.kind) & (F.col("split_id") == split))
-    same = [judged, *[other for other in alike if other.params["settings"] == version.params["settings"]]]
-    figures = (_figure(tables, other.version, split, part, metric) for other in same)
-    return next((figure for figure in figures if figure is not None), None)
+    there = find_versions(tables, (F.col("algorithm") == version.kind) & (F.col("split_id") == place.split_id))
+    wanted = (judged.params["settings"], judged.fit)
+    alike = [other.version for other in there if (other.params["settings"], other.fit) == wanted]
+    for name in (judged.version, *alike):
+        figure = place.figure(tables, F.col("model_version") == name)
+        if figure is not None:
+            return figure, name
+    return None, None
 
 
-def _serving(tables: Tables) -> list[ModelVersion]:
-    return list(find_versions(tables, F.size("serves") > 0))
+def _serving(tables: Tables, outputs: Sequence[str]) -> list[ModelVersion]:
+    return list(find_versions(tables, F.arrays_overlap("serves", F.array(*map(F.lit, outputs)))))
 
 
-def _verdict_of(version: ModelVersion) -> str | None:
-    return None if version.gate is None else json.loads(version.gate).get("verdict")
-
-
-def _popular(tables: Tables, split: str | None, part: str, metric: str) -> float | None:
-    return _first_value(tables, (F.col("algorithm") == "popularity") & _place(split, part, metric))
-
-
-def _figure(tables: Tables, version: str, split: str | None, part: str, metric: str | None) -> float | None:
-    return _first_value(tables, (F.col("model_version") == version) & _place(split, part, metric))
-
-
-def _place(split: str | None, part: str, metric: str | None) -> Column:
-    wanted = {"split_id": split, "part": part, "metric": metric, "slice": "all"}
-    conditions: Iterator[Column] = (F.col(name) == F.lit(value) for name, value in wanted.items())
-    both = next(conditions)
-    for condition in conditions:
-        both = both & condition
-    return both
-
-
-def _first_value(tables: Tables, condition: Column) -> float | None:
-    if not tables.exists("evaluations"):
-        return None
-    row = tables.read("evaluations").where(condition).orderBy("model_version").select("value").first()
-    return None if row is None else float(row["value"])
+def _has_figure(version: ModelVersion) -> bool:
+    return version.gate is not None and "candidate" in json.loads(version.gate)
 
 
 def _allowed(metric: str, value: float, tolerance: float) -> float:

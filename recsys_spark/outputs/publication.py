@@ -47,8 +47,11 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
         raise MissingInputError(
             f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first"
         )
-    if set(outputs) - set(_serving(tables, version)):
-        verdict = gate(tables, candidate, config)
+    # Nobody else is to publish between the comparison and the commit.
+    with tables.lock("models"):
+        if not set(outputs) - set(_serving(tables, version)):
+            return outputs
+        verdict = gate(tables, candidate, outputs, config)
         if verdict.record["verdict"] != "passed":
             log.warning("%s is published %s: %s", version, verdict.record["verdict"], verdict.as_json())
         _serve(tables, {table: version for table in outputs}, published=version, verdict=verdict.as_json())

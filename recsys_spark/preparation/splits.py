@@ -172,9 +172,10 @@ def _hold_out_users(pairs: DataFrame, settings: SplitSettings, seed: int) -> Dat
     train = grouped.where("users IS NULL").withColumn("part", F.lit("train"))
     items = train.select("item_idx").distinct()
     held = grouped.where("users IS NOT NULL").join(items, on="item_idx", how="left_semi")
-    by_time = settings.protocol == "strong_time"
-    first = F.col("last_played_at") if by_time else _hash(seed, "user_idx", "item_idx")
-    n, place = _length_and_place(first, F.col("item_idx"))
+    chance = _hash(seed, "user_idx", "item_idx")
+    # Equal times are common: an order by item number would hold out the highest numbers.
+    order = (F.col("last_played_at"), chance) if settings.protocol == "strong_time" else (chance,)
+    n, place = _length_and_place(*order, F.col("item_idx"))
     held = held.withColumns({"n": n, "place": place})
     n_held_out = F.least(F.greatest(_floor(1 - settings.fold_in_share), F.lit(1)), F.col("n") - 1)
     is_held_out = F.col("place") > F.col("n") - n_held_out

@@ -13,11 +13,12 @@ Flags = dict[str, str]
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set in a folder: its name, and the settings that ingest it."""
+    """A data set in a folder: its name, the settings that ingest it, and how many pairs are published of it."""
 
     name: str
     folder: Path
     source: Flags
+    pairs: int
 
 
 def _ratings(path: Path, user: str, item: str) -> Flags:
@@ -30,18 +31,19 @@ def _ratings(path: Path, user: str, item: str) -> Flags:
 def _of_folder(folder: Path) -> list[DataSet]:
     found = []
     if (folder / "u.data").is_file():
-        found.append(DataSet("ml-100k", folder, {"source.format": "movielens", "source.path": str(folder)}))
+        found.append(DataSet("ml-100k", folder, {"source.format": "movielens", "source.path": str(folder)}, 100_000))
     partial_times = folder / "ratings_partial_timestamps.csv.gz"
-    if (folder / "ratings.dat").is_file() or (folder / "ratings.dat.gz").is_file():
-        found.append(DataSet("ml-1m", folder, {"source.format": "movielens", "source.path": str(folder)}))
+    # MovieLens 10M has a ratings.dat as well, but no users.dat.
+    if (folder / "users.dat").is_file() and (folder / "ratings.dat").is_file():
+        found.append(DataSet("ml-1m", folder, {"source.format": "movielens", "source.path": str(folder)}, 1_000_209))
     elif partial_times.is_file():
-        found.append(DataSet("ml-1m", folder, _ratings(partial_times, "user_id", "movie_id")))
-    if (folder / "genome-scores.csv").is_file() or (folder / "tags.csv").is_file():
-        found.append(DataSet("ml-20m", folder, _ratings(folder / "ratings.csv", "userId", "movieId")))
+        found.append(DataSet("ml-1m", folder, _ratings(partial_times, "user_id", "movie_id"), 1_000_209))
+    if (folder / "genome-scores.csv").is_file() and (folder / "ratings.csv").is_file():
+        found.append(DataSet("ml-20m", folder, _ratings(folder / "ratings.csv", "userId", "movieId"), 20_000_263))
     for name in ("lastfm.csv", "lastfm.csv.gz"):
         if (folder / name).is_file():
             source = {"source.format": "lastfm_gender", "source.path": str(folder / name)}
-            found.append(DataSet("lastfm-gender", folder, source))
+            found.append(DataSet("lastfm-gender", folder, source, 289_955))
     return found
 
 
@@ -59,6 +61,6 @@ def find_datasets(paths: Sequence[str]) -> dict[str, DataSet]:
     if not found:
         raise MissingInputError(
             f"no known data set in {', '.join(paths) or 'reproduce.data'}: name folders that hold u.data (MovieLens "
-            "100K), ratings.dat (1M), ratings.csv and tags.csv (20M), or lastfm.csv"
+            "100K), ratings.dat and users.dat (1M), ratings.csv and genome-scores.csv (20M), or lastfm.csv"
         )
     return found

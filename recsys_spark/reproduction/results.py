@@ -10,6 +10,8 @@ from statistics import mean, stdev
 
 from rich.table import Table
 
+from recsys_spark import __version__
+from recsys_spark.preparation.split_settings import SplitSettings
 from recsys_spark.registry import load_settings
 from recsys_spark.reproduction.entries import Entry, Target
 
@@ -54,7 +56,9 @@ class Result:
 def key_of(entry: Entry, repeat: int) -> str:
     """A name for all that decides a repeat: with other settings or defaults it is another, and run anew."""
     settings = load_settings(entry.kind).model_validate(dict(entry.settings)).model_dump(mode="json")
-    parts = (entry.data, entry.kind, dict(entry.split), settings, entry.fit, repeat)
+    split = SplitSettings.model_validate(dict(entry.split)).model_dump(mode="json")
+    metrics = [target.metric for target in entry.targets]
+    parts = (entry.data, entry.kind, split, settings, entry.fit, repeat, metrics, __version__)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

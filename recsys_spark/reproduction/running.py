@@ -1,6 +1,6 @@
 """Runs entries: the same jobs that anyone would start, one after the other in one session."""
 
-from pathlib import Path
+import logging
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -20,8 +20,10 @@ from recsys_spark.tables import Tables
 
 __all__ = ["prepare", "run_repeat"]
 
+log = logging.getLogger(__name__)
+
 # Of the caller's configuration: where and how jobs run, not what they compute.
-PASSED_ON = ("spark", "training", "outputs")
+PASSED_ON = ("spark", "training", "shards", "outputs")
 
 
 def prepare(run: JobRun, dataset: DataSet) -> None:
@@ -29,6 +31,11 @@ def prepare(run: JobRun, dataset: DataSet) -> None:
     config = _config(run.config, dataset, dataset.source)
     for job in ("ingest_plays", "build_interactions"):
         start_job(run.spark, job, config)
+    pairs = Tables(run.spark, config, run.report.run_id, run.report.job).read("interactions").count()
+    if pairs != dataset.pairs:
+        log.warning(
+            "%s holds %d pairs, and %d were published: figures cannot be compared", dataset.folder, pairs, dataset.pairs
+        )
 
 
 def run_repeat(run: JobRun, entry: Entry, repeat: int, dataset: DataSet) -> Result:
@@ -92,8 +99,8 @@ def _names(tables: Tables, config: BaseConfig, entry: Entry) -> tuple[str, str]:
 
 def _config(base: BaseConfig, dataset: DataSet, flags: dict[str, str]) -> BaseConfig:
     """The configuration that these flags give on a command line, with tables in a folder of the data set's own."""
-    root = str(Path(base.tables.root or ".") / dataset.name)
-    words = [word for key, value in {"tables.root": root, **flags}.items() for word in (f"--{key}", value)]
+    roots = {"tables.root": f"{base.tables.root}/{dataset.name}", "files.root": f"{base.files_root}/{dataset.name}"}
+    words = [word for key, value in {**roots, **flags}.items() for word in (f"--{key}", value)]
     config = load_config(words, {})
     return config.model_copy(update={name: getattr(base, name) for name in PASSED_ON})
 

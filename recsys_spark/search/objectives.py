@@ -11,6 +11,7 @@ from optuna.trial import Trial
 from pydantic import BaseModel
 from pyspark.sql import DataFrame
 
+from recsys_spark.errors import TrainingError
 from recsys_spark.evaluation.candidates import ensure_popularity, make_panel
 from recsys_spark.evaluation.figures import figures
 from recsys_spark.evaluation.judged_users import Candidate, judged_users
@@ -51,21 +52,25 @@ def network_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path
         plan, started = _planned(run, kind, pairs, trial), time.monotonic()
         own = folder / plan.version
         own.mkdir(parents=True, exist_ok=True)
-        epochs, most = 1, plan.settings.epochs  # type: ignore[attr-defined]
+        wanted, most = 1, plan.settings.epochs  # type: ignore[attr-defined]
         while True:
-            told = training_spec(run, plan, own, shards, stop_after=min(epochs, most))
+            told = training_spec(run, plan, own, shards, stop_after=min(wanted, most))
             report = run_training(run.spark, told, run.config.training)
-            value = float(report["metric"])
-            trial.set_user_attr("epochs", report["epochs"])
+            if report["metric"] is None:
+                raise TrainingError(f"{kind} gave no {report['metric_name']} on the validation part")
+            # More than was wanted where an earlier run had come further.
+            value, done = float(report["metric"]), report["epochs"]
+            trial.set_user_attr("epochs", done)
             trial.set_user_attr("seconds", time.monotonic() - started)
-            trial.report(value, epochs)
-            if report["epochs"] < min(epochs, most) or epochs >= most:
+            trial.report(value, done)
+            if done < min(wanted, most) or done >= most:
                 shutil.rmtree(own)
                 return value
             if trial.should_prune():
                 shutil.rmtree(own)
                 raise optuna.TrialPruned
-            epochs *= 2
+            while wanted <= done:
+                wanted *= 2
 
     return objective
 
@@ -74,7 +79,7 @@ def spark_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path) 
     """Trains on Spark, and judges on the validation part as `evaluate` does."""
     assert pairs.split_id is not None
     popularity = ensure_popularity(run, pairs)
-    held_out = judged_pairs(split_rows(run.tables, pairs.split_id), "validation").persist()
+    held_out = judged_pairs(split_rows(run.tables, pairs.split_id), "validation")
     n_items = index_sizes(run.tables)[1]
 
     def objective(trial: Trial) -> float:

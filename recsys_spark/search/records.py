@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from optuna.trial import FrozenTrial, TrialState
+from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +23,9 @@ def record_trials(
     run: JobRun, study: str, kind: str, split_id: str, metric: str, trials: Sequence[FrozenTrial]
 ) -> None:
     """Adds trials that are over to the table of trials; those that are there stay as they are."""
+    run.tables.ensure("trials")
+    there = run.tables.read("trials").where(F.col("study") == study).select("number").collect()
+    known = {row["number"] for row in there}
     rows = [
         (
             *(study, split_id, kind, trial.number, json.dumps(trial.params, sort_keys=True), metric, trial.value),
@@ -29,8 +33,11 @@ def record_trials(
             *(run.config.run.seed, run.report.run_id, datetime.now(UTC)),
         )
         for trial in trials
+        if trial.number not in known
     ]
-    run.tables.merge("trials", run.spark.createDataFrame(rows, TABLES["trials"].schema), ("study", "number"), None)
+    if rows:
+        frame = run.spark.createDataFrame(rows, TABLES["trials"].schema)
+        run.tables.merge("trials", frame, ("study", "number"), None)
 
 
 def show_trials(kind: str, metric: str, trials: Sequence[FrozenTrial]) -> None:
@@ -40,18 +47,21 @@ def show_trials(kind: str, metric: str, trials: Sequence[FrozenTrial]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 140)
     names = list(done[0].params) if done else []
     pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
-    title = f"{kind}: {len(done)} trials to their end, {pruned} given up early"
+    failed = len(trials) - len(done) - pruned
+    title = f"{kind}: {len(done)} trials to their end, {pruned} given up early, {failed} failed"
     table = Table("trial", f"{metric}, validation", *names, "seconds", title=title)
     for trial in done[:SHOWN]:
         values = (_short(trial.params[name]) for name in names)
         table.add_row(str(trial.number), f"{trial.value:.4f}", *values, f"{trial.user_attrs.get('seconds', 0):.0f}")
     console.print(table)
     if done:
-        flags = " ".join(f"--models.{kind}.{name} {_short(value)}" for name, value in done[0].params.items())
+        flags = " ".join(f"--models.{kind}.{name} {_whole(value)}" for name, value in done[0].params.items())
         print(f"The best, for the training jobs: {flags}")
 
 
 def _short(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else _whole(value)
+
+
+def _whole(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["EpochLog", "Tell", "progress"]
+__all__ = ["EpochLog", "Tell", "logged_seconds", "progress"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,11 @@ class EpochLog:
         """Ends the MLflow run, if there is one."""
         if self._mlflow is not None:
             self._mlflow.end_run()
+
+
+def logged_seconds(file: Path) -> float:
+    """Seconds of all epochs of a log, those before a stop included."""
+    return float(sum(json.loads(line)["seconds"] for line in file.read_text().splitlines()))
 
 
 class Tell(Protocol):

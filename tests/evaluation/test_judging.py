@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.errors import TrainingError
 from recsys_spark.evaluation import judging
 from recsys_spark.evaluation.figures import Figure, figures
-from recsys_spark.evaluation.judging import SCHEMA
+from recsys_spark.evaluation.judging import TASK_SCHEMA, add_up
 from recsys_spark.evaluation.panel import Judged, Panel, RatingRange
 from recsys_spark.factorization.popularity import PopularityScorer
 from recsys_spark.preparation.judged_pairs import FED, FOUND, MASKED
@@ -38,9 +38,10 @@ class World:
         self.rating = generator.integers(1, 6, (N_USERS, N_ITEMS)).astype(float)
         self.popularity = (self.role == FED).sum(axis=0)
         self.popularity[28:] = 0
-        model = Judged("model-1", DotScorer(make_matrix(self.items, 8)), "column")
+        matrix = make_matrix(self.items, 8)
+        model = Judged("model-1", DotScorer(matrix), "column", matrix)
         popular = make_matrix(self.popularity[:, None], 8)
-        popularity = Judged("popularity-1", PopularityScorer(popular), "column")
+        popularity = Judged("popularity-1", PopularityScorer(popular), "column", popular)
         self.panel = Panel((model, popularity), METRICS, None, popular, N_USERS, 5, 3, 1)
 
     def batch(self) -> pa.RecordBatch:
@@ -94,8 +95,8 @@ def judged_figures(
     """Through two tasks, in blocks of a few users."""
     batch = world.batch()
     rows = [row for part in (batch.slice(0, 15), batch.slice(15)) for row in task_rows(panel, part)]
-    frame = spark.createDataFrame([tuple(row.values()) for row in rows], SCHEMA)
-    return {(f.version, f.metric, f.slice): f for f in figures(frame, panel)}
+    frame = spark.createDataFrame([tuple(row.values()) for row in rows], TASK_SCHEMA)
+    return {(f.version, f.metric, f.slice): f for f in figures(add_up(frame, panel), panel)}
 
 
 def task_rows(panel: Panel, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
@@ -177,8 +178,8 @@ def test_the_order_of_users_changes_nothing(spark: SparkSession, world: World) -
     first = judged_figures(spark, world, world.panel)
     order = np.random.default_rng(0).permutation(N_USERS)
     shuffled = world.batch().take(pa.array(order))
-    frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(world.panel, shuffled)], SCHEMA)
-    for figure in figures(frame, world.panel):
+    frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(world.panel, shuffled)], TASK_SCHEMA)
+    for figure in figures(add_up(frame, world.panel), world.panel):
         other = first[figure.version, figure.metric, figure.slice]
         assert figure.value == pytest.approx(other.value) and figure.ci_low == pytest.approx(other.ci_low)
 
@@ -199,12 +200,13 @@ def test_equal_scores_are_ranked_by_item_and_half_known_items_by_what_is_known(
     items = np.zeros((N_ITEMS, 1), np.float32)
     items[:14] = 1
     world.users = np.ones((N_USERS, 1), np.float32)
-    model = Judged("model-1", DotScorer(make_matrix(items, 8)), "column")
+    matrix = make_matrix(items, 8)
+    model = Judged("model-1", DotScorer(matrix), "column", matrix)
     panel = Panel((model,), METRICS, None, world.panel.popularity, N_USERS, 5, 0, 1)
     ranked = [[item for item in range(14) if world.role[user, item] not in (FED, MASKED)] for user in range(N_USERS)]
     values = [expected(world, user, ranked[user]) for user in range(N_USERS)]
     for batch in (world.batch(), world.batch().take(pa.array(np.random.default_rng(1).permutation(N_USERS)))):
-        frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(panel, batch)], SCHEMA)
-        found = {(f.metric, f.slice): f.value for f in figures(frame, panel)}
+        frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(panel, batch)], TASK_SCHEMA)
+        found = {(f.metric, f.slice): f.value for f in figures(add_up(frame, panel), panel)}
         for metric in METRICS:
             assert found[metric, "all"] == pytest.approx(np.mean([value[metric] for value in values]))

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from recsys_spark.config_layers import load_config
-from recsys_spark.errors import QualityGateError
+from recsys_spark.errors import ConfigError, QualityGateError
 from recsys_spark.model_versions import find_model
 from recsys_spark.outputs.gate import gate
 from recsys_spark.outputs.publication import publish, roll_back
@@ -97,7 +97,9 @@ def test_the_worse_is_refused_with_both_numbers_and_an_override_is_recorded(shop
     with pytest.raises(QualityGateError, match=rf"{second} is worse than {first}.*0.2900 against 0.3000") as refused:
         shop.publish(second)
     assert refused.value.exit_code == 7 and "--publish.override" in str(refused.value)
-    assert shop.publish(second, "--publish.tolerance", "0.05")["serving"] == {first: 0.3}
+    assert shop.publish(second, "--publish.tolerance", "0.05")["serving"] == {
+        first: {"figure": 0.3, "judged_version": first}
+    }
     roll_back(shop.tables)
     record = shop.publish(second, "--publish.override", "the catalogue is new")
     assert (record["verdict"], record["reason"]) == ("overridden", "the catalogue is new")
@@ -145,8 +147,9 @@ def test_models_of_different_splits_are_compared_on_the_candidates_split(shop: S
     shop.figure(shop.model("als", settings={"rank": 9}), 0.1)
     with pytest.raises(QualityGateError, match="has no ndcg@10"):
         shop.publish(candidate)
-    shop.figure(shop.model("als", settings={"rank": 8}), 0.2)
-    assert shop.publish(candidate)["serving"] == {serving: 0.2}
+    again = shop.model("als", settings={"rank": 8})
+    shop.figure(again, 0.2)
+    assert shop.publish(candidate)["serving"] == {serving: {"figure": 0.2, "judged_version": again}}
 
 
 def test_the_unjudged_may_serve_until_something_judged_does(shop: Shop) -> None:
@@ -168,8 +171,27 @@ def test_only_figures_of_the_asked_part_and_metric_count(shop: Shop) -> None:
         shop.figure(popular, 0.1, metric=metric, part=part)
     config = load_config(["--tables.root", str(shop.workspace.root)], {})
     tables = shop.written()
-    assert gate(tables, find_model(tables, "als", version), config).record["candidate"] == 0.3
-    with pytest.raises(QualityGateError, match=r"recall@10 0.0500 against 0.1000"):
+    assert gate(tables, find_model(tables, "als", version), ["recommendations"], config).record["candidate"] == 0.3
+    with pytest.raises(QualityGateError, match=r"recall@10 on .*0.0500 against 0.1000"):
         shop.publish(version, "--publish.metric", "recall@10")
     with pytest.raises(QualityGateError, match=r"0.0000 against 0.1000"):
         shop.publish(version, "--evaluation.part", "validation")
+    for metric, told in (("mrr@10", "has figures, but no mrr@10"), ("ndcg@1O", "no metric 'ndcg@1O'")):
+        with pytest.raises(ConfigError, match=told):
+            shop.publish(version, "--publish.metric", metric)
+
+
+def test_only_what_would_be_replaced_is_compared_with(shop: Shop) -> None:
+    """A model that serves another table is nobody's rival."""
+    other, version = shop.model("als", split=OTHER), shop.model("mult_vae")
+    shop.add("item_similarity", (other, "als", "i", 1, "j", 0.5))
+    shop.figure(version, 0.3)
+    shop.publish(other)
+    plain = shop.model("popularity")
+    shop.publish(plain)
+    assert [row["serves"] for row in shop.tables.read("models").where(F.col("model_version") == other).collect()] == [
+        ["item_similarity"]
+    ]
+    with pytest.raises(QualityGateError) as refused:
+        shop.publish(version)
+    assert plain in str(refused.value) and other not in str(refused.value)

@@ -131,10 +131,16 @@ def test_time_cuts_each_history(spark: SparkSession, rows: list[Row]) -> None:
     untimed = (0, 99, 1, 5.0, None)
     parts = parts_of(build_split(frame(spark, [*rows, untimed]), settings("strong_time"), seed=1))
     assert untimed not in [row for part in parts.values() for row in part]
-    # The order within a history, ties by item.
-    moment = {user: [(row[4], row[1]) for row in parts["fold_in"] if row[0] == user] for user in range(40)}
-    for row in parts["held_out_validation"] + parts["held_out_test"]:
-        assert max(moment[row[0]]) < (row[4], row[1])
+    given = {user: [row[4] for row in parts["fold_in"] if row[0] == user] for user in range(40)}
+    held = parts["held_out_validation"] + parts["held_out_test"]
+    assert all(max(given[row[0]]) <= row[4] for row in held)
+
+
+def test_equal_times_are_not_cut_by_the_numbers_of_items(spark: SparkSession) -> None:
+    rows = [(u, i, 1, 5.0, time(1)) for u in range(30) for i in range(10)]
+    parts = parts_of(build_split(frame(spark, rows), settings("strong_time", held_out_users=9), seed=1))
+    held = {row[1] for row in parts["held_out_validation"] + parts["held_out_test"]}
+    assert len(held) > 5, "not the last two of everybody"
 
 
 def test_random_fold_in_ignores_time(parts_by: PartsBy) -> None:

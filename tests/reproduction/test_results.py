@@ -55,7 +55,9 @@ def test_results_outlive_a_kill_and_other_settings_are_another_result(tmp_path: 
     results = Results(file)
     assert results.get(key_of(ENTRY, 1)) == result(ENTRY, 1, 0.28)
     assert results.get(key_of(ENTRY, 2)) is None
-    assert results.get(key_of(replace(ENTRY, settings={"reg": "7"}), 1)) is None
+    for changed in ({"settings": {"reg": "7"}}, {"split": {**PER_USER, "test_share": "0.2"}}, {"targets": ()}):
+        assert results.get(key_of(replace(ENTRY, **changed), 1)) is None
+    assert results.get(key_of(replace(ENTRY, settings={"reg": "500"}), 1)), "a default that is stated is no change"
     results.add(result(ENTRY, 2, 0.29))
     assert len(Results(file).of(ENTRY)) == 2, "the half line is not joined to the next"
 
@@ -74,7 +76,15 @@ def test_the_table_has_mean_spread_and_the_published_figure(tmp_path: Path) -> N
 
 
 def test_data_sets_are_known_by_their_files(tmp_path: Path) -> None:
-    for file in ("a/u.data", "b/ratings.dat", "c/ratings.csv", "c/tags.csv", "d/lastfm.csv.gz", "e/notes.txt"):
+    for file in (
+        "a/u.data",
+        "b/ratings.dat",
+        "b/users.dat",
+        "c/ratings.csv",
+        "c/genome-scores.csv",
+        "d/lastfm.csv.gz",
+        "e/notes.txt",
+    ):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
     found = find_datasets([str(tmp_path)])

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from recsys_spark.errors import TrainingError
 from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.registry import all_kinds, load_settings
 from recsys_spark.search.study import drawn_settings, open_study, run_trials
@@ -31,7 +32,7 @@ def search(file: Path, n: int, dies_at: int | None = None, seed: int = 1) -> lis
             raise Killed
         return float(drawn["x"])
 
-    run_trials(open_study(file, "s", False, seed), n, {"x": 0.5, "n": 3, "c": "b"}, objective, told.append)
+    run_trials(open_study(file, "s", False), n, {"x": 0.5, "n": 3, "c": "b"}, seed, objective, told.append)
     return told
 
 
@@ -50,16 +51,32 @@ def test_a_search_goes_on_where_it_was_stopped_and_tries_the_lost_settings_again
     file = tmp_path / "s.jsonl"
     with pytest.raises(Killed):
         search(file, 6, dies_at=3)
-    study = open_study(file, "s", False, 1)
-    # As a kill leaves it: begun, and never ended.
-    lost = study.ask()
-    params = drawn_settings(lost, RANGES)
-    assert open_study(file, "s", False, 1).trials[lost.number].state == TrialState.FAIL
+    stopped = open_study(file, "s", False).trials[3]
     rest = search(file, 6)
-    assert rest[0].params == params
-    assert len(rest) == 3, "three were over before"
+    assert rest[0].params == stopped.params and len(rest) == 3, "three were over before"
     assert search(file, 6) == [], "nothing is left to try"
-    assert len(search(file, 8)) == 2
+    # As a kill leaves it: begun, and never ended.
+    lost = open_study(file, "s", False).ask()
+    params = drawn_settings(lost, RANGES)
+    assert open_study(file, "s", False).trials[lost.number].state == TrialState.FAIL
+    assert [trial.params for trial in search(file, 7)] == [params]
+    whole = [trial.params for trial in search(tmp_path / "whole.jsonl", 6)]
+    assert [t.params for t in open_study(file, "s", False).trials if t.state == TrialState.COMPLETE][:6] == whole
+
+
+def test_settings_that_cannot_be_trained_with_are_over_and_too_many_end_the_search(tmp_path: Path) -> None:
+    def objective(trial: Trial) -> float:
+        if trial.number < fails:
+            raise TrainingError(f"loss of {trial.number} is not a number")
+        return 1.0
+
+    told: list[FrozenTrial] = []
+    fails = 2
+    run_trials(open_study(tmp_path / "s.jsonl", "s", True), 4, {}, 1, objective, told.append)
+    assert [trial.state.name for trial in told] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    fails = 99
+    with pytest.raises(TrainingError, match="loss of 4"):
+        run_trials(open_study(tmp_path / "t.jsonl", "s", True), 50, {}, 1, objective, told.append)
 
 
 def test_trials_that_were_given_up_count(tmp_path: Path) -> None:
@@ -67,7 +84,7 @@ def test_trials_that_were_given_up_count(tmp_path: Path) -> None:
         raise optuna.TrialPruned
 
     told: list[FrozenTrial] = []
-    run_trials(open_study(tmp_path / "s.jsonl", "s", True, 1), 3, {}, objective, told.append)
+    run_trials(open_study(tmp_path / "s.jsonl", "s", True), 3, {}, 1, objective, told.append)
     assert [trial.state for trial in told] == [TrialState.PRUNED] * 3
 
 
@@ -131,5 +148,8 @@ def test_a_search_without_validation_data_is_refused(split: Workspace) -> None:
     split.done("split_interactions", *bare)
     refused = split.run("search_parameters", *bare, "--model.kind", "ease")
     assert refused.code == 2 and "has no validation part" in refused.stderr
+    als = ["--model.kind", "als", "--models.als.implicit", "false"]
+    mismatch = split.run("search_parameters", *SPLIT, *als)
+    assert mismatch.code == 2 and "is compared by rmse, which per_user_random does not judge" in mismatch.stderr
     nothing = split.run("search_parameters", *SPLIT, "--model.kind", "popularity")
     assert nothing.code == 2 and "declares no ranges" in nothing.stderr
