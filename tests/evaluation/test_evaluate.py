@@ -87,6 +87,7 @@ def test_a_model_of_another_split_is_refused_and_one_that_was_never_trained_is_n
     assert built.run("evaluate").code == 2
 
 
+@pytest.mark.slow
 def test_a_last_fit_on_the_validation_pairs_as_well_is_given_them(built: Workspace) -> None:
     built.done("split_interactions", *SPLIT)
     early = built.run("train_spark_model", *SPLIT, *EASE, "--model.fit", "train_and_validation")
@@ -126,6 +127,7 @@ def test_ratings_are_judged_by_their_errors_alone(built: Workspace) -> None:
     assert refused.code == 2 and "predicts no ratings" in refused.stderr
 
 
+@pytest.mark.slow
 def test_whoever_is_new_after_the_cut_is_judged_and_counted(built: Workspace, write: Callable[..., Path]) -> None:
     path = write("late.csv", "user_id,item_id,rating,played_at\nnew,i01,5,1750000000\nnew,i02,5,1750000001\n")
     columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]

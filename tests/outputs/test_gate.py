@@ -164,6 +164,7 @@ def test_the_unjudged_may_serve_until_something_judged_does(shop: Shop) -> None:
         shop.publish(unjudged[2])
 
 
+@pytest.mark.slow
 def test_only_figures_of_the_asked_part_and_metric_count(shop: Shop) -> None:
     version, popular = shop.model("als"), shop.model("popularity")
     for metric, part, value in (("ndcg@10", "validation", 0.0), ("ndcg@10", "test", 0.3), ("recall@10", "test", 0.05)):

@@ -115,6 +115,7 @@ def split(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
     return workspace
 
 
+@pytest.mark.slow
 def test_the_job_keeps_every_trial_and_leaves_no_model(split: Workspace) -> None:
     flags = [*SPLIT, "--model.kind", "ease", "--models.ease.reg", "500"]
     outcome = split.done("search_parameters", *flags, "--search.trials", "2")
