@@ -72,7 +72,8 @@ def test_exit_codes_the_json_line_and_job_runs_agree(spark: SparkSession, tmp_pa
     for work, expected_code, expected_error in cases:
         code, line, stderr = main(work, tmp_path, capsys)
         assert (code, line["exit_code"], line["error"]) == (expected_code, expected_code, expected_error)
-        assert set(line) == {"job", "run_id", "status", "exit_code", "seconds", "rows", "outputs", "error"}
+        keys = {"job", "run_id", "status", "exit_code", "seconds", "rows", "outputs", "model_version", "error"}
+        assert set(line) == keys
         assert (line["job"], line["status"]) == ("demo", "failed" if code else "done")
         assert line["seconds"] > 0
         assert (line["error"] or "").splitlines()[0:1] == [] or "Traceback" in stderr or "demo: " in stderr

@@ -16,7 +16,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import bce_loss
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries
-from recsys_spark.ranges import Range, Ranges
+from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["Cdae", "CdaeSettings"]
@@ -29,6 +29,7 @@ class CdaeSettings(NetworkSettings):
         "learning_rate": Range(1e-3, 1e-2, log=True),
         "dropout": Range(0.2, 0.8),
         "units": Range(50, 400, log=True),
+        "schedule": Choice(("constant", "cosine")),
     }
 
     batch_rows: int = Field(default=100, ge=1, description="Rows of a step, over all processes.")

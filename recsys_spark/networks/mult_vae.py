@@ -15,7 +15,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries, unit_rows
-from recsys_spark.ranges import Range, Ranges
+from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["MultVae", "MultVaeSettings"]
@@ -29,6 +29,7 @@ class MultVaeSettings(NetworkSettings):
         "dropout": Range(0.2, 0.8),
         "beta": Range(0.05, 1.0),
         "latent": Range(32, 256, log=True),
+        "schedule": Choice(("constant", "cosine")),
     }
 
     batch_rows: int = Field(default=100, ge=1, description="Rows of a step, over all processes.")
