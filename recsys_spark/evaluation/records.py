@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from recsys_spark.evaluation.figures import Figure
 from recsys_spark.evaluation.judged_users import Candidate
@@ -73,10 +73,10 @@ def show_figures(figures: Sequence[Figure], candidates: Sequence[Candidate], pan
     metrics = list(dict.fromkeys(f.metric for f in figures))
     found = [metric for metric in metrics if panel.ratings is not None or metric in panel.metrics]
     # A file or a pipe has no width of its own.
-    console = Console(width=None if sys.stdout.isatty() else 180)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     for title, columns in (("What was found", found), ("What lists hold", [m for m in metrics if m not in found])):
         if columns:
-            table = Table("model", *columns, "users", title=f"{title}, over all users")
+            table = Table(Column("model", no_wrap=True), *columns, "users", title=f"{title}, over all users")
             for candidate in order:
                 cells = [_cell(of_all.get((candidate.version, metric)), metric == first) for metric in columns]
                 table.add_row(candidate.version, *cells, str(of_all[candidate.version, first].users))
