@@ -2,14 +2,12 @@
 
 import json
 import logging
-import sys
 from dataclasses import asdict
-
-from rich.console import Console
 
 from recsys_spark.addresses import local_path
 from recsys_spark.errors import ConfigError
 from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import table_console
 from recsys_spark.reproduction.datasets import find_datasets
 from recsys_spark.reproduction.entries import ENTRIES, Entry
 from recsys_spark.reproduction.results import Results, key_of, markdown, table_rows, terminal_table
@@ -36,7 +34,7 @@ def work(run: JobRun) -> None:
         log.info("%d of %d done", number, len(todo))
     rows = list(table_rows(entries, results))
     (root / "results.md").write_text(markdown(rows), encoding="utf-8")
-    Console(width=None if sys.stdout.isatty() else 200).print(terminal_table(rows))
+    table_console(200).print(terminal_table(rows))
     run.count(repeats_run=len(todo), rows=len(rows))
 
 

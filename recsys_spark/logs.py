@@ -10,7 +10,7 @@ from functools import cache
 from rich.console import Console
 from rich.logging import RichHandler
 
-__all__ = ["configure_logs", "step"]
+__all__ = ["configure_logs", "step", "table_console"]
 
 log = logging.getLogger("recsys_spark")
 
@@ -19,6 +19,13 @@ log = logging.getLogger("recsys_spark")
 def _terminal() -> Console:
     """The one console on stderr: a second one would write over the live line of the first."""
     return Console(stderr=True)
+
+
+def table_console(width: int) -> Console:
+    """For tables on stdout: as wide as a terminal is. A file or a pipe has no width of its own, and names should not
+    be cut there, so it gets `width` columns.
+    """
+    return Console(width=None if sys.stdout.isatty() else width)
 
 
 def configure_logs(level: str) -> None:

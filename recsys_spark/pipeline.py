@@ -1,7 +1,7 @@
 """The order of the jobs, in one list."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -14,7 +14,7 @@ from recsys_spark.job import Job, JobRun, Report
 from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
 from recsys_spark.registry import NETWORKS, load_kind, training_job
 
-__all__ = ["Step", "plan_steps", "run_steps", "start_job"]
+__all__ = ["Step", "plan_steps", "run_steps", "start_job", "training_steps"]
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ def plan_steps(config: BaseConfig) -> list[Step]:
     steps += [Step("ingest_plays"), Step("build_interactions")]
     if split:
         steps.append(Step("split_interactions"))
-    steps += _training(config, "train")
+    steps += training_steps(config.pipeline.kinds, "train")
     if split:
         steps.append(Step("evaluate"))
     if split and config.pipeline.final_fit:
-        steps += _training(config, "everything")
+        steps += training_steps(config.pipeline.kinds, "everything")
     for kind in config.pipeline.kinds:
         if kind in NETWORKS or load_kind(kind).has_item_vectors:
             steps.append(Step("build_item_similarity", kind))
@@ -67,8 +67,9 @@ def start_job(spark: SparkSession, name: str, config: BaseConfig) -> Report:
     return job(spark, config)
 
 
-def _training(config: BaseConfig, fit: str) -> Iterator[Step]:
-    for kind in config.pipeline.kinds:
+def training_steps(kinds: Iterable[str], fit: str) -> Iterator[Step]:
+    """What trains these kinds, on what `fit` says."""
+    for kind in kinds:
         if kind in NETWORKS:
             yield Step("write_shards", kind, fit)
         yield Step(training_job(kind), kind, fit)
@@ -99,8 +100,9 @@ def _for_step(config: BaseConfig, step: Step, versions: dict[str, str]) -> BaseC
     # A pinned version belongs to whoever runs one job by hand, as does a fit.
     model: dict[str, str | None] = {"version": None, "fit": step.fit}
     if step.kind is not None:
-        trains = step.job in (training_job(step.kind), "write_shards")
-        model |= {"kind": step.kind, "version": None if trains else versions.get(step.kind)}
+        model["kind"] = step.kind
+        if step.job not in (training_job(step.kind), "write_shards"):
+            model["version"] = versions.get(step.kind)
     changed: dict[str, BaseModel] = {"model": config.model.model_copy(update=model)}
     if step.job == "evaluate" and config.split.protocol not in RATING_PROTOCOLS:
         changed["evaluation"] = config.evaluation.model_copy(update={"models": tuple(versions.values())})

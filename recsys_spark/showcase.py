@@ -1,14 +1,12 @@
 """What a person sees at the end of a pipeline: where things are, and neighbours of well-known items by name."""
 
-import sys
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
-from rich.console import Console
 from rich.table import Table
 
 from recsys_spark.job import JobRun
+from recsys_spark.logs import table_console
 
 __all__ = ["neighbours_by_name", "show"]
 
@@ -18,14 +16,12 @@ NEIGHBOURS = 5
 
 def show(run: JobRun) -> None:
     """Prints the places of the tables and the nearest neighbours of the most played items."""
-    # A file or a pipe has no width of its own; names should not be cut there.
-    console = Console(width=None if sys.stdout.isatty() else 140)
     rows = neighbours_by_name(run).collect()
     if rows:
         table = Table("item", "users", "most similar", title="Nearest neighbours of the most played items")
         for row in rows:
             table.add_row(row["name"], str(row["users"]), " · ".join(row["similar"]))
-        console.print(table)
+        table_console(140).print(table)
     for name in ("plays", "item_similarity", "recommendations", "models", "job_runs"):
         print(f"{name:16} {run.tables.address(name)}")
 

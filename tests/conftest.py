@@ -88,6 +88,14 @@ class Workspace:
         assert outcome.code == 0, outcome.stderr[:2000]
         return outcome
 
+    def ingest_ratings(self, path: Path) -> None:
+        """From a CSV of user_id, item_id, rating and played_at to interactions."""
+        columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]
+        self.done(
+            "ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns
+        )
+        self.done("build_interactions")
+
     def table(self, name: str) -> DataFrame:
         """A table as any reader sees it."""
         return self.spark.read.format("delta").load(str(self.root / name))

@@ -1,14 +1,12 @@
 """Figures where they are kept, and as a person reads them."""
 
 import math
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
-from rich.console import Console
 from rich.table import Column, Table
 
 from recsys_spark.evaluation.figures import Figure
@@ -16,6 +14,7 @@ from recsys_spark.evaluation.judged_users import Candidate
 from recsys_spark.evaluation.metrics import is_better
 from recsys_spark.evaluation.panel import Panel
 from recsys_spark.job import JobRun
+from recsys_spark.logs import table_console
 from recsys_spark.schemas import TABLES
 
 __all__ = ["record_figures", "show_figures"]
@@ -72,8 +71,7 @@ def show_figures(figures: Sequence[Figure], candidates: Sequence[Candidate], pan
         order.reverse()
     metrics = list(dict.fromkeys(f.metric for f in figures))
     found = [metric for metric in metrics if panel.ratings is not None or metric in panel.metrics]
-    # A file or a pipe has no width of its own.
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = table_console(200)
     for title, columns in (("What was found", found), ("What lists hold", [m for m in metrics if m not in found])):
         if columns:
             table = Table(Column("model", no_wrap=True), *columns, "users", title=f"{title}, over all users")

@@ -1,20 +1,41 @@
 """Training a kind on Spark, and keeping it: vectors in Delta, the scoring matrix in files, a row in models."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.factorization.kind import Fitted, ModelKind
 from recsys_spark.factorization.plan import Plan
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
-from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.registry import load_kind
 from recsys_spark.session import checkpoint_dir, parallelism
 
-__all__ = ["train"]
+__all__ = ["fitted_model", "train"]
+
+
+@contextmanager
+def fitted_model(run: JobRun, plan: Plan, folder: Path) -> Iterator[tuple[ModelKind, Fitted, ItemMatrix]]:
+    """Trains on the plan's pairs; what scoring needs lies below `folder` then. Frames can be read within the context,
+    while Spark's checkpoints are there.
+
+    Raises TrainingError when there is nothing to train on.
+    """
+    n_items = index_sizes(run.tables)[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    model = load_kind(plan.kind)(plan.settings)
+    with checkpoint_dir(run.spark, Path(run.config.files_root) / "checkpoints"):
+        fitted = model.fit(plan.pairs.train, folder, plan.seed, parallelism(run.spark))
+        matrix = fitted.matrix
+        if isinstance(matrix, DataFrame):
+            matrix = write_item_matrix(matrix, folder / "items", n_items, run.config.outputs.max_item_matrix_bytes)
+        yield model, fitted, matrix
 
 
 def train(run: JobRun, plan: Plan) -> None:
@@ -22,21 +43,12 @@ def train(run: JobRun, plan: Plan) -> None:
 
     Raises TrainingError when there is nothing to train on.
     """
-    n_items = index_sizes(run.tables)[1]
-    root = Path(run.config.files_root)
-    folder = root / plan.artifact
-    folder.mkdir(parents=True, exist_ok=True)
-    model = load_kind(plan.kind)(plan.settings)
     started = time.monotonic()
-    with checkpoint_dir(run.spark, root / "checkpoints"):
-        fitted = model.fit(plan.pairs.train, folder, plan.seed, parallelism(run.spark))
+    with fitted_model(run, plan, Path(run.config.files_root) / plan.artifact) as (model, fitted, _):
         for table, vectors in (("user_vectors", fitted.user_vectors), ("item_vectors", fitted.item_vectors)):
             if vectors is not None:
                 rows = vectors.withColumn("model_version", F.lit(plan.version))
                 run.tables.replace(table, rows, "model_version", plan.version)
-        if isinstance(fitted.matrix, DataFrame):
-            limit = run.config.outputs.max_item_matrix_bytes
-            write_item_matrix(fitted.matrix, folder / "items", n_items, limit)
     metrics = {**fitted.metrics, "fit_seconds": time.monotonic() - started}
     described = {**plan.row, "selection_metric": model.metric}
     record_model(run.spark, run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)

@@ -7,7 +7,7 @@ different splits say nothing about each other.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import Column
@@ -28,7 +28,7 @@ class Verdict:
     """What the gate found: `problems` are reasons to refuse, `record` is what models.gate keeps."""
 
     problems: tuple[str, ...]
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any]
 
     def as_json(self) -> str:
         """For models.gate."""

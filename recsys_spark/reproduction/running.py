@@ -3,16 +3,16 @@
 import logging
 from typing import Any
 
+from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from recsys_spark.config import BaseConfig
 from recsys_spark.config_layers import load_config
 from recsys_spark.job import JobRun
 from recsys_spark.logs import step
-from recsys_spark.model_versions import find_model, version_name
-from recsys_spark.pipeline import start_job
-from recsys_spark.preparation.split_settings import RATING_PROTOCOLS, split_id
-from recsys_spark.registry import NETWORKS, training_job
+from recsys_spark.model_versions import ModelVersion, find_model
+from recsys_spark.pipeline import start_job, training_steps
+from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
 from recsys_spark.reproduction.datasets import DataSet
 from recsys_spark.reproduction.entries import Entry
 from recsys_spark.reproduction.results import Result, key_of
@@ -43,22 +43,21 @@ def run_repeat(run: JobRun, entry: Entry, repeat: int, dataset: DataSet) -> Resu
     config = _config(run.config, dataset, entry.flags(repeat, str(dataset.folder)))
     metrics = tuple(target.metric for target in entry.targets)
     start_job(run.spark, "split_interactions", config)
+    version = None
     for fit in dict.fromkeys(("train", entry.fit)):
         fitted = _with(config, "model", fit=fit)
         with step(f"{entry.name} on {entry.data}, {entry.protocol}, repeat {repeat} of {entry.repeats} ({fit})"):
-            if entry.kind in NETWORKS:
-                start_job(run.spark, "write_shards", fitted)
-            start_job(run.spark, training_job(entry.kind), fitted)
-    tables = Tables(run.spark, config, run.report.run_id, run.report.job)
-    split, version = _names(tables, config, entry)
+            # The last report is that of training.
+            for todo in training_steps((entry.kind,), fit):
+                version = start_job(run.spark, todo.job, fitted).model_version
     judged = _with(config, "evaluation", models=(version,), part="test")
     if entry.protocol not in RATING_PROTOCOLS:
         judged = _with(judged, "evaluation", metrics=metrics)
     start_job(run.spark, "evaluate", judged)
-    values, users = _values(tables, split, version)
-    popular = _popular(tables, split)
-    seconds = find_model(tables, entry.kind, version).metrics["fit_seconds"]
-    popularity = {} if popular is None else _values(tables, split, popular)[0]
+    tables = Tables(run.spark, config, run.report.run_id, run.report.job)
+    model = find_model(tables, entry.kind, version)
+    values = _figures(tables, model, F.col("model_version") == model.version)
+    popularity = _figures(tables, model, F.col("algorithm") == "popularity")
     return Result(
         key_of(entry, repeat),
         entry.name,
@@ -67,34 +66,20 @@ def run_repeat(run: JobRun, entry: Entry, repeat: int, dataset: DataSet) -> Resu
         entry.kind,
         repeat,
         config.run.seed,
-        version,
-        split,
-        {metric: values[metric] for metric in metrics},
-        {metric: popularity[metric] for metric in metrics if metric in popularity},
-        users,
-        round(seconds, 1),
+        model.version,
+        str(model.split_id),
+        {metric: values[metric]["value"] for metric in metrics},
+        {metric: popularity[metric]["value"] for metric in metrics if metric in popularity},
+        values[metrics[0]]["users"],
+        round(model.metrics["fit_seconds"], 1),
     )
 
 
-def _popular(tables: Tables, split: str) -> str | None:
-    """The version of popularity that was judged on the split."""
-    figures = tables.read("evaluations").where((F.col("split_id") == split) & (F.col("algorithm") == "popularity"))
-    row = figures.select("model_version").first()
-    return None if row is None else str(row["model_version"])
-
-
-def _values(tables: Tables, split: str, version: str) -> tuple[dict[str, float], int]:
-    """Metric -> figure over all test users, and their number."""
-    figures = tables.read("evaluations").where((F.col("split_id") == split) & (F.col("model_version") == version))
-    rows = figures.where("part = 'test' AND slice = 'all'").select("metric", "value", "users").collect()
-    return {row["metric"]: row["value"] for row in rows}, max(row["users"] for row in rows)
-
-
-def _names(tables: Tables, config: BaseConfig, entry: Entry) -> tuple[str, str]:
-    data_version = tables.data_version("interactions")
-    split = split_id(config.split, config.run.seed, data_version)
-    settings = config.settings_of(entry.kind)
-    return split, version_name(entry.kind, settings, config.run.seed, data_version, split, entry.fit)
+def _figures(tables: Tables, model: ModelVersion, whose: Column) -> dict[str, Row]:
+    """Metric -> figure (value, users) over all test users of the model's split."""
+    here = (F.col("split_id") == model.split_id) & (F.col("part") == "test") & (F.col("slice") == "all")
+    rows = tables.read("evaluations").where(here & whose).select("metric", "value", "users").collect()
+    return {row["metric"]: row for row in rows}
 
 
 def _config(base: BaseConfig, dataset: DataSet, flags: dict[str, str]) -> BaseConfig:

@@ -9,7 +9,6 @@ from typing import Any
 import optuna
 from optuna.trial import Trial
 from pydantic import BaseModel
-from pyspark.sql import DataFrame
 
 from recsys_spark.errors import TrainingError
 from recsys_spark.evaluation.candidates import ensure_popularity, make_panel
@@ -17,15 +16,14 @@ from recsys_spark.evaluation.figures import figures
 from recsys_spark.evaluation.judged_users import Candidate, judged_users
 from recsys_spark.evaluation.judging import judge
 from recsys_spark.factorization.plan import Plan, plan_version
+from recsys_spark.factorization.training import fitted_model
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import ModelVersion
 from recsys_spark.outputs.stored_model import StoredModel
 from recsys_spark.preparation.judged_pairs import judged_pairs
-from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes, split_rows
-from recsys_spark.ranking.item_matrix import write_item_matrix
-from recsys_spark.registry import load_kind, load_network
+from recsys_spark.preparation.training_pairs import TrainingPairs, split_rows
+from recsys_spark.registry import load_network
 from recsys_spark.search.study import drawn_settings
-from recsys_spark.session import checkpoint_dir, parallelism
 
 __all__ = ["network_objective", "spark_objective"]
 
@@ -80,18 +78,11 @@ def spark_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path) 
     assert pairs.split_id is not None
     popularity = ensure_popularity(run, pairs)
     held_out = judged_pairs(split_rows(run.tables, pairs.split_id), "validation")
-    n_items = index_sizes(run.tables)[1]
 
     def objective(trial: Trial) -> float:
         plan, started = _planned(run, kind, pairs, trial), time.monotonic()
         own = folder / plan.version
-        own.mkdir(parents=True, exist_ok=True)
-        model = load_kind(kind)(plan.settings)
-        with checkpoint_dir(run.spark, Path(run.config.files_root) / "checkpoints"):
-            fitted = model.fit(pairs.train, own, plan.seed, parallelism(run.spark))
-            matrix = fitted.matrix
-            if isinstance(matrix, DataFrame):
-                matrix = write_item_matrix(matrix, own / "items", n_items, run.config.outputs.max_item_matrix_bytes)
+        with fitted_model(run, plan, own) as (model, fitted, matrix):
             stored = StoredModel(_version(plan), model, own, matrix)
             candidates = [Candidate(stored, fitted.user_vectors)]
             panel = make_panel(run, candidates, popularity, pairs.train, metrics=(model.metric,))

@@ -1,17 +1,16 @@
 """What was tried, in a table and on the screen."""
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from optuna.trial import FrozenTrial, TrialState
 from pyspark.sql import functions as F
-from rich.console import Console
 from rich.table import Table
 
 from recsys_spark.evaluation.metrics import is_better
 from recsys_spark.job import JobRun
+from recsys_spark.logs import table_console
 from recsys_spark.schemas import TABLES
 
 __all__ = ["record_trials", "show_trials"]
@@ -44,7 +43,7 @@ def show_trials(kind: str, metric: str, trials: Sequence[FrozenTrial]) -> None:
     """Prints the best trials, the best first, and the flags that train with the settings of the first."""
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
     done.sort(key=lambda trial: trial.value or 0.0, reverse=is_better(metric, 1, 0))
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = table_console(140)
     names = list(done[0].params) if done else []
     pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
     failed = len(trials) - len(done) - pruned

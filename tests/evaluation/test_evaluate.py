@@ -23,11 +23,7 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
     for user, item in zip(*np.nonzero(generator.random((N_USERS, N_ITEMS)) < 0.6), strict=True):
         rows.append(f"u{user:02d},i{item:02d},{generator.integers(1, 6)},{1_700_000_000 + generator.integers(10**6)}")
     path = write("plays.csv", "\n".join([*rows, ""]))
-    columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]
-    workspace.done(
-        "ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns
-    )
-    workspace.done("build_interactions")
+    workspace.ingest_ratings(path)
     return workspace
 
 
@@ -130,9 +126,7 @@ def test_ratings_are_judged_by_their_errors_alone(built: Workspace) -> None:
 @pytest.mark.slow
 def test_whoever_is_new_after_the_cut_is_judged_and_counted(built: Workspace, write: Callable[..., Path]) -> None:
     path = write("late.csv", "user_id,item_id,rating,played_at\nnew,i01,5,1750000000\nnew,i02,5,1750000001\n")
-    columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]
-    built.done("ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns)
-    built.done("build_interactions")
+    built.ingest_ratings(path)
     split = ["--split.protocol", "time", "--split.test_from", "2024-01-01T00:00:00Z"]
     built.done("split_interactions", *split)
     built.done("train_spark_model", *split, *ALS)

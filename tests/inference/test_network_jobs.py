@@ -22,11 +22,7 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
         liked = [item for item in range(N_ITEMS) if item % 2 == user % 2 and (item // 2 + user // 2) % 8 > 1]
         rows += [f"u{user:02d},i{item:02d},{4 + item % 2},{1_700_000_000 + 60 * item}" for item in liked]
     path = write("plays.csv", "\n".join([*rows, ""]))
-    columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]
-    workspace.done(
-        "ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns
-    )
-    workspace.done("build_interactions")
+    workspace.ingest_ratings(path)
     return workspace
 
 
