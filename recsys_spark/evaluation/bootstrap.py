@@ -6,15 +6,18 @@ is scored, and the same for all models, whose differences are then judged on the
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["interval", "user_weights"]
 
-# More copies than this have a chance below 1e-15.
-MOST_COPIES = 17
 LEVEL = 0.95
+# More copies than these have a chance far below 1 / CHANCES.
+MOST_COPIES = 17
+# A hash has room for so many draws, each of so many equally likely values.
+PER_HASH, CHANCES = 4, 1 << 16
 
 
 def user_weights(user_idx: NDArray[np.int32], draws: int, seed: int) -> NDArray[np.float64]:
@@ -22,11 +25,18 @@ def user_weights(user_idx: NDArray[np.int32], draws: int, seed: int) -> NDArray[
     weights = np.ones((user_idx.size, 1 + draws))
     if draws:
         state = _mix(np.uint64(seed) ^ _mix(user_idx.astype(np.uint64)))
-        chances = _mix(state[:, None] + np.arange(1, draws + 1, dtype=np.uint64)) / 2.0**64
-        copies = np.arange(MOST_COPIES)
-        below = np.cumsum([math.exp(-1) / math.factorial(n) for n in copies])
-        weights[:, 1:] = np.searchsorted(below, chances, side="right")
+        hashes = _mix(state[:, None] + np.arange(1, -(-draws // PER_HASH) + 1, dtype=np.uint64))
+        chances = hashes.astype("<u8", copy=False).view("<u2")
+        weights[:, 1:] = _copies()[chances[:, :draws]]
     return weights
+
+
+@lru_cache(maxsize=1)
+def _copies() -> NDArray[np.float64]:
+    """The number of copies that each of CHANCES values stands for: the quantiles of Poisson(1)."""
+    chances = (np.arange(CHANCES) + 0.5) / CHANCES
+    below = np.cumsum([math.exp(-1) / math.factorial(n) for n in range(MOST_COPIES)])
+    return np.searchsorted(below, chances, side="right").astype(np.float64)
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -23,7 +23,7 @@ __all__ = ["add_up", "judge", "judge_batches"]
 
 TASK_SCHEMA = "model INT, sums BINARY, users BINARY, item_idx ARRAY<INT>, lists ARRAY<BIGINT>, error STRING"
 SCHEMA = "model INT, sums BINARY, users BINARY, lists ARRAY<BIGINT>, items ARRAY<BIGINT>, error STRING"
-BLOCK_USERS = 512
+BLOCK_USERS = 256
 
 
 def judge(users: DataFrame, panel: Panel) -> DataFrame:
@@ -75,11 +75,12 @@ class _Tally:
     def add(self, values: NDArray[np.float64], weights: NDArray[np.float64], slices: NDArray[np.intp]) -> None:
         """Adds users: values (n, columns), weights (n, 1 + draws), and the slice of each."""
         for place in np.unique(slices):
-            inside = slices == place
+            inside = np.flatnonzero(slices == place)
+            sums, users = weights[inside].T @ values[inside], weights[inside].sum(axis=0)
             # The first slice is everybody.
             for row in (0, place):
-                self.sums[row] += weights[inside].T @ values[inside]
-                self.users[row] += weights[inside].sum(axis=0)
+                self.sums[row] += sums
+                self.users[row] += users
 
     def as_row(self) -> tuple[bytes, bytes, NDArray[np.intp], NDArray[np.int64], str | None]:
         """What leaves the task."""

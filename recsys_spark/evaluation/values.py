@@ -27,7 +27,7 @@ def ranked_lists(model: Judged, users: Users, block: UserBlock, k: int) -> TopN:
         row, item_idx = users.masked()
         served = place[row] >= 0
         scores = exclude_pairs(model.scorer.score(queries), place[row[served]], item_idx[served])
-        best = top_n(scores, k)
+        best = top_n(scores, k, exact_scores=False)
         lists.item_idx[rows], lists.score[rows], lists.length[rows] = best
     return lists
 

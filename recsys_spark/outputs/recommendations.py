@@ -76,7 +76,7 @@ def recommend(
     A user gets the model's list where the scorer can make one (origin model or fold_in), else the fallback's
     (popular). Order: score descending, then item_idx ascending. Lists are shorter than k where fewer items
     are left. `n_tasks` spreads the users anew, about four tasks for each core; None keeps their partitions. A
-    task holds an Arrow batch of users and block_users x (3 k + 1024) x 8 bytes beside the mapped matrices.
+    task holds an Arrow batch of users and block_users x (3 k + 8192) x 8 bytes beside the mapped matrices.
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)

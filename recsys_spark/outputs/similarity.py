@@ -29,7 +29,7 @@ def item_similarity(
 
     Order: similarity descending, then similar_item_idx ascending. An item is not its own neighbour; one
     without a vector has no neighbours and is nobody's. `n_tasks`: about four for each core. A task holds
-    block_items x (3 n_neighbours + 1024) x 8 bytes beside the mapped matrix.
+    block_items x (3 n_neighbours + 8192) x 8 bytes beside the mapped matrix.
     """
     neighbours = partial(_neighbour_batches, matrix, n_neighbours, block_items)
     return spark.range(0, matrix.n_items, 1, n_tasks).mapInArrow(neighbours, SCHEMA)

@@ -10,8 +10,9 @@ from recsys_spark.ranking.top_n import Scores, Tile, exclude_items
 
 __all__ = ["cosine_scores", "dot_scores", "products"]
 
-# 512 rows times so many items stay in the processor's cache between the product and its scan.
-TILE_ITEMS = 1024
+# The wider, the fewer scores pass the first scan, which knows nothing of other tiles; a few hundred rows of so many
+# scores still lie in the processor's outer cache.
+TILE_ITEMS = 8192
 UNIT_ROUNDOFF = 2.0**-24
 
 

@@ -1,13 +1,14 @@
 """Exact top-N over scores that arrive tile by tile, so that no users x items matrix exists anywhere.
 
 Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist
-and the score that a newcomer has to beat: one comparison a score, and only the few winners are moved.
-Cache-sized tiles and this threshold make plain numpy two to three times faster than `torch.topk` on full
-rows, so there is no second code path.
+and the score that a newcomer has to beat (group_bests.py): one maximum and one comparison a score, and only the few
+winners are moved. That makes plain numpy several times faster than `torch.topk` on full rows, so there is no
+second code path.
 
 A float32 product is not reproducible to the last bit: it depends on where a row lies in its block and on the
 processor, and equal vectors get unequal scores. So tiles only propose, with a margin, and where a scorer
-offers `refine` its scores decide: the lists are then the same for any blocking, and ties are ties.
+offers `refine` its scores decide wherever tiles leave it open: the lists are then the same for any blocking, and
+ties are ties.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.errors import TrainingError
+from recsys_spark.ranking.group_bests import GroupBests
+from recsys_spark.ranking.selection import descending, places_of
 
 __all__ = ["Scores", "TopN", "exclude_items", "exclude_pairs", "top_n"]
 
@@ -48,14 +51,16 @@ class TopN(NamedTuple):
     length: NDArray[np.int64]  # (n_rows,)
 
 
-def top_n(scores: Scores, n: int) -> TopN:
+def top_n(scores: Scores, n: int, exact_scores: bool = True) -> TopN:
     """The n best items of each row: score descending, then item_idx ascending, also at the n-th place.
+
+    Where only the order counts, `exact_scores` False saves time: scores may then be those of the tiles.
 
     A score of minus infinity means excluded: such an item never appears, so a list may be shorter than n.
     Memory beyond the tile is about n_rows x (3 n + tile width) x 8 bytes. Raises TrainingError on a score
     that is not a number.
     """
-    shortlist = _Shortlist(scores, n)
+    shortlist = _Shortlist(scores, n, exact_scores)
     for first, tile in scores.tiles:
         shortlist.offer(first, tile)
     return shortlist.ranked()
@@ -93,26 +98,32 @@ def exclude_pairs(scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDAr
 class _Shortlist:
     """The candidates of each row in ascending item_idx, and the score that a newcomer must exceed."""
 
-    def __init__(self, scores: Scores, n: int) -> None:
+    def __init__(self, scores: Scores, n: int, exact_scores: bool) -> None:
         self.n = n
+        self.exact_scores = exact_scores
         self.limit = 3 * n
         self.refine = scores.refine
         self.error = np.broadcast_to(np.float32(scores.error), scores.n_rows)
+        self.bests = GroupBests(scores.n_rows, n)
         self.score = np.full((scores.n_rows, self.limit), -np.inf, dtype=np.float32)
         self.item_idx = np.zeros((scores.n_rows, self.limit), dtype=np.int32)
         self.length = np.zeros(scores.n_rows, dtype=np.int64)
         self.floor = np.full(scores.n_rows, -np.inf, dtype=np.float32)
-        self.is_new = True
+        self.bound = self.floor.copy()
+        self.seen = 0
+        self.seen_at_rise = 0
 
     def offer(self, first: int, tile: NDArray[np.float32]) -> None:
         """Takes up every score of the tile, (n_rows, width), that may belong to its row's best."""
         width = tile.shape[1]
-        if self.is_new and width > self.n:
-            self.floor = self._floor(tile, self.error)
-            self.is_new = False
+        self.bests.offer(first, tile)
+        self.seen += width
+        # Twice as many scores halve the share that passes; floors that rise more often cost more than they save.
+        if self.seen >= 2 * self.seen_at_rise:
+            self._raise_floors()
         # Asking what fails, and turning it round, lets what is not a number through to be seen.
         losers = tile <= self.floor[:, None]
-        places = np.flatnonzero(np.logical_not(losers, out=losers))
+        places = places_of(np.logical_not(losers, out=losers))
         if not places.size:
             return
         rows = places // width
@@ -120,19 +131,23 @@ class _Shortlist:
         _refuse_nan(score)
         self._append(rows, (places - rows * width + first).astype(np.int32), score)
         if self.length.max() > self.limit:
-            self._prune(np.flatnonzero(self.length > self.n))
+            self._prune()
 
     def ranked(self) -> TopN:
-        self._prune(np.flatnonzero(self.length > self.n))
+        self._prune()
         rows = np.arange(self.length.size)
         places, score = self._decide(rows)
         return TopN(np.take_along_axis(self.item_idx, places, axis=1), score, np.minimum(self.length, self.n))
 
-    def _floor(self, score: NDArray[np.float32], error: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The largest value that cannot belong to the n best of a row of `score`, (rows, width > n)."""
-        # A full sort beats np.partition: on common processors it is vectorised.
-        nth = np.sort(score, axis=1)[:, -self.n]
-        return np.nextafter(nth - 2 * error, np.float32(-np.inf))
+    def _raise_floors(self) -> None:
+        """Brings bounds and floors up to what was seen so far."""
+        if self.seen == self.seen_at_rise:
+            return
+        # The largest value that cannot belong to the n best.
+        self.bound = np.nextafter(self.bests.bound() - 2 * self.error, np.float32(-np.inf))
+        # A row that was decided may ask for more: of equal scores only the items seen first count.
+        np.maximum(self.floor, self.bound, out=self.floor)
+        self.seen_at_rise = self.seen
 
     def _append(self, rows: NDArray[np.intp], item_idx: NDArray[np.int32], score: NDArray[np.float32]) -> None:
         """Puts candidates, by ascending row and within it by ascending item, behind those of their rows."""
@@ -151,15 +166,14 @@ class _Shortlist:
             self.score = np.pad(self.score, ((0, 0), (0, missing)), constant_values=-np.inf)
             self.item_idx = np.pad(self.item_idx, ((0, 0), (0, missing)))
 
-    def _prune(self, rows: NDArray[np.intp]) -> None:
-        """Drops what the best of the rows, all longer than n, have overtaken; raises their floors."""
-        if not rows.size:
-            return
-        width = int(self.length[rows].max())
-        score, item_idx = self.score[rows, :width], self.item_idx[rows, :width]
-        self.floor[rows] = self._floor(score, self.error[rows])
-        self._replace(rows, np.flatnonzero(score > self.floor[rows, None]), score, item_idx)
-        crowded = rows[self.length[rows] > self.limit]
+    def _prune(self) -> None:
+        """Raises the floors, and drops what no longer reaches them."""
+        self._raise_floors()
+        rows = np.arange(self.length.size)
+        width = int(self.length.max(initial=0))
+        score, item_idx = self.score[:, :width].copy(), self.item_idx[:, :width].copy()
+        self._replace(rows, places_of(score > self.bound[:, None]), score, item_idx)
+        crowded = rows[self.length > self.limit]
         if crowded.size:
             self._settle(crowded)
 
@@ -189,14 +203,39 @@ class _Shortlist:
         width = max(int(self.length[rows].max(initial=0)), self.n)
         self._reserve(width)
         score = self.score[rows, :width]
+        order = descending(score)
         if self.refine is not None:
-            block_row, place = np.nonzero(np.arange(width) < self.length[rows, None])
-            row = rows[block_row]
-            score[block_row, place] = self.refine(row, self.item_idx[row, place])
-            _refuse_nan(score)
-        # Candidates lie by ascending item, so a stable sort breaks ties by item.
-        order = np.argsort(-score, axis=1, kind="stable")[:, : self.n]
-        return order, np.take_along_axis(score, order, axis=1)
+            self._refine(rows, score, self._doubtful(rows, np.take_along_axis(score, order, axis=1)), order)
+            order = descending(score)
+        return order[:, : self.n], np.take_along_axis(score, order[:, : self.n], axis=1)
+
+    def _doubtful(self, rows: NDArray[np.intp], score: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which places of descending scores, (rows, width), have a deciding score that is asked for: those of the list
+        unless the order is all that counts, and those whose order tiles leave open.
+
+        Of two that are further apart than both can be off, the order is known. So runs of close neighbours may be
+        sorted by deciding scores, and all else by the tiles' beside them.
+        """
+        doubtful = np.zeros(score.shape, np.bool_)
+        with np.errstate(invalid="ignore"):
+            close = score[:, :-1] - score[:, 1:] <= 2 * self.error[rows, None]
+        doubtful[:, :-1] |= close
+        doubtful[:, 1:] |= close
+        if self.exact_scores:
+            doubtful[:, : self.n] = True
+        return doubtful & (np.arange(score.shape[1]) < self.length[rows, None])
+
+    def _refine(
+        self, rows: NDArray[np.intp], score: NDArray[np.float32], doubtful: NDArray[np.bool_], order: NDArray[np.intp]
+    ) -> None:
+        """Puts deciding scores into `score` at the doubtful places of `order`."""
+        assert self.refine is not None
+        block_row, place = np.nonzero(doubtful)
+        place = order[block_row, place]
+        row = rows[block_row]
+        decided = self.refine(row, self.item_idx[row, place])
+        _refuse_nan(decided)
+        score[block_row, place] = decided
 
 
 def _refuse_nan(score: NDArray[np.float32]) -> None:
