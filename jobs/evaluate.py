@@ -5,7 +5,7 @@ from recsys_spark.evaluation.candidates import check_metrics, ensure_popularity,
 from recsys_spark.evaluation.figures import figures
 from recsys_spark.evaluation.judged_users import judged_users
 from recsys_spark.evaluation.judging import judge
-from recsys_spark.evaluation.records import record_figures, show_figures
+from recsys_spark.evaluation.records import JudgedOn, record_figures, show_figures
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
 from recsys_spark.preparation.judged_pairs import judged_pairs
@@ -27,7 +27,8 @@ def work(run: JobRun) -> None:
     with step(f"judging {', '.join(c.version for c in candidates)} on the {part} part of {pairs.split_id}"):
         users = judged_users(judged_pairs(split_rows(run.tables, pairs.split_id), part), candidates)
         found = figures(judge(users, panel), panel)
-    record_figures(run, found, candidates, pairs.split_id)
+    place = JudgedOn(run.config.split.protocol, pairs.split_id, part, run.config.run.seed)
+    record_figures(run, found, {candidate.version: candidate.algorithm for candidate in candidates}, place)
     show_figures(found, candidates, panel)
     run.count(models=len(candidates), figures=len(found))
 

@@ -18,6 +18,7 @@ from recsys_spark.evaluation_settings import (
     ReproduceSettings,
     SearchSettings,
 )
+from recsys_spark.gender_settings import GenderSettings, SuppressSettings
 from recsys_spark.preparation.split_settings import Fit, SplitSettings
 from recsys_spark.registry import KINDS, NETWORKS, all_kinds, load_settings
 from recsys_spark.sample.settings import SampleSettings
@@ -168,6 +169,8 @@ class BaseConfig(Section):
     evaluation: EvaluationSettings = EvaluationSettings()  # type: ignore[call-arg]
     search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
     publish: PublishSettings = PublishSettings()  # type: ignore[call-arg]
+    gender: GenderSettings = GenderSettings()  # type: ignore[call-arg]
+    suppress: SuppressSettings = SuppressSettings()  # type: ignore[call-arg]
     pipeline: PipelineSettings = PipelineSettings()  # type: ignore[call-arg]
     benchmark: BenchmarkSettings = BenchmarkSettings()  # type: ignore[call-arg]
     reproduce: ReproduceSettings = ReproduceSettings()  # type: ignore[call-arg]

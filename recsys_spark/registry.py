@@ -80,6 +80,8 @@ def all_kinds() -> tuple[str, ...]:
 
 def training_job(kind: str) -> str:
     """The job that trains a kind."""
+    if kind == "gender":
+        return "train_gender_model"
     return "train_torch_model" if kind in NETWORKS else "train_spark_model"
 
 

@@ -124,6 +124,12 @@ _ALL = (
         "build_recommendations",
     ),
     Table(
+        "gender_predictions",
+        "model_version STRING, user_id STRING, gender STRING, probability DOUBLE, probabilities MAP<STRING,DOUBLE>,"
+        " known_items INT",
+        "predict_gender",
+    ),
+    Table(
         "evaluations",
         "dataset STRING, protocol STRING, split_id STRING, part STRING, algorithm STRING, model_version STRING,"
         " metric STRING, slice STRING, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, users BIGINT, seed BIGINT,"
@@ -136,6 +142,7 @@ _ALL = (
         " state STRING, epochs INT, seconds DOUBLE, seed BIGINT, run_id STRING, created_at TIMESTAMP",
         "search_parameters",
     ),
+    Table("suppressions", "user_hash STRING, scope STRING, created_at TIMESTAMP", "suppress_users"),
     Table(
         "job_runs",
         "run_id STRING, job STRING, started_at TIMESTAMP, finished_at TIMESTAMP, status STRING, exit_code INT,"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE: tuple[dict[str, str], ...] = (
     {
         "vocabulary": "__init__ addresses errors logs registry schemas recipe ranges csr shard_files known_keys"
-        " source_settings evaluation_settings sample.settings preparation.split_settings"
+        " source_settings evaluation_settings gender_settings sample.settings preparation.split_settings"
         " config config_layers config_help"
     },
     {"rim": "spark_errors locks commits schema_check tables session roots job model_versions"},
@@ -34,7 +34,7 @@ HOUSE: tuple[dict[str, str], ...] = (
     {"inference": "inference"},
     {"outputs": "outputs"},
     {"evaluation": "evaluation"},
-    {"search": "search"},
+    {"search": "search", "gender": "gender"},
     {"the whole": "pipeline showcase"},
     {"reproduction": "reproduction", "benchmark": "benchmark"},
     {"jobs": "jobs"},
@@ -48,7 +48,7 @@ ONLY_IN = {
     "fcntl": "locks",
     "py4j": "spark_errors",
     "petastorm": "training.shard_loader",
-    "pyspark.ml": "factorization.als training.distributed",
+    "pyspark.ml": "factorization.als training.distributed gender.features gender.classifier gender.reliability",
     "safetensors": "training.checkpoint training.weights",
     "torch.distributed": "training.ranks",
     "importlib.import_module": "pipeline registry",

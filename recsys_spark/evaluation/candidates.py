@@ -29,7 +29,7 @@ def check_metrics(metrics: tuple[str, ...]) -> None:
     for text in metrics:
         try:
             if parse_metric(text).k is None:
-                problems.append(f"{text!r} judges ratings, not lists")
+                problems.append(f"{text!r} does not judge lists")
         except ConfigError as error:
             problems += error.problems
     if problems:

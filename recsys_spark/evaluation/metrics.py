@@ -83,10 +83,13 @@ RANKING: dict[str, Callable[[Hits, Counts, int], Values]] = {
     for function in (ndcg, recall, recall_capped, precision, hit_rate, mrr, average_precision)
 }
 ERRORS = ("rmse", "mae")
+# Of predicted labels; the last two should be small.
+LABELS = ("auc", "accuracy", "balanced_accuracy", "log_loss", "ece")
+SMALL = (*ERRORS, *LABELS[-2:])
 
 
 class Metric(NamedTuple):
-    """A metric by name, and the length of the lists that it looks at; None for errors of predicted ratings."""
+    """A metric by name, and the length of the lists that it looks at; None for predicted ratings and labels."""
 
     name: str
     k: int | None
@@ -100,17 +103,17 @@ def parse_metric(text: str) -> Metric:
     name, at, k = text.partition("@")
     if name in RANKING and k.isascii() and k.isdecimal() and int(k) > 0:
         return Metric(name, int(k))
-    if name in ERRORS and not at:
+    if name in (*ERRORS, *LABELS) and not at:
         return Metric(name, None)
-    names = ", ".join([*(f"{name}@K" for name in RANKING), *ERRORS])
+    names = ", ".join([*(f"{name}@K" for name in RANKING), *ERRORS, *LABELS])
     raise ConfigError(f"no metric {text!r}; there are {names}, with K a number above 0")
 
 
 def is_better(metric: str, a: float, b: float) -> bool:
-    """Whether `a` beats `b`: errors should be small, all else large; any number beats NaN, and equals do not."""
+    """Whether `a` beats `b`: errors and losses should be small, all else large; any number beats NaN, equals do not."""
     if np.isnan(a) or np.isnan(b):
         return bool(np.isnan(b) and not np.isnan(a))
-    return a < b if parse_metric(metric).name in ERRORS else a > b
+    return a < b if parse_metric(metric).name in SMALL else a > b
 
 
 def _found(hits: Hits, k: int) -> NDArray[np.int64]:

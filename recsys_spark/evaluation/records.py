@@ -1,9 +1,9 @@
 """Figures where they are kept, and as a person reads them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -17,19 +17,29 @@ from recsys_spark.job import JobRun
 from recsys_spark.logs import table_console
 from recsys_spark.schemas import TABLES
 
-__all__ = ["record_figures", "show_figures"]
+__all__ = ["JudgedOn", "record_figures", "show_figures"]
 
 KEYS = ("model_version", "split_id", "part", "metric", "slice")
 MEASURED = ("value", "ci_low", "ci_high", "users")
 
 
-def record_figures(run: JobRun, figures: Sequence[Figure], candidates: Sequence[Candidate], split_id: str) -> None:
-    """Puts figures into evaluations: new ones are added, changed ones replaced, equal ones left as they are."""
-    config = run.config
-    algorithm = {candidate.version: candidate.algorithm for candidate in candidates}
-    about = (_dataset(run), config.split.protocol, split_id, config.evaluation.part)
-    made = (config.run.seed, run.report.run_id, datetime.now(UTC))
-    known = _known(run, split_id, list(algorithm))
+class JudgedOn(NamedTuple):
+    """What models were judged on: a part of a split, and the seed that made it."""
+
+    protocol: str
+    split_id: str
+    part: str
+    seed: int
+
+
+def record_figures(run: JobRun, figures: Sequence[Figure], algorithm: Mapping[str, str], place: JudgedOn) -> None:
+    """Puts figures into evaluations: new ones are added, changed ones replaced, equal ones left as they are.
+
+    `algorithm` names the kind of each version.
+    """
+    about = (_dataset(run), place.protocol, place.split_id, place.part)
+    made = (place.seed, run.report.run_id, datetime.now(UTC))
+    known = _known(run, place, list(algorithm))
     rows: list[tuple[Any, ...]] = []
     for f in figures:
         if not _same(f, known.get((f.version, f.metric, f.slice))):
@@ -41,10 +51,10 @@ def record_figures(run: JobRun, figures: Sequence[Figure], candidates: Sequence[
         run.tables.merge("evaluations", frame, KEYS, update)
 
 
-def _known(run: JobRun, split_id: str, versions: list[str]) -> dict[tuple[str, str, str], Row]:
+def _known(run: JobRun, place: JudgedOn, versions: list[str]) -> dict[tuple[str, str, str], Row]:
     """What is recorded of these versions, as many rows as they have figures."""
     run.tables.ensure("evaluations")
-    where = (F.col("split_id") == split_id) & (F.col("part") == run.config.evaluation.part)
+    where = (F.col("split_id") == place.split_id) & (F.col("part") == place.part)
     rows = run.tables.read("evaluations").where(where & F.col("model_version").isin(versions))
     columns = ("model_version", "metric", "slice", *MEASURED)
     return {(row["model_version"], row["metric"], row["slice"]): row for row in rows.select(*columns).collect()}

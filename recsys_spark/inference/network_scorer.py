@@ -30,22 +30,30 @@ class NetworkScorer:
     fold_in: FoldIn = "forward"
 
     def encode(self, users: UserBlock) -> Queries:
-        """Stored codes where there are any, codes of the histories otherwise."""
+        """Stored codes where there are any, codes of the histories otherwise; then the layers behind the code."""
+        rows, codes = self.vectors(users)
+        values = np.zeros((rows.size, self.matrix.rank), np.float32)
+        if rows.size:
+            with torch.no_grad():
+                values = with_ones(loaded_network(self.folder).network.decode(torch.from_numpy(codes)).numpy())
+        trained = np.zeros(len(users), np.bool_) if users.vectors is None else users.vectors.any(axis=1)
+        return Queries(rows, values, np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+
+    def vectors(self, users: UserBlock) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Codes of the users that it can serve."""
         network = loaded_network(self.folder).network
         trained = np.zeros(len(users), np.bool_) if users.vectors is None else users.vectors.any(axis=1)
-        served = trained | (_known_lengths(users.histories, network) > 0)
-        rows = np.flatnonzero(served)
-        parts = []
-        if users.vectors is not None and trained.any():
-            parts.append((np.flatnonzero(trained), torch.from_numpy(users.vectors[trained])))
-        strangers = np.flatnonzero(served & ~trained)
+        strangers = np.flatnonzero(~trained & (_known_lengths(users.histories, network) > 0))
+        parts: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
+        if users.vectors is not None:
+            parts.append((np.flatnonzero(trained), users.vectors[trained]))
         if strangers.size:
-            parts.append((strangers, _codes(network, users.histories.take(strangers))))
-        values = np.zeros((len(users), self.matrix.rank), np.float32)
-        with torch.no_grad():
-            for places, codes in parts:
-                values[places] = with_ones(network.decode(codes).numpy())
-        return Queries(rows, values[rows], np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+            parts.append((strangers, _codes(network, users.histories.take(strangers)).numpy()))
+        rows = np.sort(np.concatenate([places for places, _ in parts])) if parts else np.empty(0, np.intp)
+        codes = np.zeros((rows.size, max((part.shape[1] for _, part in parts), default=0)), np.float32)
+        for places, part in parts:
+            codes[np.searchsorted(rows, places)] = part
+        return rows, codes
 
     def score(self, queries: NDArray[np.float32]) -> Scores:
         """Dot products, biases included."""

@@ -1,4 +1,4 @@
-"""Whether a candidate may serve: not worse than what serves, nor than popularity, on the same held-out data.
+"""Whether a candidate may serve: on the same held-out data not worse than what serves, nor than what knows nobody.
 
 Figures are those of `evaluations`. A model that was trained on everything is judged by its parent's, and a serving
 model that was trained on another split by those of the same kind and settings on the candidate's split: figures of
@@ -21,6 +21,9 @@ from recsys_spark.registry import training_job
 from recsys_spark.tables import Tables
 
 __all__ = ["Verdict", "gate"]
+
+# What knows nothing of the user.
+BASELINES = ("popularity", "majority")
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,21 @@ def _judged(tables: Tables, candidate: ModelVersion, serving: Sequence[ModelVers
     judged = _judged_version(tables, candidate)
     metric = config.publish.metric or judged.selection_metric or "ndcg@10"
     parse_metric(metric)
-    place = _Place(judged.split_id, config.evaluation.part, metric)
+    place = _place(tables, judged, config.evaluation.part, metric)
     figure = place.figure(tables, F.col("model_version") == judged.version)
     if figure is None:
         return _unjudged(tables, candidate, judged, place, serving)
     record: dict[str, Any] = {"verdict": "passed", **place.as_dict(), "judged_version": judged.version}
     record |= {"candidate": figure, "serving": {}}
     problems = []
-    popular = place.figure(tables, F.col("algorithm") == "popularity")
-    if popular is not None and judged.kind != "popularity":
-        record["popularity"] = popular
-        if is_better(metric, popular, figure):
-            problems.append(
-                f"{candidate.version} is worse than popularity by {place}: {figure:.4f} against {popular:.4f}"
-            )
+    for baseline in BASELINES:
+        other = place.figure(tables, F.col("algorithm") == baseline)
+        if other is not None and judged.kind != baseline:
+            record[baseline] = other
+            if is_better(metric, other, figure):
+                problems.append(
+                    f"{candidate.version} is worse than {baseline} by {place}: {figure:.4f} against {other:.4f}"
+                )
     for version in serving:
         other, by = _on_split(tables, version, place)
         record["serving"][version.version] = {"figure": other, "judged_version": by}
@@ -114,6 +118,17 @@ class _Place:
         return None if row is None else float(row["value"])
 
 
+def _place(tables: Tables, judged: ModelVersion, part: str, metric: str) -> _Place:
+    """The part of the split that a version was trained on; for one that was trained on everything without a parent,
+    as classifiers of gender are, its newest cross-validation.
+    """
+    if judged.split_id is not None or not tables.exists("evaluations"):
+        return _Place(judged.split_id, part, metric)
+    own = (F.col("model_version") == judged.version) & F.col("protocol").endswith("_cv")
+    newest = tables.read("evaluations").where(own).orderBy(F.desc("created_at"), "split_id").first()
+    return _Place(None, part, metric) if newest is None else _Place(newest["split_id"], newest["part"], metric)
+
+
 def _unjudged(
     tables: Tables, candidate: ModelVersion, judged: ModelVersion, place: _Place, serving: Sequence[ModelVersion]
 ) -> Verdict:
@@ -144,14 +159,18 @@ def _on_split(tables: Tables, version: ModelVersion, place: _Place) -> tuple[flo
     fit on that split. With a new split every day that may be what the candidate is judged by itself.
     """
     judged = _judged_version(tables, version)
-    there = find_versions(tables, (F.col("algorithm") == version.kind) & (F.col("split_id") == place.split_id))
-    wanted = (judged.params["settings"], judged.fit)
-    alike = [other.version for other in there if (other.params["settings"], other.fit) == wanted]
+    others = find_versions(tables, F.col("algorithm") == version.kind)
+    alike = [other.version for other in others if _made(other) == _made(judged)]
     for name in (judged.version, *alike):
         figure = place.figure(tables, F.col("model_version") == name)
         if figure is not None:
             return figure, name
     return None, None
+
+
+def _made(version: ModelVersion) -> tuple[Any, ...]:
+    """How a version was made, apart from the data."""
+    return version.params["settings"], version.params.get("features"), version.fit
 
 
 def _serving(tables: Tables, outputs: Sequence[str]) -> list[ModelVersion]:

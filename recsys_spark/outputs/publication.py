@@ -19,7 +19,7 @@ __all__ = ["OUTPUT_TABLES", "create_views", "publish", "roll_back"]
 
 log = logging.getLogger(__name__)
 
-OUTPUT_TABLES = ("item_similarity", "recommendations")
+OUTPUT_TABLES = ("item_similarity", "recommendations", "gender_predictions")
 SERVES = "array_contains(m.serves, '{table}')"
 VIEWS = {
     "item_similarity": (
@@ -31,6 +31,9 @@ VIEWS = {
         "SELECT o.*, i.name AS item_name FROM {recommendations} o"
         " JOIN {models} m ON o.model_version = m.model_version AND " + SERVES + ""
         " LEFT JOIN {items} i ON i.item_id = o.item_id"
+    ),
+    "gender_predictions": (
+        "SELECT o.* FROM {gender_predictions} o JOIN {models} m ON o.model_version = m.model_version AND " + SERVES
     ),
 }
 
@@ -45,7 +48,8 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
     outputs = [table for table in OUTPUT_TABLES if _has_outputs(tables, table, version)]
     if not outputs:
         raise MissingInputError(
-            f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first"
+            f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first, or "
+            "predict_gender for a classifier"
         )
     # Nobody else is to publish between the comparison and the commit.
     with tables.lock("models"):

@@ -20,7 +20,7 @@ from recsys_spark.preparation.sparse_rows import history_order
 from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
 from recsys_spark.ranking.top_n import TopN, exclude_items, exclude_pairs, top_n
 
-__all__ = ["ListSettings", "recommend", "recommend_for_history", "recommendation_users"]
+__all__ = ["ListSettings", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
 
 SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
 
@@ -111,7 +111,7 @@ def _list_batches(
         for start in range(0, batch.num_rows, block_users):
             part = batch.slice(start, block_users)
             user_idx = part["user_idx"].to_numpy()
-            for rows, lists, origins in _lists_or_fallback(_user_block(part), scorer, fallback, settings):
+            for rows, lists, origins in _lists_or_fallback(user_block(part), scorer, fallback, settings):
                 yield _to_arrow(user_idx[rows], lists, origins)
 
 
@@ -144,7 +144,7 @@ def _lists(block: UserBlock, scorer: Scorer, settings: ListSettings) -> Iterator
     yield rows, top_n(scores, settings.k), origins
 
 
-def _user_block(batch: pa.RecordBatch) -> UserBlock:
+def user_block(batch: pa.RecordBatch) -> UserBlock:
     lengths = pc.fill_null(pc.list_value_length(batch["history"]), 0).to_numpy()
     item_idx = batch["history"].flatten().to_numpy()
     given = np.repeat(batch["history_confidence"].is_valid().to_numpy(zero_copy_only=False), lengths)

@@ -8,7 +8,7 @@ recommends, evaluates or prints a list changes.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ __all__ = [
     "Queries",
     "Scorer",
     "UserBlock",
+    "VectorScorer",
 ]
 
 FoldIn = Literal["forward", "solve", "none"]
@@ -113,6 +114,16 @@ class Scorer(Protocol):
         """
 
 
+@runtime_checkable
+class VectorScorer(Protocol):
+    """A model that describes users by vectors, which other models can learn from."""
+
+    def vectors(self, users: UserBlock) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The vectors, (q, k), of the users that it can describe, `rows` (q,) ascending: stored ones where there are
+        any, those of histories otherwise.
+        """
+
+
 class HistoryEncoder(Protocol):
     """Makes vectors of histories, (n, k), zero where nothing in them is known; small to pickle."""
 
@@ -139,16 +150,20 @@ class DotScorer:
         return "none" if self.encoder is None else self.encoder.fold_in
 
     def encode(self, users: UserBlock) -> Queries:
+        rows, vectors = self.vectors(users)
+        trained = np.zeros(len(users), np.bool_) if users.vectors is None else users.vectors.any(axis=1)
+        return Queries(rows, vectors, np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+
+    def vectors(self, users: UserBlock) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         vectors = np.zeros((len(users), self.matrix.rank), dtype=np.float32)
         if users.vectors is not None:
             _refuse_other_rank(users.vectors.shape[1], self.matrix.rank)
             vectors[:] = users.vectors
-        trained = vectors.any(axis=1)
-        strangers = np.flatnonzero(~trained)
+        strangers = np.flatnonzero(~vectors.any(axis=1))
         if self.encoder is not None and strangers.size:
             vectors[strangers] = self.encoder(self.matrix, users.histories.take(strangers))
         rows = np.flatnonzero(vectors.any(axis=1))
-        return Queries(rows, vectors[rows], np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+        return rows, vectors[rows]
 
     def score(self, queries: NDArray[np.float32]) -> Scores:
         return dot_scores(self.matrix, queries)

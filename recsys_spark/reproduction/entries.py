@@ -178,6 +178,14 @@ ENTRIES = (
         STRONG_20M,
         (Target("ndcg@100", 0.426, VAE_PAPER, None), Target("recall_capped@50", 0.537, VAE_PAPER, None)),
         repeats=1,
-        settings={"batch_rows": "500", "latent": "200", "anneal_steps": "20000"},
+        settings={
+            "batch_rows": "500",
+            "latent": "200",
+            "anneal_steps": "20000",
+            "learning_rate": "0.001",
+            "average": "0",
+            "weight_decay": "0",
+            "dropout": "0.5",
+        },
     ),
 )

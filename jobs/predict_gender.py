@@ -1,0 +1,33 @@
+"""A gender model -> gender_predictions; or, with --items NAME NAME ..., a printed prediction for one list of items."""
+
+from pyspark.sql import functions as F
+
+from recsys_spark.gender.listing import list_predictions
+from recsys_spark.gender.stored import find_classifier, open_classifier
+from recsys_spark.gender.title_list import predict_titles, print_prediction
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+
+
+def work(run: JobRun) -> None:
+    """Nothing is done where the same predictions were made from the same data before."""
+    version = find_classifier(run)
+    run.report.model_version = version.version
+    if run.config.query.items:
+        prediction = predict_titles(run, open_classifier(run, version), run.config.query.items)
+        print_prediction(prediction)
+        run.count(items_known=prediction.known_items, items_unknown=len(prediction.unknown))
+        return
+    with step(f"predictions of {version.version}"):
+        counts = list_predictions(run, open_classifier(run, version))
+    run.count(**counts)
+    written = run.tables.read("gender_predictions").where(F.col("model_version") == version.version)
+    stated = written.groupBy(F.coalesce("gender", F.lit("unsure")).alias("gender")).count().collect()
+    run.count(predictions=written.count(), **{f"predicted_{row['gender']}": row["count"] for row in stated})
+
+
+job = Job("predict_gender", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

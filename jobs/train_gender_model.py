@@ -1,0 +1,23 @@
+"""user_vectors or the items themselves, and users -> models (kind gender): a calibrated classifier of gender."""
+
+from pathlib import Path
+
+from recsys_spark.gender.training import plan_classifier, train_classifier
+from recsys_spark.job import Job, JobRun
+from recsys_spark.logs import step
+
+
+def work(run: JobRun) -> None:
+    """A version that exists is used again: the same work gives the same name."""
+    plan = plan_classifier(run, run.config.gender.features)
+    run.report.model_version = plan.version
+    if not plan.is_done(run):
+        with step(f"training {plan.version}"):
+            train_classifier(run, plan, Path(run.config.files_root) / plan.artifact)
+
+
+job = Job("train_gender_model", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,149 @@
+"""Logistic regression on features, its probabilities calibrated, as weights that need no MLlib to predict.
+
+The regularisation is chosen by cross-validation within the training users, by log loss. The margins that the chosen
+one gives to the users left out train a second logistic regression of a few numbers, from margins to labels (Platt
+1999; with more classes matrix scaling, Guo et al. 2017). Both are linear up to the last step, so the calibrated
+classifier is one matrix and one vector again.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+from pyspark.ml.tuning import CrossValidator, CrossValidatorModel, ParamGridBuilder
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.gender.reliability import Reliability, reliability
+from recsys_spark.gender_settings import GenderSettings
+
+__all__ = ["Classifier", "fit_classifier"]
+
+# A few numbers learnt from all users need hardly any.
+CALIBRATION_REG = 1e-5
+FITS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Probabilities of `labels` are the softmax of weights (classes, width) @ features + bias (classes,)."""
+
+    labels: tuple[str, ...]
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    reg_param: float
+    log_loss: float
+    reliability: Reliability
+    class_users: tuple[int, ...]
+
+
+def fit_classifier(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) -> Classifier:
+    """Trains on a frame (feature_frame) whose `fold` says in which inner fold a user is left out.
+
+    The driver holds the weights of every fold and regularisation: inner_folds x reg_params x classes x width numbers.
+    Raises TrainingError where a label has no users.
+    """
+    counted = {row["label"]: row["count"] for row in frame.groupBy("label").count().collect()}
+    class_users = tuple(counted.get(float(place), 0) for place in range(len(labels)))
+    if min(class_users) < settings.inner_folds:
+        lacking = labels[int(np.argmin(class_users))]
+        raise TrainingError(
+            f"{min(class_users)} users of gender {lacking} are left for training, fewer than gender.inner_folds = "
+            f"{settings.inner_folds}: nothing can be learnt from so few"
+        )
+    weighted = _weighted(frame, class_users, settings).persist()
+    try:
+        searched = _search(weighted, settings)
+        best = int(np.argmin(searched.avgMetrics))
+        left_out = _left_out(weighted, searched, best)
+        calibration = _fit_calibration(left_out)
+        probabilities = calibration.transform(left_out).select("label", "calibrated")
+        measured = reliability(probabilities.withColumnRenamed("calibrated", "probability"))
+        final = searched.bestModel
+        assert isinstance(final, LogisticRegressionModel)
+        weights, bias = _composed(final, calibration)
+    finally:
+        weighted.unpersist()
+    loss = float(searched.avgMetrics[best])
+    return Classifier(labels, weights, bias, settings.reg_params[best], loss, measured, class_users)
+
+
+def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSettings) -> DataFrame:
+    """Adds `weight`: 1, or what makes each label count as much as the others."""
+    if settings.class_weight == "none":
+        return frame.withColumn("weight", F.lit(1.0))
+    fair = sum(class_users) / len(class_users)
+    weights = F.array(*[F.lit(fair / users) for users in class_users])
+    return frame.withColumn("weight", weights[F.col("label").cast("int")])
+
+
+def _search(frame: DataFrame, settings: GenderSettings) -> CrossValidatorModel:
+    regression = LogisticRegression(
+        weightCol="weight", maxIter=settings.max_iter, standardization=False, elasticNetParam=0.0, tol=1e-4
+    )
+    grid = ParamGridBuilder().addGrid(regression.regParam, list(settings.reg_params)).build()
+    loss = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
+    search = CrossValidator(
+        estimator=regression,
+        estimatorParamMaps=grid,
+        evaluator=loss,
+        numFolds=settings.inner_folds,
+        foldCol="fold",
+        parallelism=FITS_AT_ONCE,
+        collectSubModels=True,
+    )
+    return search.fit(frame)
+
+
+def _left_out(frame: DataFrame, searched: CrossValidatorModel, best: int) -> DataFrame:
+    """(label, rawPrediction) of all users, each from the model that was trained without its fold."""
+    assert searched.subModels is not None
+    parts = [
+        models[best].transform(frame.where(F.col("fold") == fold)).select("label", "rawPrediction")
+        for fold, models in enumerate(searched.subModels)
+    ]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def _fit_calibration(left_out: DataFrame) -> LogisticRegressionModel:
+    calibration = LogisticRegression(
+        featuresCol="rawPrediction",
+        rawPredictionCol="calibrated_margin",
+        probabilityCol="calibrated",
+        predictionCol="calibrated_prediction",
+        regParam=CALIBRATION_REG,
+        elasticNetParam=0.0,
+    )
+    fitted: LogisticRegressionModel = calibration.fit(left_out)
+    return fitted
+
+
+def _composed(
+    model: LogisticRegressionModel, calibration: LogisticRegressionModel
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The calibrated logits as one linear map of the features."""
+    margins, margin_bias = _margins(model)
+    matrix, bias = _logits(calibration)
+    weights, offset = matrix @ margins, matrix @ margin_bias + bias
+    if not (np.isfinite(weights).all() and np.isfinite(offset).all()):
+        raise TrainingError("the weights are not finite: raise gender.reg_params")
+    # Softmax does not see what all classes share: the smallest such weights are centred ones.
+    return weights - weights.mean(axis=0), offset - offset.mean()
+
+
+def _margins(model: LogisticRegressionModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """rawPrediction as a linear map: of two classes MLlib gives the margin with both signs."""
+    matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
+    return (np.vstack([-matrix, matrix]), np.concatenate([-bias, bias])) if len(bias) == 1 else (matrix, bias)
+
+
+def _logits(model: LogisticRegressionModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logits whose softmax are the probabilities: of two classes the first one's is zero."""
+    matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
+    if len(bias) == 1:
+        return np.vstack([np.zeros_like(matrix), matrix]), np.concatenate([[0.0], bias])
+    return matrix, bias

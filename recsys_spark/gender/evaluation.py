@@ -1,0 +1,129 @@
+"""What evaluate_gender does with a set of features: judge, keep the figures, show them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.sql import DataFrame
+from rich.table import Column, Table
+
+from recsys_spark.evaluation.figures import Figure
+from recsys_spark.evaluation.records import JudgedOn, record_figures
+from recsys_spark.gender.cross_validation import (
+    cross_validated,
+    held_out_users,
+    inductive,
+    judged,
+    majority,
+    split_name,
+)
+from recsys_spark.gender.measures import MEASURES
+from recsys_spark.gender.training import plan_classifier
+from recsys_spark.gender_settings import FeatureSet
+from recsys_spark.job import JobRun
+from recsys_spark.logs import table_console
+from recsys_spark.outputs.stored_model import StoredModel
+
+__all__ = ["Judged", "judge_features", "judge_inductive", "show_judged"]
+
+MAJORITY = "majority"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The figures of one set of features (or of the majority share) under one protocol and seed."""
+
+    name: str
+    protocol: str
+    seed: int
+    figures: Sequence[Figure]
+
+    def of_all(self, metric: str) -> float:
+        """The figure over all users; NaN without one."""
+        found = (f.value for f in self.figures if f.metric == metric and f.slice == "all")
+        return next(found, float("nan"))
+
+
+def judge_features(
+    run: JobRun, users: DataFrame, labels: tuple[str, ...], source: StoredModel | None, seed: int
+) -> Iterator[Judged]:
+    """Cross-validates each of gender.evaluated with the folds of one seed, and keeps the figures."""
+    place = JudgedOn("gender_cv", split_name(run, seed), "test", seed)
+    for number, features in enumerate(run.config.gender.evaluated):
+        predicted = cross_validated(run, users, labels, features, None if features == "tf_idf" else source, seed)
+        if number == 0:
+            yield _kept(run, majority(predicted, len(labels)), MAJORITY, MAJORITY, place)
+        yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
+
+
+def judge_inductive(run: JobRun, users: DataFrame, labels: tuple[str, ...], source: StoredModel) -> Iterator[Judged]:
+    """The same on the users whom the split of `source` holds out, if it holds out users."""
+    assert source.version.split_id is not None
+    held = held_out_users(run, source.version.split_id).persist()
+    if not held.isEmpty():
+        place = JudgedOn("gender_inductive", source.version.split_id, "test", run.config.run.seed)
+        for number, features in enumerate(run.config.gender.evaluated):
+            predicted = inductive(run, users, labels, features, None if features == "tf_idf" else source, held)
+            if number == 0:
+                yield _kept(run, majority(predicted, len(labels)), MAJORITY, MAJORITY, place)
+            yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
+    held.unpersist()
+
+
+def _kept(run: JobRun, predicted: DataFrame, version: str, name: str, place: JudgedOn) -> Judged:
+    figures = list(judged(predicted, version, run.config.evaluation.draws, place.seed))
+    record_figures(run, figures, {version: MAJORITY if name == MAJORITY else "gender"}, place)
+    return Judged(name, place.protocol, place.seed, figures)
+
+
+def _name(features: FeatureSet, source: StoredModel | None) -> str:
+    kind = "" if source is None else source.version.kind
+    return features.replace("vectors", kind)
+
+
+def show_judged(found: Sequence[Judged], source: StoredModel | None) -> None:
+    """Prints a row a set of features with means and deviations over the seeds, then slices by known items and age."""
+    console = table_console(200)
+    for protocol in dict.fromkeys(one.protocol for one in found):
+        of_protocol = [one for one in found if one.protocol == protocol]
+        seeds = len({one.seed for one in of_protocol})
+        table = Table(Column("features", no_wrap=True), *MEASURES, "users", title=_title(protocol, seeds, source))
+        for name in dict.fromkeys(one.name for one in of_protocol):
+            runs = [one for one in of_protocol if one.name == name]
+            users = next((f.users for f in runs[0].figures if f.slice == "all"), 0)
+            table.add_row(name, *[_mean(runs, metric) for metric in MEASURES], str(users))
+        console.print(table)
+        console.print(_by_slice([one for one in of_protocol if one.seed == of_protocol[0].seed]))
+
+
+def _title(protocol: str, seeds: int, source: StoredModel | None) -> str:
+    saw = source is not None and protocol == "gender_cv" and source.version.split_id is None
+    what = "the vectors saw the test users' plays, no labels" if saw else "idf, scaling and labels from training users"
+    return f"{protocol}, {seeds} seeds; {what}" if seeds > 1 else f"{protocol}; {what}"
+
+
+def _mean(runs: Sequence[Judged], metric: str) -> str:
+    values = np.array([one.of_all(metric) for one in runs])
+    spread = f" +- {values.std(ddof=1):.4f}" if values.size > 1 else ""
+    return f"{values.mean():.4f}{spread}"
+
+
+def _by_slice(runs: Sequence[Judged]) -> Table:
+    """AUC and accuracy of each set of features, a row a slice."""
+    users = {f.slice: f.users for one in runs for f in one.figures}
+    names = [one.name for one in runs]
+    table = Table(Column("slice", no_wrap=True), *names, "users", title="AUC / accuracy by slice")
+    of_slice = {(one.name, f.metric, f.slice): f.value for one in runs for f in one.figures}
+    for slice_ in sorted(users, key=_order):
+        cells = [_pair(of_slice.get((n, "auc", slice_)), of_slice.get((n, "accuracy", slice_))) for n in names]
+        table.add_row(slice_, *cells, str(users[slice_]))
+    return table
+
+
+def _pair(auc: float | None, accuracy: float | None) -> str:
+    return " / ".join("-" if value is None else f"{value:.3f}" for value in (auc, accuracy))
+
+
+def _order(slice_: str) -> tuple[str, int]:
+    name, _, span = slice_.partition("=")
+    return name, int(span.partition("-")[0] or 0)

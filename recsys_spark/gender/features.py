@@ -1,0 +1,139 @@
+"""Fitting features to the training users, and features as the vectors that MLlib takes."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from recsys_spark.errors import ConfigError, TrainingError
+from recsys_spark.gender.rows import Codes, FeatureRows, Features, TfIdf
+from recsys_spark.gender_settings import FeatureSet
+from recsys_spark.job import JobRun
+from recsys_spark.outputs.recommendations import user_block
+from recsys_spark.outputs.stored_model import StoredModel, n_items
+from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.ranking.scorer import VectorScorer
+
+__all__ = ["BLOCK_USERS", "feature_frame", "fit_features"]
+
+BLOCK_USERS = 1024
+MOMENTS = "users BIGINT, sums ARRAY<DOUBLE>, squares ARRAY<DOUBLE>"
+# Of one value for all users there is no deviation to divide by.
+SMALLEST_DEVIATION = 1e-6
+
+
+def fit_features(
+    run: JobRun, users: DataFrame, wanted: FeatureSet, stored: StoredModel | None, folder: Path
+) -> Features:
+    """Features whose statistics come from `users` (people) alone; matrices are written below `folder`.
+
+    Raises ConfigError where `stored` has no vectors of users, TrainingError where nobody has any.
+    """
+    limit = run.config.outputs.max_item_matrix_bytes
+    tf_idf = None
+    if wanted != "vectors":
+        tf_idf = TfIdf(write_item_matrix(_idf(users), folder / "idf", n_items(run), limit))
+    if wanted == "tf_idf":
+        assert tf_idf is not None
+        return Features(tf_idf.idf, None, tf_idf)
+    assert stored is not None
+    return Features(stored.matrix, _codes(users, stored), tf_idf)
+
+
+def _idf(users: DataFrame) -> DataFrame:
+    """(item_idx INT, vector ARRAY<FLOAT>), its one number the idf."""
+    total = users.count()
+    counts = users.select(F.explode("history").alias("item_idx")).groupBy("item_idx").agg(F.count(F.lit(1)).alias("n"))
+    idf = (1 + F.log((1 + F.lit(total)) / (1 + F.col("n")))).cast("float")
+    return counts.select("item_idx", F.array(idf).alias("vector"))
+
+
+def _codes(users: DataFrame, stored: StoredModel) -> Codes:
+    scorer = stored.scorer
+    if not isinstance(scorer, VectorScorer):
+        raise ConfigError(
+            f"models of kind {stored.version.kind} describe no users by vectors: choose another --model.kind, or "
+            "gender.features tf_idf"
+        )
+    parts = _blocks_of(users).mapInArrow(partial(_moments, scorer), MOMENTS).collect()
+    parts = [part for part in parts if part["users"]]
+    total = sum(part["users"] for part in parts)
+    if not total:
+        raise TrainingError(f"{stored.version.version} knows none of the users who state a gender: train it again")
+    mean = sum(np.array(part["sums"]) for part in parts) / total
+    variance = sum(np.array(part["squares"]) for part in parts) / total - np.square(mean)
+    deviation = np.sqrt(np.maximum(variance, 0))
+    scale = np.where(deviation > SMALLEST_DEVIATION, 1 / np.maximum(deviation, SMALLEST_DEVIATION), 0)
+    return Codes(scorer, mean, scale / np.sqrt(mean.size))
+
+
+def _blocks_of(users: DataFrame) -> DataFrame:
+    return users.select("user_idx", "vector", "history", "history_confidence")
+
+
+def _moments(scorer: VectorScorer, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A row a task: how many vectors, their sum and the sum of their squares."""
+    total, sums, squares = 0, np.zeros(0), np.zeros(0)
+    for batch in batches:
+        for start in range(0, batch.num_rows, BLOCK_USERS):
+            _, vectors = scorer.vectors(user_block(batch.slice(start, BLOCK_USERS)))
+            if len(vectors):
+                exact = vectors.astype(np.float64)
+                sums = exact.sum(axis=0) + (sums if total else 0)
+                squares = np.square(exact).sum(axis=0) + (squares if total else 0)
+                total += len(vectors)
+    yield pa.RecordBatch.from_pydict(
+        {"users": pa.array([total]), "sums": pa.array([sums]), "squares": pa.array([squares])}
+    )
+
+
+def feature_frame(users: DataFrame, features: Features) -> DataFrame:
+    """(user_idx INT, label DOUBLE, fold INT, features VECTOR) of users with a label and a fold, for MLlib."""
+    kept = [T.StructField("user_idx", T.IntegerType()), T.StructField("label", T.DoubleType())]
+    kept.append(T.StructField("fold", T.IntegerType()))
+    schema = T.StructType([*kept, T.StructField("features", VectorUDT())])
+    rows = users.select("user_idx", "vector", "history", "history_confidence", "label", "fold")
+    return rows.mapInArrow(partial(_to_vectors, features), schema)
+
+
+def _to_vectors(features: Features, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    names = ["user_idx", "label", "fold"]
+    for batch in batches:
+        for start in range(0, batch.num_rows, BLOCK_USERS):
+            part = batch.slice(start, BLOCK_USERS)
+            vectors = _as_vectors(features.rows(user_block(part)), features)
+            yield pa.RecordBatch.from_arrays([*[part[name] for name in names], vectors], [*names, "features"])
+
+
+def _as_vectors(rows: FeatureRows, features: Features) -> pa.StructArray:
+    """MLlib's vectors as Spark stores them: dense ones without TF-IDF, sparse ones with it."""
+    n, k = rows.codes.shape
+    if features.tf_idf is None:
+        offsets = np.arange(n + 1, dtype=np.int32) * k
+        values = pa.ListArray.from_arrays(offsets, pa.array(rows.codes.ravel()))
+        nothing = pa.nulls(n, pa.list_(pa.int32()))
+        return _vector_structs(1, pa.nulls(n, pa.int32()), nothing, values)
+    lengths = np.diff(rows.indptr)
+    indptr = np.concatenate(([0], np.cumsum(lengths + k))).astype(np.int32)
+    indices, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
+    at_codes = indptr[:-1, None] + np.arange(k)
+    indices[at_codes], values[at_codes] = np.arange(k), rows.codes
+    row = np.repeat(np.arange(n), lengths)
+    at_items = np.arange(row.size) - rows.indptr[row] + indptr[row] + k
+    # MLlib wants ascending columns.
+    order = np.lexsort((rows.indices, row))
+    indices[at_items], values[at_items] = rows.indices[order] + k, rows.values[order]
+    sizes = pa.array(np.full(n, features.width, np.int32))
+    lists = [pa.ListArray.from_arrays(indptr, pa.array(column)) for column in (indices, values)]
+    return _vector_structs(0, sizes, lists[0], lists[1])
+
+
+def _vector_structs(kind: int, sizes: pa.Array, indices: pa.Array, values: pa.Array) -> pa.StructArray:
+    kinds = pa.array(np.full(len(sizes), kind, np.int8))
+    return pa.StructArray.from_arrays([kinds, sizes, indices, values], ["type", "size", "indices", "values"])

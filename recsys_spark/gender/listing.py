@@ -1,0 +1,76 @@
+"""The table of predictions: who gets one, what is left open, and why the others get none."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.gender.people import people
+from recsys_spark.gender.prediction import predict
+from recsys_spark.gender.stored import StoredClassifier
+from recsys_spark.job import JobRun
+from recsys_spark.outputs.suppressions import without_suppressed
+from recsys_spark.session import parallelism
+
+__all__ = ["list_predictions", "rows_of"]
+
+TABLE = "gender_predictions"
+TASKS_A_CORE = 4
+
+
+def list_predictions(run: JobRun, stored: StoredClassifier) -> dict[str, int]:
+    """Writes the predictions of one version in one commit, unless they stand there already.
+
+    Returns how many users get none, by reason: `without_plays`, `too_few_known_items`, `stated`, `suppressed`.
+    """
+    version, fingerprint = stored.version.version, _fingerprint(run)
+    if run.tables.built_from(TABLE, version) == fingerprint:
+        return {}
+    users = people(run, stored.source)
+    predicted = predict(users, stored.model, TASKS_A_CORE * parallelism(run.spark))
+    known = predicted.join(users.select("user_idx", "user_id", "gender"), on="user_idx", how="inner").persist()
+    try:
+        enough = known.where(F.col("known_items") >= run.config.gender.min_items)
+        asked = enough if run.config.gender.all_users else enough.where("gender IS NULL")
+        rows = rows_of(asked, stored.model.labels, run.config.gender.confidence)
+        rows = rows.withColumn("model_version", F.lit(version))
+        run.tables.replace(TABLE, rows, "model_version", version, fingerprint=fingerprint)
+        return _left_out(run, known, enough)
+    finally:
+        known.unpersist()
+
+
+def rows_of(predicted: DataFrame, labels: tuple[str, ...], confidence: float) -> DataFrame:
+    """(user_id, gender, probability, probabilities, known_items): gender is null below the confidence limit; of equal
+    probabilities the first label counts.
+    """
+    names = F.array(*map(F.lit, labels))
+    probability = F.array_max("probabilities")
+    likelier = names[(F.array_position("probabilities", probability) - 1).cast("int")]
+    return predicted.select(
+        "user_id",
+        F.when(probability >= confidence, likelier).alias("gender"),
+        probability.alias("probability"),
+        F.map_from_arrays(names, "probabilities").alias("probabilities"),
+        "known_items",
+    )
+
+
+def _left_out(run: JobRun, known: DataFrame, enough: DataFrame) -> dict[str, int]:
+    """Counts that add up, with the predictions, to all users of the index."""
+    everybody = run.tables.read("user_index").where("user_id IS NOT NULL")
+    allowed = without_suppressed(run, everybody).count()
+    with_plays, with_enough = known.count(), enough.count()
+    stated = 0 if run.config.gender.all_users else enough.where("gender IS NOT NULL").count()
+    return {
+        "suppressed": everybody.count() - allowed,
+        "without_plays": allowed - with_plays,
+        "too_few_known_items": with_plays - with_enough,
+        "stated": stated,
+    }
+
+
+def _fingerprint(run: JobRun) -> str:
+    settings = run.config.gender
+    tables = ["interactions", "users", "user_index"]
+    tables += ["suppressions"] if run.tables.exists("suppressions") else []
+    versions = [run.tables.data_version(name) for name in tables]
+    return f"{settings.min_items} {settings.confidence} {settings.all_users} {versions}"

@@ -1,0 +1,76 @@
+"""How good probabilities of labels are; each measure takes weights, so that users can be drawn anew."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MEASURES", "accuracy", "auc", "balanced_accuracy", "calibration_error", "log_loss"]
+
+Labels = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+BINS = 10
+# A probability of zero for what happens would make the log loss infinite.
+SMALLEST = 1e-12
+
+
+def auc(labels: Labels, chances: Floats, weights: Floats) -> float:
+    """Area under the ROC curve: the chance that of two users the one with the label gets the higher probability, ties
+    counted half (Hanley and McNeil 1982). With more than two labels the mean over labels that occur, each against the
+    rest. NaN where there is only one label.
+    """
+    if chances.shape[1] == 2:
+        return _one_auc(labels == 1, chances[:, 1], weights)
+    each = [_one_auc(labels == label, chances[:, label], weights) for label in range(chances.shape[1])]
+    known = [value for value in each if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _one_auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> float:
+    _, place = np.unique(score, return_inverse=True)
+    with_label = np.bincount(place, weights * positive)
+    without = np.bincount(place, weights * ~positive)
+    total = with_label.sum() * without.sum()
+    if not total:
+        return float("nan")
+    below = np.cumsum(without) - without
+    return float((with_label * (below + without / 2)).sum() / total)
+
+
+def accuracy(labels: Labels, chances: Floats, weights: Floats) -> float:
+    """Share of users whose likeliest label is theirs; of equal probabilities the first label counts."""
+    return float(np.average(chances.argmax(axis=1) == labels, weights=weights))
+
+
+def balanced_accuracy(labels: Labels, chances: Floats, weights: Floats) -> float:
+    """The mean over labels that occur of the share of their users who are recognised: 1 / labels for a constant."""
+    right = weights * (chances.argmax(axis=1) == labels)
+    users = np.bincount(labels, weights, minlength=chances.shape[1])
+    found = np.bincount(labels, right, minlength=chances.shape[1])
+    occurs = users > 0
+    return float((found[occurs] / users[occurs]).mean())
+
+
+def log_loss(labels: Labels, chances: Floats, weights: Floats) -> float:
+    """Mean of -ln of the probability of the label that a user has."""
+    own = chances[np.arange(labels.size), labels]
+    return float(np.average(-np.log(np.maximum(own, SMALLEST)), weights=weights))
+
+
+def calibration_error(labels: Labels, chances: Floats, weights: Floats) -> float:
+    """Expected calibration error over tenths of the likelier label's probability (Guo et al. 2017)."""
+    best = chances.max(axis=1)
+    place = np.minimum((best * BINS).astype(np.int64), BINS - 1)
+    right = chances.argmax(axis=1) == labels
+    gaps = np.bincount(place, weights * (best - right), minlength=BINS)
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+MEASURES: dict[str, Callable[[Labels, Floats, Floats], float]] = {
+    "auc": auc,
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "log_loss": log_loss,
+    "ece": calibration_error,
+}

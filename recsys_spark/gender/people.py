@@ -1,0 +1,74 @@
+"""Users with what they have played and what they state, without those who do not want to be looked at."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from recsys_spark.errors import ConfigError, TrainingError
+from recsys_spark.gender_settings import GenderSettings
+from recsys_spark.job import JobRun
+from recsys_spark.outputs.recommendations import recommendation_users
+from recsys_spark.outputs.stored_model import StoredModel, vectors_of
+from recsys_spark.outputs.suppressions import without_suppressed
+
+__all__ = ["fold_of", "labels_of", "people", "with_labels"]
+
+
+def people(run: JobRun, stored: StoredModel | None) -> DataFrame:
+    """(user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence ARRAY<FLOAT>, user_id STRING, gender
+    STRING as stated, age INT), a row a user with a history.
+
+    Histories are weighted as `stored` was trained; without it they hold items only. Suppressed users (scope gender or
+    all) are not among them: nothing is learnt from them, nothing is predicted of them.
+    """
+    tables = run.tables
+    index = without_suppressed(run, tables.read("user_index").where("user_id IS NOT NULL"))
+    pairs = tables.read("interactions").join(index.select("user_idx"), on="user_idx", how="left_semi")
+    if stored is None:
+        weighted, vectors, order = pairs.withColumn("confidence", F.lit(1.0).cast("float")), None, "column"
+    else:
+        weighted, order = stored.kind.with_confidence(pairs, stored.folder), stored.kind.history_order
+        vectors = vectors_of(run, "user_vectors", stored.version.version)
+    users = recommendation_users(index, vectors, weighted, order).where("history IS NOT NULL")
+    said = tables.read("users").select("user_id", "gender", "age")
+    named = users.join(index.select("user_idx", "user_id"), on="user_idx", how="inner")
+    return named.join(said, on="user_id", how="left").select(
+        "user_idx", "vector", "history", "history_confidence", "user_id", "gender", "age"
+    )
+
+
+def labels_of(users: DataFrame, settings: GenderSettings) -> tuple[str, ...]:
+    """The genders that can be learnt from `users` (people), in alphabetical order: those that at least
+    gender.min_class_users state.
+
+    Raises TrainingError where fewer than two are left, ConfigError above gender.max_classes.
+    """
+    stated = users.where("gender IS NOT NULL").groupBy("gender").agg(F.count(F.lit(1)).alias("users"))
+    rows = stated.orderBy(F.desc("users"), "gender").limit(settings.max_classes + 1).collect()
+    if len(rows) > settings.max_classes:
+        raise ConfigError(
+            f"there are more than gender.max_classes = {settings.max_classes} different genders: is source.columns."
+            "gender the right column?"
+        )
+    labels = sorted(row["gender"] for row in rows if row["users"] >= settings.min_class_users)
+    if len(labels) < 2:
+        found = ", ".join(f"{row['users']} {row['gender']}" for row in rows) or "nobody states one"
+        raise TrainingError(
+            f"a classifier needs two genders that gender.min_class_users = {settings.min_class_users} users with plays "
+            f"state each; there are: {found}. Ingest user profiles with genders, or lower that key"
+        )
+    return tuple(labels)
+
+
+def with_labels(users: DataFrame, labels: tuple[str, ...]) -> DataFrame:
+    """Users who state one of the labels, with `label` DOUBLE, its place among them."""
+    places = F.create_map(*[part for place, label in enumerate(labels) for part in (F.lit(label), F.lit(float(place)))])
+    return users.withColumn("label", places[F.col("gender")]).where("label IS NOT NULL")
+
+
+def fold_of(users: DataFrame, folds: int, seed: int) -> DataFrame:
+    """Adds `fold` INT from 0: each label is dealt out evenly, in the order of a hash of user ids and the seed."""
+    order = Window.partitionBy("label").orderBy(F.xxhash64("user_id", F.lit(seed)), "user_id")
+    # The labels' remainders do not all go to the first fold.
+    dealt = F.row_number().over(order) + F.col("label").cast("int")
+    return users.withColumn("fold", (dealt % folds).cast("int"))

@@ -1,0 +1,71 @@
+"""Probabilities of users on executors, block by block, in plain arrays: MLlib is needed for training only."""
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from recsys_spark.gender.features import BLOCK_USERS
+from recsys_spark.gender.rows import FeatureRows
+from recsys_spark.gender.stored import LinearModel
+from recsys_spark.outputs.recommendations import user_block
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scorer import UserBlock
+
+__all__ = ["predict", "probabilities_of"]
+
+KEPT = "user_idx", "vector", "history", "history_confidence"
+SCHEMA = "user_idx INT, probabilities ARRAY<DOUBLE>, known_items INT"
+
+
+def predict(users: DataFrame, model: LinearModel, n_tasks: int | None = None) -> DataFrame:
+    """(user_idx INT, probabilities ARRAY<DOUBLE> in the order of the labels, known_items INT) of users (people).
+
+    A task holds an Arrow batch of users, BLOCK_USERS x (length of the vectors + classes) numbers, and the mapped
+    matrices; `n_tasks` spreads users anew.
+    """
+    spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
+    return spread.select(*KEPT).mapInArrow(partial(_predict_batches, model), SCHEMA)
+
+
+def probabilities_of(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(n, classes) of a block in memory, and how many items of each user the model knows, (n,)."""
+    rows = model.features.rows(block)
+    logits = rows.codes @ model.code_weights.T + model.bias
+    if model.item_weights is not None:
+        logits += _from_items(rows, item_weights_of(model.item_weights))
+    logits -= logits.max(axis=1, keepdims=True)
+    chances = np.exp(logits)
+    return chances / chances.sum(axis=1, keepdims=True), rows.known
+
+
+def _from_items(rows: FeatureRows, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What the TF-IDF entries of each user add to the logits, (n, classes)."""
+    n = rows.indptr.size - 1
+    row = np.repeat(np.arange(n), np.diff(rows.indptr))
+    columns = [np.bincount(row, rows.values * weights[rows.indices, c], minlength=n) for c in range(weights.shape[1])]
+    return np.column_stack(columns)
+
+
+def _predict_batches(model: LinearModel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, BLOCK_USERS):
+            part = batch.slice(start, BLOCK_USERS)
+            chances, known = probabilities_of(user_block(part), model)
+            offsets = np.arange(len(chances) + 1, dtype=np.int32) * chances.shape[1]
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "user_idx": part["user_idx"],
+                    "probabilities": pa.ListArray.from_arrays(offsets, pa.array(chances.ravel())),
+                    "known_items": pa.array(known.astype(np.int32)),
+                }
+            )
+
+
+@lru_cache(maxsize=2)
+def item_weights_of(matrix: ItemMatrix) -> NDArray[np.float32]:
+    """(n_items, classes), read once a process."""
+    return np.concatenate([matrix.tile(number) for number in range(matrix.n_tiles)])

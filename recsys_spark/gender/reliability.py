@@ -1,0 +1,44 @@
+"""Whether probabilities mean what they say: the reliability curve and the expected calibration error."""
+
+from typing import NamedTuple
+
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+__all__ = ["Bin", "Reliability", "reliability"]
+
+BINS = 10
+
+
+class Bin(NamedTuple):
+    """Users whose likelier label has a probability within one tenth: the mean of it, and how often it was right."""
+
+    probability: float
+    accuracy: float
+    users: int
+
+
+class Reliability(NamedTuple):
+    """`ece`: the mean of |probability - accuracy| over the bins, weighted by users (Guo et al. 2017)."""
+
+    ece: float
+    curve: tuple[Bin, ...]
+
+
+def reliability(predicted: DataFrame) -> Reliability:
+    """Of predictions (label DOUBLE, probability VECTOR); the driver gets ten rows."""
+    each = F.col("probabilities")
+    best = F.array_max(each)
+    right = (F.array_position(each, best) - 1 == F.col("label")).cast("double")
+    place = F.least(F.floor(best * BINS), F.lit(BINS - 1))
+    rows = (
+        predicted.select("label", vector_to_array(F.col("probability")).alias("probabilities"))
+        .groupBy(place.alias("bin"))
+        .agg(F.mean(best).alias("probability"), F.mean(right).alias("accuracy"), F.count(F.lit(1)).alias("users"))
+        .orderBy("bin")
+        .collect()
+    )
+    curve = tuple(Bin(row["probability"], row["accuracy"], row["users"]) for row in rows)
+    total = max(1, sum(bin_.users for bin_ in curve))
+    return Reliability(sum(abs(b.probability - b.accuracy) * b.users for b in curve) / total, curve)

@@ -1,0 +1,109 @@
+"""What a classifier sees of users: numbers for arrays and for MLlib, made by the same code.
+
+Vectors of a model are standardised by the means and deviations of the training users and divided by the root of their
+length; TF-IDF rows have length one. So both blocks have about the same size, and one regularisation serves them.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scorer import UserBlock, VectorScorer
+
+__all__ = ["Codes", "FeatureRows", "Features", "TfIdf"]
+
+
+@dataclass(frozen=True)
+class TfIdf:
+    """Which items a user has played, whatever the count: the idf of each item, (n_items, 1), zero where no training
+    user has played it. idf = 1 + ln((1 + users) / (1 + users of the item)), as scikit-learn's.
+    """
+
+    idf: ItemMatrix
+
+    def rows(self, block: UserBlock) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+        """CSR of the users, rows of length one: indptr (n + 1,), indices and values (nnz,)."""
+        histories = block.histories
+        inside = histories.item_idx < self.idf.n_items
+        value = np.zeros(histories.item_idx.size)
+        value[inside] = idf_of_items(self.idf)[histories.item_idx[inside]]
+        known = value > 0
+        row = histories.rows()[known]
+        squares = np.bincount(row, np.square(value[known]), minlength=len(block))
+        counts = np.bincount(row, minlength=len(block))
+        indptr = np.concatenate(([0], np.cumsum(counts)))
+        return indptr, histories.item_idx[known], value[known] / np.sqrt(squares[row])
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Vectors of a model; `mean` and `scale` (k,) bring those of the training users to zero and 1 / sqrt(k)."""
+
+    scorer: VectorScorer
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def rows(self, block: UserBlock) -> NDArray[np.float64]:
+        """(n, k); zero, which is the mean, for users whom the model cannot encode."""
+        rows, vectors = self.scorer.vectors(block)
+        codes = np.zeros((len(block), self.mean.size))
+        codes[rows] = (vectors - self.mean) * self.scale
+        return codes
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Features of users: `codes` (n, k), k may be 0; TF-IDF as CSR whose columns are items, empty if not used;
+    `known` (n,), how many of their items the model knows.
+    """
+
+    codes: NDArray[np.float64]
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    values: NDArray[np.float64]
+    known: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The recipe; small to pickle. `known` is zero for the items that do not count as known."""
+
+    known: ItemMatrix
+    codes: Codes | None = None
+    tf_idf: TfIdf | None = None
+
+    @property
+    def n_codes(self) -> int:
+        """Length of the vectors, 0 without."""
+        return 0 if self.codes is None else self.codes.mean.size
+
+    @property
+    def width(self) -> int:
+        """Of the features as one vector: codes first, then a column an item."""
+        return self.n_codes + (0 if self.tf_idf is None else self.tf_idf.idf.n_items)
+
+    def rows(self, block: UserBlock) -> FeatureRows:
+        """Features of users, in their order."""
+        nothing = (np.zeros(len(block) + 1, np.int64), np.empty(0, np.int32), np.empty(0))
+        sparse = nothing if self.tf_idf is None else self.tf_idf.rows(block)
+        codes = np.zeros((len(block), 0)) if self.codes is None else self.codes.rows(block)
+        return FeatureRows(codes, *sparse, known_items(self.known, block))
+
+
+def known_items(matrix: ItemMatrix, block: UserBlock) -> NDArray[np.int64]:
+    """How many items of each user have a row that is not zero, (n,)."""
+    histories = block.histories
+    inside = histories.item_idx < matrix.n_items
+    known = np.zeros(histories.item_idx.size)
+    known[inside] = matrix.norms()[histories.item_idx[inside]] > 0
+    return np.bincount(histories.rows(), known, minlength=len(block)).astype(np.int64)
+
+
+@lru_cache(maxsize=4)
+def idf_of_items(matrix: ItemMatrix) -> NDArray[np.float64]:
+    """(n_items,), read once a process."""
+    tiles = [matrix.tile(number)[:, 0] for number in range(matrix.n_tiles)]
+    return np.concatenate(tiles, dtype=np.float64)
