@@ -39,14 +39,14 @@ def gender_prediction(bench: Bench) -> Line:
     users = bench.spark.read.parquet(str(folder))
 
     def ours() -> None:
-        predict(users, model).write.mode("overwrite").parquet(str(bench.folder / "predicted"))
+        predict(users, model, ("user_id",)).write.mode("overwrite").parquet(str(bench.folder / "predicted"))
 
     def reference() -> None:
         for file in sorted(folder.glob("*.parquet")):
-            table = pq.read_table(file, columns=["user_idx", "vector"])
+            table = pq.read_table(file, columns=["user_idx", "user_id", "vector"])
             vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, RANK)
             chances = _softmax(vectors @ weights.T)
-            table = pa.table({"user_idx": table["user_idx"], "f": chances[:, 0], "m": chances[:, 1]})
+            table = pa.table({"user_id": table["user_id"], "f": chances[:, 0], "m": chances[:, 1]})
             pq.write_table(table, bench.folder / f"reference-{file.name}")
 
     mine, theirs = take_turns(bench.repeats, timed(ours), timed(reference))

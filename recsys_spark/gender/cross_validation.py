@@ -88,9 +88,8 @@ def _fit_and_predict(
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gender_cv-", dir=root) as folder:
         model, _ = fit_on(run, train, labels, features, source, Path(folder))
-        predicted = predict(test, model).join(test.select("user_idx", "label", "age"), on="user_idx", how="inner")
         # A user of whom the model knows nothing gets no prediction, and is not judged.
-        return predicted.where("known_items > 0").localCheckpoint()
+        return predict(test, model, ("label", "age")).where("known_items > 0").localCheckpoint()
 
 
 def majority(predicted: DataFrame, n_labels: int) -> DataFrame:

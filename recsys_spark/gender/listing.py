@@ -25,8 +25,7 @@ def list_predictions(run: JobRun, stored: StoredClassifier) -> dict[str, int]:
     if run.tables.built_from(TABLE, version) == fingerprint:
         return {}
     users = people(run, stored.source)
-    predicted = predict(users, stored.model, TASKS_A_CORE * parallelism(run.spark))
-    known = predicted.join(users.select("user_idx", "user_id", "gender"), on="user_idx", how="inner").persist()
+    known = predict(users, stored.model, ("user_id", "gender"), TASKS_A_CORE * parallelism(run.spark)).persist()
     try:
         enough = known.where(F.col("known_items") >= run.config.gender.min_items)
         asked = enough if run.config.gender.all_users else enough.where("gender IS NULL")

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql import types as T
 
 from recsys_spark.gender.features import BLOCK_USERS
 from recsys_spark.gender.rows import FeatureRows
@@ -17,18 +18,21 @@ from recsys_spark.ranking.scorer import UserBlock
 
 __all__ = ["predict", "probabilities_of"]
 
-KEPT = "user_idx", "vector", "history", "history_confidence"
-SCHEMA = "user_idx INT, probabilities ARRAY<DOUBLE>, known_items INT"
+READ = ("vector", "history", "history_confidence")
 
 
-def predict(users: DataFrame, model: LinearModel, n_tasks: int | None = None) -> DataFrame:
-    """(user_idx INT, probabilities ARRAY<DOUBLE> in the order of the labels, known_items INT) of users (people).
+def predict(users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks: int | None = None) -> DataFrame:
+    """(user_idx INT, the columns `kept`, probabilities ARRAY<DOUBLE> in the order of the labels, known_items INT) of
+    users (people).
 
     A task holds an Arrow batch of users, BLOCK_USERS x (length of the vectors + classes) numbers, and the mapped
     matrices; `n_tasks` spreads users anew.
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
-    return spread.select(*KEPT).mapInArrow(partial(_predict_batches, model), SCHEMA)
+    wanted = ("user_idx", *kept)
+    schema = T.StructType([users.schema[name] for name in wanted])
+    schema = schema.add("probabilities", T.ArrayType(T.DoubleType())).add("known_items", T.IntegerType())
+    return spread.select(*wanted, *READ).mapInArrow(partial(_predict_batches, model, wanted), schema)
 
 
 def probabilities_of(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -50,7 +54,9 @@ def _from_items(rows: FeatureRows, weights: NDArray[np.float32]) -> NDArray[np.f
     return np.column_stack(columns)
 
 
-def _predict_batches(model: LinearModel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _predict_batches(
+    model: LinearModel, kept: tuple[str, ...], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         for start in range(0, batch.num_rows, BLOCK_USERS):
             part = batch.slice(start, BLOCK_USERS)
@@ -58,7 +64,7 @@ def _predict_batches(model: LinearModel, batches: Iterator[pa.RecordBatch]) -> I
             offsets = np.arange(len(chances) + 1, dtype=np.int32) * chances.shape[1]
             yield pa.RecordBatch.from_pydict(
                 {
-                    "user_idx": part["user_idx"],
+                    **{name: part[name] for name in kept},
                     "probabilities": pa.ListArray.from_arrays(offsets, pa.array(chances.ravel())),
                     "known_items": pa.array(known.astype(np.int32)),
                 }
