@@ -142,6 +142,9 @@ class PipelineSettings(Section):
     kinds: tuple[str, ...] = Field(
         ("popularity", "als"), min_length=1, description="Models that run_pipeline trains, in order."
     )
+    gender: bool = Field(
+        False, description="Also learn and predict genders at the end, where enough profiles state one."
+    )
     start: str | None = Field(None, alias="from", description="First step to run; earlier ones are left out.")
     final_fit: bool = Field(
         False, description="With a split: once models are judged, train them on everything before outputs are built."

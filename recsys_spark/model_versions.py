@@ -21,7 +21,7 @@ from recsys_spark.registry import training_job
 from recsys_spark.schemas import TABLES
 from recsys_spark.tables import Tables
 
-__all__ = ["ModelVersion", "find_model", "find_versions", "is_recorded", "record_model", "version_name"]
+__all__ = ["ModelVersion", "find_model", "find_versions", "is_recorded", "kind_of", "record_model", "version_name"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ def version_name(
     parts = (kind, settings.model_dump(mode="json"), seed, split_id, fit, data_version, __version__)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{kind}-{digest[:12]}"
+
+
+def kind_of(version: str) -> str:
+    """The kind that a version's name starts with."""
+    return version.rpartition("-")[0]
 
 
 def is_recorded(tables: Tables, version: str) -> bool:

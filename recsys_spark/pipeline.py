@@ -10,13 +10,17 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
+from recsys_spark.gender.people import enough_profiles
 from recsys_spark.job import Job, JobRun, Report
+from recsys_spark.model_versions import kind_of
 from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
 from recsys_spark.registry import NETWORKS, load_kind, training_job
 
 __all__ = ["Step", "plan_steps", "run_steps", "start_job", "training_steps"]
 
 log = logging.getLogger(__name__)
+
+GENDER = "gender"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ def plan_steps(config: BaseConfig) -> list[Step]:
             steps.append(Step("build_item_similarity", kind))
         steps.append(Step("build_recommendations", kind))
     steps.append(Step("publish_model", _published(config)))
+    if config.pipeline.gender:
+        steps += [Step("train_gender_model", _described_by(config)), Step("predict_gender", GENDER)]
+        steps.append(Step("publish_model", GENDER))
     start = config.pipeline.start
     if start is None:
         return steps
@@ -83,9 +90,12 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
     versions: dict[str, str] = {}
     for number, step in enumerate(steps, start=1):
         log.info("step %d of %d: %s", number, len(steps), step)
+        if step.job == "train_gender_model" and not enough_profiles(run.tables, run.config.gender):
+            log.warning("no genders are predicted: too few profiles state one")
+            break
         report = start_job(run.spark, step.job, _for_step(run.config, step, versions))
-        if step.kind is not None and report.model_version is not None:
-            versions[step.kind] = report.model_version
+        if report.model_version is not None:
+            versions[kind_of(report.model_version)] = report.model_version
         run.tables.outputs.update(report.outputs)
         run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
 
@@ -96,6 +106,14 @@ def _published(config: BaseConfig) -> str:
     return config.model.kind if config.model.kind in kinds else kinds[-1]
 
 
+def _described_by(config: BaseConfig) -> str | None:
+    """The kind whose vectors genders are learnt from: the published one if it has any, else another of the pipeline;
+    None where only the items themselves are left.
+    """
+    kinds = (_published(config), *config.pipeline.kinds)
+    return next((kind for kind in kinds if kind in NETWORKS or load_kind(kind).has_user_vectors), None)
+
+
 def _for_step(config: BaseConfig, step: Step, versions: dict[str, str]) -> BaseConfig:
     # A pinned version belongs to whoever runs one job by hand, as does a fit.
     model: dict[str, str | None] = {"version": None, "fit": step.fit}
@@ -104,6 +122,8 @@ def _for_step(config: BaseConfig, step: Step, versions: dict[str, str]) -> BaseC
         if step.job not in (training_job(step.kind), "write_shards"):
             model["version"] = versions.get(step.kind)
     changed: dict[str, BaseModel] = {"model": config.model.model_copy(update=model)}
+    if step.job == "train_gender_model" and step.kind is None:
+        changed["gender"] = config.gender.model_copy(update={"features": "tf_idf"})
     if step.job == "evaluate" and config.split.protocol not in RATING_PROTOCOLS:
         changed["evaluation"] = config.evaluation.model_copy(update={"models": tuple(versions.values())})
     return config.model_copy(update=changed)

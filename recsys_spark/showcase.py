@@ -15,15 +15,33 @@ NEIGHBOURS = 5
 
 
 def show(run: JobRun) -> None:
-    """Prints the places of the tables and the nearest neighbours of the most played items."""
+    """Prints the nearest neighbours of the most played items, predicted genders, and the places of the tables."""
     rows = neighbours_by_name(run).collect()
     if rows:
         table = Table("item", "users", "most similar", title="Nearest neighbours of the most played items")
         for row in rows:
             table.add_row(row["name"], str(row["users"]), " · ".join(row["similar"]))
         table_console(140).print(table)
-    for name in ("plays", "item_similarity", "recommendations", "models", "job_runs"):
-        print(f"{name:16} {run.tables.address(name)}")
+    _show_genders(run)
+    for name in ("plays", "item_similarity", "recommendations", "gender_predictions", "models", "job_runs"):
+        if not run.tables.exists(name):
+            continue
+        print(f"{name:18} {run.tables.address(name)}")
+
+
+def _show_genders(run: JobRun) -> None:
+    """Of how many users a gender is guessed, and how sure the guesses are."""
+    if not run.tables.exists("gender_predictions"):
+        return
+    serving = run.tables.read("models").where(F.array_contains("serves", "gender_predictions"))
+    rows = run.tables.read("gender_predictions").join(serving.select("model_version"), on="model_version", how="inner")
+    guessed = rows.groupBy(F.coalesce("gender", F.lit("unsure")).alias("gender"))
+    counts = guessed.agg(F.count(F.lit(1)).alias("users"), F.mean("probability").alias("sure")).orderBy("gender")
+    table = Table("gender", "users", "mean probability", title="Predicted for users who state no gender")
+    for row in counts.collect():
+        table.add_row(row["gender"], str(row["users"]), f"{row['sure']:.2f}")
+    if table.rows:
+        table_console(140).print(table)
 
 
 def neighbours_by_name(run: JobRun) -> DataFrame:

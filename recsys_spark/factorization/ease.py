@@ -56,6 +56,7 @@ class Ease(ModelKind):
 
     Settings: ClassVar[type[BaseModel]] = EaseSettings
     has_item_vectors: ClassVar[bool] = False
+    has_user_vectors: ClassVar[bool] = False
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Counts on the executors, solves on the driver; below `folder` leaves the matrix and which items it is of.

@@ -36,6 +36,7 @@ class ModelKind(ABC):
 
     Settings: ClassVar[type[BaseModel]]
     has_item_vectors: ClassVar[bool] = True
+    has_user_vectors: ClassVar[bool] = True
     history_order: ClassVar[str] = "column"
 
     def __init__(self, settings: Any) -> None:

@@ -64,6 +64,7 @@ class Popularity(ModelKind):
 
     Settings: ClassVar[type[BaseModel]] = PopularitySettings
     has_item_vectors: ClassVar[bool] = False
+    has_user_vectors: ClassVar[bool] = False
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Counts; raises TrainingError without interactions."""

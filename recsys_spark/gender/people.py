@@ -10,8 +10,9 @@ from recsys_spark.job import JobRun
 from recsys_spark.outputs.recommendations import recommendation_users
 from recsys_spark.outputs.stored_model import StoredModel, vectors_of
 from recsys_spark.outputs.suppressions import without_suppressed
+from recsys_spark.tables import Tables
 
-__all__ = ["fold_of", "labels_of", "people", "with_labels"]
+__all__ = ["enough_profiles", "fold_of", "labels_of", "people", "with_labels"]
 
 
 def people(run: JobRun, stored: StoredModel | None) -> DataFrame:
@@ -58,6 +59,14 @@ def labels_of(users: DataFrame, settings: GenderSettings) -> tuple[str, ...]:
             f"state each; there are: {found}. Ingest user profiles with genders, or lower that key"
         )
     return tuple(labels)
+
+
+def enough_profiles(tables: Tables, settings: GenderSettings) -> bool:
+    """Whether at least two genders are stated by gender.min_class_users users each, with plays or without."""
+    if not tables.exists("users"):
+        return False
+    counts = tables.read("users").where("gender IS NOT NULL").groupBy("gender").count()
+    return counts.where(F.col("count") >= settings.min_class_users).limit(2).count() == 2
 
 
 def with_labels(users: DataFrame, labels: tuple[str, ...]) -> DataFrame:

@@ -13,7 +13,7 @@ from recsys_spark.gender.classifier import Classifier
 from recsys_spark.gender.rows import Codes, Features, TfIdf
 from recsys_spark.gender_settings import FeatureSet
 from recsys_spark.job import JobRun
-from recsys_spark.model_versions import ModelVersion, find_model
+from recsys_spark.model_versions import ModelVersion, find_model, kind_of
 from recsys_spark.outputs.stored_model import StoredModel, open_model
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
@@ -117,7 +117,7 @@ def open_classifier(run: JobRun, version: ModelVersion) -> StoredClassifier:
     source, codes, known = None, None, idf
     if described["source_version"] is not None:
         named = described["source_version"]
-        source = open_model(run, find_model(run.tables, named.rpartition("-")[0], named))
+        source = open_model(run, find_model(run.tables, kind_of(named), named))
         scorer, known = source.scorer, source.matrix
         assert isinstance(scorer, VectorScorer)
         codes = Codes(scorer, np.array(described["code_mean"]), np.array(described["code_scale"]))

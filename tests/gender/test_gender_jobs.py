@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +51,17 @@ def ingest(workspace: Workspace, file: Path) -> None:
 
 
 @pytest.fixture
-def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
-    """Plays and profiles, indexed."""
-    ingest(workspace, write("plays.csv", "\n".join(plays()) + "\n"))
+def built(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Plays and profiles, indexed, and a classifier on TF-IDF; made once, copied for each test."""
+    template = tmp_path_factory.getbasetemp() / "gender-template"
+    if not template.exists():
+        file = tmp_path_factory.mktemp("raw") / "plays.csv"
+        file.write_text("\n".join(plays()) + "\n")
+        making = replace(workspace, root=tmp_path_factory.mktemp("making") / "tables")
+        ingest(making, file)
+        assert making.done("train_gender_model", *TF_IDF).rows == {"users_f": 30, "users_m": 30}
+        making.root.rename(template)
+    shutil.copytree(template, workspace.root)
     return workspace
 
 
@@ -61,8 +71,6 @@ def predictions(workspace: Workspace) -> dict[str, tuple[str | None, float, dict
 
 
 def test_who_says_nothing_gets_a_prediction(built: Workspace):
-    trained = built.done("train_gender_model", *TF_IDF)
-    assert trained.rows == {"users_f": 30, "users_m": 30}
     outcome = built.done("predict_gender", *TF_IDF)
     found = predictions(built)
     assert sorted(found) == [f"u{user:03}" for user in range(60, 66)]
@@ -92,7 +100,6 @@ def test_every_user_is_counted_somewhere(built: Workspace, write: Callable[..., 
         "strange,x2,Y,",
         "strange,x3,Z,",
     ]
-    built.done("train_gender_model", *TF_IDF)
     ingest(built, write("more.csv", "\n".join(lines) + "\n"))
     rows = built.done("predict_gender", *TF_IDF).rows
     reasons = ("suppressed", "without_plays", "too_few_known_items", "stated", "predictions")
@@ -103,7 +110,6 @@ def test_every_user_is_counted_somewhere(built: Workspace, write: Callable[..., 
 
 def test_a_suppressed_person_is_nowhere(built: Workspace, write: Callable[..., Path]):
     """Not in what is learnt, not in what is written, and not to be read from the table of suppressions."""
-    built.done("train_gender_model", *TF_IDF)
     built.done("predict_gender", *TF_IDF, "--gender.all_users", "true")
     assert "u061" in predictions(built)
     names = write("names.txt", "u061\nu000\n")
@@ -147,7 +153,6 @@ def test_models_without_vectors_are_refused(built: Workspace):
 
 
 def test_a_list_of_titles(built: Workspace, spark):
-    built.done("train_gender_model", *TF_IDF)
     evens = ["SONG  0", " song 2", "Song 4", "Song 4", "s6"]
     outcome = built.done("predict_gender", *TF_IDF, "--items", *evens, "Song 1", "Sung 8")
     assert "gender: f" in outcome.stdout
