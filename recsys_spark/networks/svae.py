@@ -6,7 +6,8 @@ batch are of similar lengths, as the GRU walks all of them to the end of the lon
 histories are cut to their last part: it bounds the steps of a batch, at the price of the oldest plays.
 
 The paper's weight of the divergence is 0.2 for a whole history, whose likelihoods are added up while divergences are
-averaged. Here both are averaged over positions, which makes it 0.2 over the usual length of a history; somewhat more turned out better.
+averaged. Here both are averaged over positions, which makes it 0.2 over the usual length of a history; somewhat more
+turned out better.
 
 Where training starts decides how long it takes. A softmax that begins with the popularity of the items, weights near
 zero, has nothing to learn but what histories add to it, and embeddings of the order of one reach the gates of the
