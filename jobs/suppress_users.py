@@ -2,28 +2,32 @@
 
 from pathlib import Path
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import ConfigError
 from recsys_spark.job import Job, JobRun
 from recsys_spark.outputs.suppressions import suppress
 
-COUNTED = "gender_predictions"
-IDS_A_COMMIT = 1000
+PREDICTED = "gender_predictions"
 
 
 def work(run: JobRun) -> None:
     """Adds hashes of the ids, then takes the users' predictions, of all versions, out of the table."""
-    ids = _ids(run)
-    users = run.spark.createDataFrame([(name,) for name in ids], "user_id STRING")
-    run.count(suppressed=suppress(run, users, run.config.suppress.scope))
-    if run.tables.exists(COUNTED):
-        for start in range(0, len(ids), IDS_A_COMMIT):
-            theirs = F.col("user_id").isin(ids[start : start + IDS_A_COMMIT])
-            number = run.tables.read(COUNTED).where(theirs).count()
-            if number:
-                run.tables.delete(COUNTED, theirs)
-            run.count(predictions_removed=number)
+    users = run.spark.createDataFrame([(name,) for name in _ids(run)], "user_id STRING")
+    run.count(suppressed=suppress(run, users), unknown=_unknown(run, users))
+    if run.tables.exists(PREDICTED):
+        theirs = run.tables.read(PREDICTED).join(F.broadcast(users), on="user_id", how="left_semi").count()
+        if theirs:
+            run.tables.delete_keys(PREDICTED, users, "user_id")
+        run.count(predictions_removed=theirs)
+
+
+def _unknown(run: JobRun, users: DataFrame) -> int:
+    """How many of the ids nobody has so far: a sign of a file of another kind of ids."""
+    if not run.tables.exists("user_index"):
+        return users.count()
+    return users.join(run.tables.read("user_index"), on="user_id", how="left_anti").count()
 
 
 def _ids(run: JobRun) -> list[str]:
@@ -32,7 +36,7 @@ def _ids(run: JobRun) -> list[str]:
     if file is None:
         raise ConfigError("suppress.users_file is not set: name a text file with a user_id a line")
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"suppress.users_file: {error}") from error
     ids = sorted({line for line in lines if line})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["file_uri", "local_path"]
+__all__ = ["absolute", "file_uri", "local_path"]
 
 
 def local_path(uri: str) -> Path | None:
@@ -16,3 +16,9 @@ def local_path(uri: str) -> Path | None:
 def file_uri(path: Path) -> str:
     """What Spark opens as exactly this path: Hadoop takes the text of a URI as it stands, a `%20` as well."""
     return f"file:{path.absolute()}"
+
+
+def absolute(root: str) -> str:
+    """A root as tables and messages name it: an absolute path, or a URI without a slash at its end."""
+    path = local_path(root)
+    return str(path) if path is not None else root.rstrip("/")

@@ -127,8 +127,9 @@ class RecommendationsSettings(Section):
 
 
 class QuerySettings(Section):
+    # What somebody likes is not for job_runs to keep.
     items: tuple[str, ...] = Field(
-        (), description="Names or ids of items that a listener likes (also: --items NAME NAME ...)."
+        (), exclude=True, description="Names or ids of items that a listener likes (also: --items NAME NAME ...)."
     )
 
 

@@ -92,7 +92,9 @@ def _validate(merge: _Merge) -> BaseConfig | None:
         for detail in error.errors():
             key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
             origin = merge.origins.get(key, "default")
-            merge.problems.append(f"{key}: {detail['msg']}, got {detail['input']!r} ({origin})")
+            # A secret is not repeated.
+            got = "" if getattr(merge.known.get(key), "exclude", False) else f", got {detail['input']!r}"
+            merge.problems.append(f"{key}: {detail['msg']}{got} ({origin})")
         return None
     merge.problems.extend(_cross_problems(config))
     return config

@@ -43,9 +43,8 @@ class GenderSettings(Section):
 
 
 class SuppressSettings(Section):
-    users_file: str | None = Field(None, description="Text file with a user_id a line, who are to be suppressed.")
-    scope: Literal["gender", "all"] = Field(
-        "gender", description="gender: no gender is learnt from or predicted for them; all: nothing at all."
+    users_file: str | None = Field(
+        None, description="Text file with a user_id a line: no gender is learnt from them, none predicted."
     )
     key: str | None = Field(
         None,

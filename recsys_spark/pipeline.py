@@ -58,6 +58,8 @@ def plan_steps(config: BaseConfig) -> list[Step]:
     steps.append(Step("publish_model", _published(config)))
     if config.pipeline.gender:
         steps += [Step("train_gender_model", _described_by(config)), Step("predict_gender", GENDER)]
+        if split:
+            steps.append(Step("evaluate_gender", _described_by(config)))
         steps.append(Step("publish_model", GENDER))
     start = config.pipeline.start
     if start is None:
@@ -122,8 +124,9 @@ def _for_step(config: BaseConfig, step: Step, versions: dict[str, str]) -> BaseC
         if step.job not in (training_job(step.kind), "write_shards"):
             model["version"] = versions.get(step.kind)
     changed: dict[str, BaseModel] = {"model": config.model.model_copy(update=model)}
-    if step.job == "train_gender_model" and step.kind is None:
-        changed["gender"] = config.gender.model_copy(update={"features": "tf_idf"})
+    if step.job in ("train_gender_model", "evaluate_gender"):
+        features = "tf_idf" if step.kind is None else config.gender.features
+        changed["gender"] = config.gender.model_copy(update={"features": features, "evaluated": (features,)})
     if step.job == "evaluate" and config.split.protocol not in RATING_PROTOCOLS:
         changed["evaluation"] = config.evaluation.model_copy(update={"models": tuple(versions.values())})
     return config.model_copy(update=changed)

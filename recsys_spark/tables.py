@@ -11,11 +11,11 @@ from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from recsys_spark.addresses import local_path
+from recsys_spark.addresses import absolute, local_path
 from recsys_spark.commits import Commit, history, is_conflict, user_metadata
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
@@ -33,7 +33,7 @@ class Tables:
     def __init__(self, spark: SparkSession, config: BaseConfig, run_id: str, job: str) -> None:
         self._spark = spark
         self._schema = config.tables.schema_name
-        self._root = self._absolute(config.tables.root) if config.tables.root else None
+        self._root = absolute(config.tables.root) if config.tables.root else None
         # Beside what they guard: jobs that differ in files.root must still meet at the same locks.
         place = local_path(self._root or config.files_root)
         self._locks = Locks(place / "_locks" if place else None, config.tables.lock_timeout_seconds)
@@ -41,11 +41,6 @@ class Tables:
         self._pins: dict[str, int] = {}
         self.inputs: dict[str, int] = {}
         self.outputs: dict[str, int] = {}
-
-    @staticmethod
-    def _absolute(root: str) -> str:
-        path = local_path(root)
-        return str(path) if path is not None else root.rstrip("/")
 
     @property
     def has_catalog(self) -> bool:
@@ -135,7 +130,7 @@ class Tables:
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with self._commit(name, metadata):
-            writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+            self._save(writer, name)
         return self.outputs[name]
 
     def replace(self, name: str, rows: DataFrame, column: str, value: str | int, **metadata: Any) -> int:
@@ -146,7 +141,7 @@ class Tables:
         writer = self._ordered(name, rows).write.format("delta").mode("overwrite")
         writer = writer.option("replaceWhere", f"{column} = {value!r}")
         with self._commit(name, {"scope": value, **metadata}):
-            writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+            self._save(writer, name)
         return self.outputs[name]
 
     def overwrite(self, name: str, rows: DataFrame, **metadata: Any) -> int:
@@ -154,7 +149,7 @@ class Tables:
         self.ensure(name)
         writer = self._ordered(name, rows).write.format("delta").mode("overwrite")
         with self._commit(name, metadata):
-            writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+            self._save(writer, name)
         return self.outputs[name]
 
     def merge(
@@ -167,11 +162,10 @@ class Tables:
         delete_when: Column | None = None,
         **metadata: Any,
     ) -> int:
-        """Updates and inserts by key, in one commit; expressions see `old` and `new`.
+        """Updates and inserts by key, in one commit; `rows` holds at most one row a key.
 
-        `rows` holds at most one row a key. `update` maps columns to SQL expressions (None: never update),
-        applied where `update_when` holds; keys that are new are inserted whole; rows of the table that have
-        no match are deleted where `delete_when` holds.
+        `update` maps columns to SQL expressions of `old` and `new` (None: never update), applied where `update_when`
+        holds; new keys are inserted whole; rows of the table without a match are deleted where `delete_when` holds.
         """
         self.ensure(name)
         condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
@@ -189,6 +183,13 @@ class Tables:
         """Deletes the rows where the condition (a Column) holds, in one commit."""
         with self._commit(name, metadata):
             self.delta(name).delete(condition)
+        return self.outputs[name]
+
+    def delete_keys(self, name: str, rows: DataFrame, key: str) -> int:
+        """Deletes the rows whose `key` stands in `rows`, in one commit that does not name the keys."""
+        keys = rows.select(key).distinct().alias("new")
+        with self._commit(name, {}):
+            self.delta(name).alias("old").merge(keys, f"old.{key} = new.{key}").whenMatchedDelete().execute()
         return self.outputs[name]
 
     def delta(self, name: str) -> DeltaTable:
@@ -212,21 +213,22 @@ class Tables:
         if self._schema:
             self._spark.sql(f"CREATE OR REPLACE VIEW {self.address(name)} AS {query}")
 
+    def _save(self, writer: DataFrameWriter, name: str) -> None:
+        writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+
     def _ordered(self, name: str, rows: DataFrame) -> DataFrame:
         return rows.select(*[F.col(c.name).cast(c.dataType).alias(c.name) for c in TABLES[name].schema])
 
     @contextmanager
     def _commit(self, name: str, metadata: Mapping[str, Any]) -> Iterator[None]:
-        """One commit under the table's lock, with the run and its inputs in the user metadata."""
+        """Under the table's lock, with the run and its inputs in the user metadata."""
         with self.lock(name), self._metadata(metadata):
             try:
                 yield
             except SPARK_ERRORS as error:
-                if is_conflict(error):
-                    raise LostToWriterError(
-                        f"another writer changed {self.address(name)} at the same time: run again"
-                    ) from error
-                raise
+                if not is_conflict(error):
+                    raise
+                raise LostToWriterError(f"another writer changed {self.address(name)} meanwhile: run again") from error
             self._pins.pop(name, None)
             self.outputs[name] = self.version(name)
 
@@ -236,8 +238,7 @@ class Tables:
     def _add_columns(self, name: str) -> None:
         address = self.address(name) if self._schema else f"delta.`{self.address(name)}`"
         with self.lock(name):
-            columns = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in self._lacking(name))
-            if columns:
+            if columns := ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in self._lacking(name)):
                 with self._commit(name, {}):
                     self._spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
 

@@ -47,6 +47,14 @@ def fit_classifier(frame: DataFrame, labels: tuple[str, ...], settings: GenderSe
     The driver holds the weights of every fold and regularisation: inner_folds x reg_params x classes x width numbers.
     Raises TrainingError where a label has no users.
     """
+    kept = frame.persist()
+    try:
+        return _fit(kept, labels, settings)
+    finally:
+        kept.unpersist()
+
+
+def _fit(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) -> Classifier:
     counted = {row["label"]: row["count"] for row in frame.groupBy("label").count().collect()}
     class_users = tuple(counted.get(float(place), 0) for place in range(len(labels)))
     if min(class_users) < settings.inner_folds:
@@ -55,21 +63,17 @@ def fit_classifier(frame: DataFrame, labels: tuple[str, ...], settings: GenderSe
             f"{min(class_users)} users of gender {lacking} are left for training, fewer than gender.inner_folds = "
             f"{settings.inner_folds}: nothing can be learnt from so few"
         )
-    weighted = _weighted(frame, class_users, settings).persist()
-    try:
-        searched = _search(weighted, settings)
-        best = int(np.argmin(searched.avgMetrics))
-        left_out = _left_out(weighted, searched, best)
-        calibration = _fit_calibration(left_out)
-        probabilities = calibration.transform(left_out).select("label", "calibrated")
-        measured = reliability(probabilities.withColumnRenamed("calibrated", "probability"))
-        final = searched.bestModel
-        assert isinstance(final, LogisticRegressionModel)
-        weights, bias = _composed(final, calibration)
-    finally:
-        weighted.unpersist()
-    loss = float(searched.avgMetrics[best])
-    return Classifier(labels, weights, bias, settings.reg_params[best], loss, measured, class_users)
+    weighted = _weighted(frame, class_users, settings)
+    searched = _search(weighted, settings)
+    best = int(np.argmin(searched.avgMetrics))
+    left_out = _left_out(weighted, searched, best)
+    calibration = _fit_calibration(left_out)
+    probabilities = calibration.transform(left_out).select("label", F.col("calibrated").alias("probability"))
+    final = searched.bestModel
+    assert isinstance(final, LogisticRegressionModel)
+    weights, bias = _composed(final, calibration)
+    loss, reg_param = float(searched.avgMetrics[best]), settings.reg_params[best]
+    return Classifier(labels, weights, bias, reg_param, loss, reliability(probabilities), class_users)
 
 
 def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSettings) -> DataFrame:

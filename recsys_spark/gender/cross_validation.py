@@ -23,7 +23,7 @@ from recsys_spark.gender.measures import MEASURES
 from recsys_spark.gender.people import fold_of
 from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.slices import slices_of
-from recsys_spark.gender.training import fit_on
+from recsys_spark.gender.training import INPUTS, fit_on
 from recsys_spark.gender_settings import FeatureSet
 from recsys_spark.job import JobRun
 from recsys_spark.outputs.stored_model import StoredModel
@@ -135,6 +135,6 @@ def _measure(draws: int, seed: int, rows: pa.Table) -> pa.Table:
 
 def split_name(run: JobRun, seed: int) -> str:
     """The id of a cross-validation: of its folds, its seed, and who plays and states what."""
-    tables = ("interactions", "users", "user_index")
+    tables = [name for name in (*INPUTS, "suppressions") if run.tables.exists(name)]
     parts = [run.config.gender.folds, seed, run.config.gender.min_class_users, *map(run.tables.data_version, tables)]
     return f"gender_cv-{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"

@@ -1,5 +1,6 @@
 """What evaluate_gender does with a set of features: judge, keep the figures, show them."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ from recsys_spark.outputs.stored_model import StoredModel
 
 __all__ = ["Judged", "judge_features", "judge_inductive", "show_judged"]
 
+log = logging.getLogger(__name__)
+
 MAJORITY = "majority"
 
 
@@ -50,7 +53,7 @@ def judge_features(
     """Cross-validates each of gender.evaluated with the folds of one seed, and keeps the figures."""
     place = JudgedOn("gender_cv", split_name(run, seed), "test", seed)
     for number, features in enumerate(run.config.gender.evaluated):
-        predicted = cross_validated(run, users, labels, features, None if features == "tf_idf" else source, seed)
+        predicted = cross_validated(run, users, labels, features, source, seed)
         if number == 0:
             yield _kept(run, majority(predicted, len(labels)), MAJORITY, MAJORITY, place)
         yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
@@ -59,11 +62,14 @@ def judge_features(
 def judge_inductive(run: JobRun, users: DataFrame, labels: tuple[str, ...], source: StoredModel) -> Iterator[Judged]:
     """The same on the users whom the split of `source` holds out, if it holds out users."""
     assert source.version.split_id is not None
-    held = held_out_users(run, source.version.split_id).persist()
-    if not held.isEmpty():
+    held = users.select("user_idx").join(held_out_users(run, source.version.split_id), on="user_idx", how="inner")
+    held = held.persist()
+    if held.isEmpty():
+        log.info("%s holds out nobody who states a gender: no inductive figure", source.version.split_id)
+    else:
         place = JudgedOn("gender_inductive", source.version.split_id, "test", run.config.run.seed)
         for number, features in enumerate(run.config.gender.evaluated):
-            predicted = inductive(run, users, labels, features, None if features == "tf_idf" else source, held)
+            predicted = inductive(run, users, labels, features, source, held)
             if number == 0:
                 yield _kept(run, majority(predicted, len(labels)), MAJORITY, MAJORITY, place)
             yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
@@ -97,8 +103,9 @@ def show_judged(found: Sequence[Judged], source: StoredModel | None) -> None:
 
 
 def _title(protocol: str, seeds: int, source: StoredModel | None) -> str:
-    saw = source is not None and protocol == "gender_cv" and source.version.split_id is None
-    what = "the vectors saw the test users' plays, no labels" if saw else "idf, scaling and labels from training users"
+    saw = source is not None and protocol == "gender_cv"
+    what = "idf, scaling and labels from training users alone"
+    what += f"; {source.version.kind} saw the test users' plays, no labels" if source is not None and saw else ""
     return f"{protocol}, {seeds} seeds; {what}" if seeds > 1 else f"{protocol}; {what}"
 
 

@@ -18,7 +18,7 @@ from recsys_spark.job import JobRun
 from recsys_spark.outputs.recommendations import user_block
 from recsys_spark.outputs.stored_model import StoredModel, n_items
 from recsys_spark.ranking.item_matrix import write_item_matrix
-from recsys_spark.ranking.scorer import VectorScorer
+from recsys_spark.ranking.scorer import UserBlock, VectorScorer
 
 __all__ = ["BLOCK_USERS", "feature_frame", "fit_features"]
 
@@ -31,7 +31,8 @@ SMALLEST_DEVIATION = 1e-6
 def fit_features(
     run: JobRun, users: DataFrame, wanted: FeatureSet, stored: StoredModel | None, folder: Path
 ) -> Features:
-    """Features whose statistics come from `users` (people) alone; matrices are written below `folder`.
+    """Features whose statistics come from `users` (people) alone; matrices are written below `folder`. Known items are
+    those of `stored`, where there is one.
 
     Raises ConfigError where `stored` has no vectors of users, TrainingError where nobody has any.
     """
@@ -39,11 +40,10 @@ def fit_features(
     tf_idf = None
     if wanted != "vectors":
         tf_idf = TfIdf(write_item_matrix(_idf(users), folder / "idf", n_items(run), limit))
-    if wanted == "tf_idf":
+    if stored is None:
         assert tf_idf is not None
         return Features(tf_idf.idf, None, tf_idf)
-    assert stored is not None
-    return Features(stored.matrix, _codes(users, stored), tf_idf)
+    return Features(stored.matrix, None if wanted == "tf_idf" else _codes(users, stored), tf_idf)
 
 
 def _idf(users: DataFrame) -> DataFrame:
@@ -82,7 +82,8 @@ def _moments(scorer: VectorScorer, batches: Iterator[pa.RecordBatch]) -> Iterato
     total, sums, squares = 0, np.zeros(0), np.zeros(0)
     for batch in batches:
         for start in range(0, batch.num_rows, BLOCK_USERS):
-            _, vectors = scorer.vectors(user_block(batch.slice(start, BLOCK_USERS)))
+            block = user_block(batch.slice(start, BLOCK_USERS))
+            _, vectors = scorer.vectors(UserBlock(block.vectors, block.histories.counted()))
             if len(vectors):
                 exact = vectors.astype(np.float64)
                 sums = exact.sum(axis=0) + (sums if total else 0)

@@ -1,6 +1,7 @@
 """How good probabilities of labels are; each measure takes weights, so that users can be drawn anew."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def _one_auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> flo
 
 def accuracy(labels: Labels, chances: Floats, weights: Floats) -> float:
     """Share of users whose likeliest label is theirs; of equal probabilities the first label counts."""
-    return float(np.average(chances.argmax(axis=1) == labels, weights=weights))
+    return _mean(chances.argmax(axis=1) == labels, weights)
 
 
 def balanced_accuracy(labels: Labels, chances: Floats, weights: Floats) -> float:
@@ -49,13 +50,19 @@ def balanced_accuracy(labels: Labels, chances: Floats, weights: Floats) -> float
     users = np.bincount(labels, weights, minlength=chances.shape[1])
     found = np.bincount(labels, right, minlength=chances.shape[1])
     occurs = users > 0
-    return float((found[occurs] / users[occurs]).mean())
+    return float((found[occurs] / users[occurs]).mean()) if occurs.any() else float("nan")
 
 
 def log_loss(labels: Labels, chances: Floats, weights: Floats) -> float:
     """Mean of -ln of the probability of the label that a user has."""
     own = chances[np.arange(labels.size), labels]
-    return float(np.average(-np.log(np.maximum(own, SMALLEST)), weights=weights))
+    return _mean(-np.log(np.maximum(own, SMALLEST)), weights)
+
+
+def _mean(values: NDArray[Any], weights: Floats) -> float:
+    """NaN where nobody was drawn."""
+    total = weights.sum()
+    return float((values * weights).sum() / total) if total else float("nan")
 
 
 def calibration_error(labels: Labels, chances: Floats, weights: Floats) -> float:
@@ -64,7 +71,8 @@ def calibration_error(labels: Labels, chances: Floats, weights: Floats) -> float
     place = np.minimum((best * BINS).astype(np.int64), BINS - 1)
     right = chances.argmax(axis=1) == labels
     gaps = np.bincount(place, weights * (best - right), minlength=BINS)
-    return float(np.abs(gaps).sum() / weights.sum())
+    total = weights.sum()
+    return float(np.abs(gaps).sum() / total) if total else float("nan")
 
 
 MEASURES: dict[str, Callable[[Labels, Floats, Floats], float]] = {

@@ -79,5 +79,7 @@ def fold_of(users: DataFrame, folds: int, seed: int) -> DataFrame:
     """Adds `fold` INT from 0: each label is dealt out evenly, in the order of a hash of user ids and the seed."""
     order = Window.partitionBy("label").orderBy(F.xxhash64("user_id", F.lit(seed)), "user_id")
     # The labels' remainders do not all go to the first fold.
-    dealt = F.row_number().over(order) + F.col("label").cast("int")
-    return users.withColumn("fold", (dealt % folds).cast("int"))
+    place = F.row_number().over(order) + F.col("label").cast("int")
+    # A window keeps a label together: only ids go there, not what users have played.
+    dealt = users.select("user_idx", "user_id", "label").withColumn("fold", (place % folds).cast("int"))
+    return users.drop("fold").join(dealt.select("user_idx", "fold"), on="user_idx", how="inner")

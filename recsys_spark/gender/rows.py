@@ -46,18 +46,21 @@ class Codes:
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
 
-    def rows(self, block: UserBlock) -> NDArray[np.float64]:
-        """(n, k); zero, which is the mean, for users whom the model cannot encode."""
-        rows, vectors = self.scorer.vectors(block)
-        codes = np.zeros((len(block), self.mean.size))
-        codes[rows] = (vectors - self.mean) * self.scale
-        return codes
+    def rows(self, block: UserBlock) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """(n, k), and whether the model can describe a user, (n,); those it cannot have zero, which is the mean."""
+        # Stored vectors need no history; entries without confidence are not what the model would be given.
+        rows, vectors = self.scorer.vectors(UserBlock(block.vectors, block.histories.counted()))
+        codes, described = np.zeros((len(block), self.mean.size)), np.zeros(len(block), np.bool_)
+        if rows.size:
+            codes[rows] = (vectors - self.mean) * self.scale
+            described[rows] = True
+        return codes, described
 
 
 @dataclass(frozen=True)
 class FeatureRows:
     """Features of users: `codes` (n, k), k may be 0; TF-IDF as CSR whose columns are items, empty if not used;
-    `known` (n,), how many of their items the model knows.
+    `known` (n,), how many of their items the model knows, 0 for users of whom it has no features at all.
     """
 
     codes: NDArray[np.float64]
@@ -89,8 +92,12 @@ class Features:
         """Features of users, in their order."""
         nothing = (np.zeros(len(block) + 1, np.int64), np.empty(0, np.int32), np.empty(0))
         sparse = nothing if self.tf_idf is None else self.tf_idf.rows(block)
-        codes = np.zeros((len(block), 0)) if self.codes is None else self.codes.rows(block)
-        return FeatureRows(codes, *sparse, known_items(self.known, block))
+        known = known_items(self.known, block)
+        if self.codes is None:
+            return FeatureRows(np.zeros((len(block), 0)), *sparse, known)
+        codes, described = self.codes.rows(block)
+        has_any = described if self.tf_idf is None else described | (np.diff(sparse[0]) > 0)
+        return FeatureRows(codes, *sparse, np.where(has_any, known, 0))
 
 
 def known_items(matrix: ItemMatrix, block: UserBlock) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from recsys_spark.gender_settings import FeatureSet, GenderSettings
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import is_recorded, record_model
 from recsys_spark.outputs.stored_model import StoredModel
+from recsys_spark.session import parallelism
 
-__all__ = ["ClassifierPlan", "fit_on", "plan_classifier", "train_classifier"]
+__all__ = ["INPUTS", "ClassifierPlan", "fit_on", "plan_classifier", "train_classifier"]
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,8 @@ def train_classifier(run: JobRun, plan: ClassifierPlan, folder: Path) -> None:
 
     Raises TrainingError where there are too few, or all state the same.
     """
+    # What an earlier attempt has left, of other sums or other tables, must not be taken for ours.
+    shutil.rmtree(folder, ignore_errors=True)
     users = people(run, plan.source)
     labels = labels_of(users, run.config.gender)
     known = with_labels(users, labels).persist()
@@ -100,6 +104,8 @@ def fit_on(
     settings: GenderSettings = run.config.gender
     fitted = fit_features(run, users, features, source, folder)
     frame = feature_frame(fold_of(users, settings.inner_folds, run.config.run.seed), fitted)
+    # Few large tasks: an iteration takes milliseconds on each.
+    frame = frame.coalesce(parallelism(run.spark))
     classifier = fit_classifier(frame, labels, settings)
     saved = save_classifier(classifier, fitted, source, folder, run.config.outputs.max_item_matrix_bytes)
     figures = {"log_loss": classifier.log_loss, "ece": classifier.reliability.ece, "reg_param": classifier.reg_param}

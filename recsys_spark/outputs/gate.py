@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, QualityGateError
 from recsys_spark.evaluation.metrics import is_better, parse_metric
-from recsys_spark.model_versions import ModelVersion, find_model, find_versions
+from recsys_spark.model_versions import ModelVersion, find_model, find_versions, kind_of
 from recsys_spark.registry import training_job
 from recsys_spark.tables import Tables
 
@@ -142,8 +142,13 @@ def _unjudged(
         return Verdict((), record)
     return Verdict(
         (
-            f"{candidate.version} was not evaluated, and {', '.join(others)}, which it would replace, was: train it on "
-            "a split (split.protocol) and run evaluate; then, if wanted, train it with model.fit everything",
+            f"{candidate.version} was not evaluated, and {', '.join(others)}, which it would replace, was: "
+            + (
+                "run evaluate_gender with its settings"
+                if candidate.kind == "gender"
+                else "train it on a split (split.protocol) and run evaluate; then, if wanted, train it with model.fit "
+                "everything"
+            ),
         ),
         record,
     )
@@ -170,7 +175,9 @@ def _on_split(tables: Tables, version: ModelVersion, place: _Place) -> tuple[flo
 
 def _made(version: ModelVersion) -> tuple[Any, ...]:
     """How a version was made, apart from the data."""
-    return version.params["settings"], version.params.get("features"), version.fit
+    source = version.params.get("source_version")
+    features = (version.params.get("features"), source and kind_of(source))
+    return version.params["settings"], features, version.fit
 
 
 def _serving(tables: Tables, outputs: Sequence[str]) -> list[ModelVersion]:

@@ -61,6 +61,12 @@ class Histories:
         """The user's place in the block, for each entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
+    def counted(self) -> "Histories":
+        """Without the entries that have no confidence."""
+        kept = ~np.isnan(self.confidence)
+        lengths = np.bincount(self.rows()[kept], minlength=len(self))
+        return Histories(np.concatenate(([0], np.cumsum(lengths))), self.item_idx[kept], self.confidence[kept])
+
     def take(self, rows: NDArray[np.intp]) -> "Histories":
         """The histories of some users, in the order of `rows`."""
         lengths = np.diff(self.indptr)[rows]

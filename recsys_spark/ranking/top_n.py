@@ -180,7 +180,8 @@ class _Shortlist:
     def _settle(self, rows: NDArray[np.intp]) -> None:
         """Decides rows whose candidates are too close to be pruned, so that ties cannot fill the memory."""
         places, decided = self._decide(rows)
-        self.floor[rows] = decided[:, -1] - self.error[rows]
+        # The last one may have been left to its tile, so both sides can be off.
+        self.floor[rows] = decided[:, -1] - 2 * self.error[rows]
         width = int(self.length[rows].max())
         kept = np.sort(places, axis=1) + np.arange(rows.size)[:, None] * width
         self._replace(rows, kept.ravel(), self.score[rows, :width], self.item_idx[rows, :width])

@@ -101,5 +101,5 @@ def test_hashes_of_users_are_hmacs(spark: SparkSession):
     ids = ["", "plain", "ユーザー", "x" * 1000]
     for key in ("short key of tests", "long " * 30):
         frame = spark.createDataFrame([(name,) for name in ids], "user_id STRING")
-        found = [row[0] for row in frame.select(user_hash("user_id", key)).collect()]
+        found = [row[0] for row in frame.select(user_hash(key)("user_id")).collect()]
         assert found == [hmac.new(key.encode(), name.encode(), hashlib.sha256).hexdigest() for name in ids]

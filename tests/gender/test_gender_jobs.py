@@ -112,13 +112,20 @@ def test_a_suppressed_person_is_nowhere(built: Workspace, write: Callable[..., P
     """Not in what is learnt, not in what is written, and not to be read from the table of suppressions."""
     built.done("predict_gender", *TF_IDF, "--gender.all_users", "true")
     assert "u061" in predictions(built)
-    names = write("names.txt", "u061\nu000\n")
+    names = write("names.txt", "\ufeffu061\nu000\n")
     outcome = built.done("suppress_users", *KEY, "--suppress.users_file", names)
-    assert outcome.rows == {"suppressed": 2, "predictions_removed": 2}
+    assert outcome.rows == {"suppressed": 2, "unknown": 0, "predictions_removed": 2}
+    # The log of the table, which no VACUUM cleans, does not say who objected.
+    log = built.root / "gender_predictions" / "_delta_log"
+    assert not [file for file in log.glob("*.json") if b"u061" in file.read_bytes().split(b'"add"')[0]]
     assert not {"u061", "u000"} & predictions(built).keys()
     assert built.done("suppress_users", *KEY, "--suppress.users_file", names).rows["suppressed"] == 0
     without_key = built.run("train_gender_model", *TF_IDF)
     assert (without_key.code, "RECSYS_SUPPRESS__KEY" in without_key.stderr) == (2, True)
+    wrong_key = built.run("train_gender_model", "--suppress.key", "another key of tests", *TF_IDF)
+    assert (wrong_key.code, "not the key" in wrong_key.stderr) == (2, True)
+    short_key = built.run("train_gender_model", "--suppress.key", "tell nobody", *TF_IDF)
+    assert (short_key.code, "tell nobody" in short_key.stderr) == (2, False)
     # 29 women are left to learn from.
     assert built.done("train_gender_model", *KEY, *TF_IDF).rows["users_f"] == 29
     rows = built.done("predict_gender", *KEY, *TF_IDF, "--gender.all_users", "true").rows
@@ -145,6 +152,24 @@ def test_vectors_of_any_model(built: Workspace):
     assert 0 <= stored["ece"] <= 1 and sum(bin_["users"] for bin_ in stored["reliability"]) == 60
 
 
+def test_vectors_of_a_network_and_somebody_of_whom_it_knows_nothing(built: Workspace, spark, write):
+    """Users and lists without a known item have no code: they get no guess, and nothing fails."""
+    kind = ["--model.kind", "song_autoencoder", "--models.song_autoencoder.units", "8"]
+    kind += ["--models.song_autoencoder.epochs", "2", "--training.threads", "1"]
+    for job in ("write_shards", "train_torch_model"):
+        built.done(job, *kind)
+    codes = [*FAST, "--gender.features", "vectors"]
+    built.done("train_gender_model", *kind, *codes)
+    lines = ["user_id,item_id,item_name,gender", *[f"strange,x{number},X{number}," for number in range(9)]]
+    ingest(built, write("strange.csv", "\n".join(lines) + "\n"))
+    rows = built.done("predict_gender", *codes).rows
+    assert (rows["predictions"], rows["too_few_known_items"]) == (6, 1)
+    config = load_config(["--tables.root", str(built.root), *codes], {})
+    assert gender_of_titles(spark, config, ["X1", "X2"]).probability is None
+    one = gender_of_titles(spark, config, ["Song 2"])
+    assert one.known_items == 1 and [title for title, _ in one.spoke_for] == ["Song 2"]
+
+
 def test_models_without_vectors_are_refused(built: Workspace):
     built.done("train_spark_model", "--model.kind", "ease")
     outcome = built.run("train_gender_model", *FAST, "--model.kind", "ease", "--gender.features", "vectors")
@@ -159,6 +184,7 @@ def test_a_list_of_titles(built: Workspace, spark):
     assert "not found: Sung 8; nearest: Song 8" in outcome.stdout
     assert outcome.rows == {"items_known": 5, "items_unknown": 1}
     assert "Song" not in outcome.stderr and "Sung" not in outcome.stderr
+    assert not built.table("job_runs").where("params LIKE '%Sung%'").count()
     config = load_config(["--tables.root", str(built.root), *TF_IDF], {})
     prediction = gender_of_titles(spark, config, [*evens, "Song 1"])
     assert prediction.gender == "f"
