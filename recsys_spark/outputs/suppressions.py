@@ -34,7 +34,7 @@ def user_hash(key: str) -> Callable[[str], Column]:
     secret = key.encode()
 
     @pandas_udf("string")  # type: ignore[call-overload,untyped-decorator]
-    def hashed(ids: "pd.Series[str]") -> "pd.Series[str]":
+    def hashed(ids: pd.Series) -> pd.Series:  # type: ignore[type-arg]
         return ids.map(lambda name: hmac.new(secret, name.encode(), hashlib.sha256).hexdigest(), na_action="ignore")
 
     return lambda column: hashed(F.col(column))

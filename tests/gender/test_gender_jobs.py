@@ -152,6 +152,7 @@ def test_vectors_of_any_model(built: Workspace):
     assert 0 <= stored["ece"] <= 1 and sum(bin_["users"] for bin_ in stored["reliability"]) == 60
 
 
+@pytest.mark.slow
 def test_vectors_of_a_network_and_somebody_of_whom_it_knows_nothing(built: Workspace, spark, write):
     """Users and lists without a known item have no code: they get no guess, and nothing fails."""
     kind = ["--model.kind", "song_autoencoder", "--models.song_autoencoder.units", "8"]
@@ -227,6 +228,7 @@ def test_labels_that_cannot_be_learnt(workspace: Workspace, write: Callable[...,
     assert other.code == 2
 
 
+@pytest.mark.slow
 def test_ten_users_with_a_label_are_too_few_by_default_and_enough_if_asked(
     workspace: Workspace, write: Callable[..., Path]
 ):
@@ -237,6 +239,7 @@ def test_ten_users_with_a_label_are_too_few_by_default_and_enough_if_asked(
     assert workspace.done("train_gender_model", *enough).rows == {"users_f": 5, "users_m": 5}
 
 
+@pytest.mark.slow
 def test_the_latest_statement_counts_and_rare_labels_are_left_out(built: Workspace, write: Callable[..., Path]):
     lines = ["user_id,item_id,item_name,gender", "u000,s0,Song 0,m", "u001,s1,Song 1,divers"]
     ingest(built, write("later.csv", "\n".join(lines) + "\n"))
@@ -246,6 +249,7 @@ def test_the_latest_statement_counts_and_rare_labels_are_left_out(built: Workspa
     assert "u001" not in predictions(built)
 
 
+@pytest.mark.slow
 def test_three_genders(workspace: Workspace, write: Callable[..., Path]):
     lines = ["user_id,item_id,item_name,gender"]
     for user in range(60):
