@@ -28,7 +28,9 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
 
 def train(workspace: Workspace, kind: str, *more: str) -> str:
     """Shards and model; gives its version."""
-    flags = ["--model.kind", kind, f"--models.{kind}.epochs", "40", f"--models.{kind}.learning_rate", "0.02", *more]
+    # An average over a hundred steps would be mostly of the start: here an epoch is one step.
+    steps = {"epochs": "40", "learning_rate": "0.02", "average": "0"}
+    flags = ["--model.kind", kind, *[part for k, v in steps.items() for part in (f"--models.{kind}.{k}", v)], *more]
     workspace.done("write_shards", *flags)
     workspace.done("train_torch_model", *flags)
     return str(workspace.table("models").where(f"algorithm = '{kind}'").orderBy("created_at").collect()[-1][0])
