@@ -11,6 +11,8 @@ from recsys_spark.training.weights import load_network_weights
 from tests.conftest import Workspace
 
 N_USERS, N_ITEMS = 60, 16
+# Histories of six items have little to spare.
+MORE = {"mult_vae": {"dropout": "0.5", "weight_decay": "0.00001"}}
 SPLIT = ["--split.protocol", "strong_random", "--split.held_out_users", "6", "--split.min_held_out_user_items", "3"]
 
 
@@ -29,7 +31,7 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
 def train(workspace: Workspace, kind: str, *more: str) -> str:
     """Shards and model; gives its version."""
     # An average over a hundred steps would be mostly of the start: here an epoch is one step.
-    steps = {"epochs": "40", "learning_rate": "0.02", "average": "0"}
+    steps = {"epochs": "40", "learning_rate": "0.02", "average": "0"} | MORE.get(kind, {})
     flags = ["--model.kind", kind, *[part for k, v in steps.items() for part in (f"--models.{kind}.{k}", v)], *more]
     workspace.done("write_shards", *flags)
     workspace.done("train_torch_model", *flags)
