@@ -1,7 +1,7 @@
 """Classifiers of gender on users whose gender they have not seen -> evaluations: by cross-validation, and inductive."""
 
 from recsys_spark.gender.evaluation import Judged, judge_features, judge_inductive, show_judged
-from recsys_spark.gender.people import labels_of, people, with_labels
+from recsys_spark.gender.people import learners
 from recsys_spark.gender.stored import source_of
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
@@ -11,11 +11,8 @@ def work(run: JobRun) -> None:
     """Every feature set is judged on the same users and folds, the majority share beside them."""
     settings = run.config.gender
     source = source_of(run, "tf_idf" if settings.evaluated == ("tf_idf",) else "vectors")
-    everybody = people(run, source)
-    labels = labels_of(everybody, settings)
-    users = with_labels(everybody, labels).persist()
     found: list[Judged] = []
-    try:
+    with learners(run, source) as (users, labels):
         for repeat in range(settings.repeats):
             seed = run.config.run.seed + repeat
             with step(f"cross-validation with seed {seed}"):
@@ -23,10 +20,8 @@ def work(run: JobRun) -> None:
         if source is not None and source.version.split_id is not None:
             with step(f"users whom {source.version.version} has not seen"):
                 found += judge_inductive(run, users, labels, source)
-    finally:
-        users.unpersist()
+        run.count(users=users.count(), judged=len(found), figures=sum(len(judged.figures) for judged in found))
     show_judged(found, source)
-    run.count(users=users.count(), judged=len(found), figures=sum(len(judged.figures) for judged in found))
 
 
 job = Job("evaluate_gender", __doc__ or "", work)

@@ -57,9 +57,10 @@ def plan_steps(config: BaseConfig) -> list[Step]:
         steps.append(Step("build_recommendations", kind))
     steps.append(Step("publish_model", _published(config)))
     if config.pipeline.gender:
-        steps += [Step("train_gender_model", _described_by(config)), Step("predict_gender", GENDER)]
+        source = _described_by(config)
+        steps += [Step("train_gender_model", source), Step("predict_gender", GENDER)]
         if split:
-            steps.append(Step("evaluate_gender", _described_by(config)))
+            steps.append(Step("evaluate_gender", source))
         steps.append(Step("publish_model", GENDER))
     start = config.pipeline.start
     if start is None:

@@ -51,7 +51,7 @@ def _in_task(panel: Panel, repeats: int, batches: Iterator[pa.RecordBatch]) -> I
     held = list(batches)
     users = np.concatenate([_vectors(batch) for batch in held])
     matrix = panel.models[0].matrix
-    items = np.concatenate([matrix.tile(number) for number in range(matrix.n_tiles)])
+    items = matrix.whole()
     out = np.empty((BLOCK_USERS, len(items)), np.float32)
 
     def product() -> None:

@@ -90,5 +90,4 @@ class Panel:
 
 @lru_cache(maxsize=2)
 def _popularity(matrix: ItemMatrix) -> NDArray[np.float64]:
-    parts = [matrix.tile(number)[:, 0] for number in range(matrix.n_tiles)]
-    return np.concatenate(parts, dtype=np.float64)
+    return matrix.whole()[:, 0].astype(np.float64)

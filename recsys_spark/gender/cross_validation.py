@@ -20,15 +20,15 @@ from recsys_spark.errors import MissingInputError
 from recsys_spark.evaluation.bootstrap import interval, user_weights
 from recsys_spark.evaluation.figures import Figure
 from recsys_spark.gender.measures import MEASURES
-from recsys_spark.gender.people import fold_of
+from recsys_spark.gender.people import data_versions, fold_of
 from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.slices import slices_of
-from recsys_spark.gender.training import INPUTS, fit_on
+from recsys_spark.gender.training import fit_on
 from recsys_spark.gender_settings import FeatureSet
 from recsys_spark.job import JobRun
 from recsys_spark.outputs.stored_model import StoredModel
 
-__all__ = ["cross_validated", "held_out_users", "inductive", "judged", "majority"]
+__all__ = ["cross_validated", "held_out_users", "inductive", "judged", "majority", "split_name"]
 
 FIGURES = "slice STRING, metric STRING, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, users BIGINT"
 # More users than these have intervals that are too narrow to be worth the memory of drawing them.
@@ -135,6 +135,5 @@ def _measure(draws: int, seed: int, rows: pa.Table) -> pa.Table:
 
 def split_name(run: JobRun, seed: int) -> str:
     """The id of a cross-validation: of its folds, its seed, and who plays and states what."""
-    tables = [name for name in (*INPUTS, "suppressions") if run.tables.exists(name)]
-    parts = [run.config.gender.folds, seed, run.config.gender.min_class_users, *map(run.tables.data_version, tables)]
+    parts = [run.config.gender.folds, seed, run.config.gender.min_class_users, *data_versions(run).values()]
     return f"gender_cv-{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"

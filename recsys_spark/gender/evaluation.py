@@ -1,7 +1,7 @@
 """What evaluate_gender does with a set of features: judge, keep the figures, show them."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,11 +52,11 @@ def judge_features(
 ) -> Iterator[Judged]:
     """Cross-validates each of gender.evaluated with the folds of one seed, and keeps the figures."""
     place = JudgedOn("gender_cv", split_name(run, seed), "test", seed)
-    for number, features in enumerate(run.config.gender.evaluated):
-        predicted = cross_validated(run, users, labels, features, source, seed)
-        if number == 0:
-            yield _kept(run, majority(predicted, len(labels)), MAJORITY, MAJORITY, place)
-        yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
+
+    def predicted_by(features: FeatureSet) -> DataFrame:
+        return cross_validated(run, users, labels, features, source, seed)
+
+    return _judge_each(run, predicted_by, labels, source, place)
 
 
 def judge_inductive(run: JobRun, users: DataFrame, labels: tuple[str, ...], source: StoredModel) -> Iterator[Judged]:
@@ -68,12 +68,25 @@ def judge_inductive(run: JobRun, users: DataFrame, labels: tuple[str, ...], sour
         log.info("%s holds out nobody who states a gender: no inductive figure", source.version.split_id)
     else:
         place = JudgedOn("gender_inductive", source.version.split_id, "test", run.config.run.seed)
-        for number, features in enumerate(run.config.gender.evaluated):
-            predicted = inductive(run, users, labels, features, source, held)
-            if number == 0:
-                yield _kept(run, majority(predicted, len(labels)), MAJORITY, MAJORITY, place)
-            yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
+        yield from _judge_each(
+            run, lambda features: inductive(run, users, labels, features, source, held), labels, source, place
+        )
     held.unpersist()
+
+
+def _judge_each(
+    run: JobRun,
+    predicted_by: Callable[[FeatureSet], DataFrame],
+    labels: tuple[str, ...],
+    source: StoredModel | None,
+    place: JudgedOn,
+) -> Iterator[Judged]:
+    """Each of gender.evaluated, before them the majority share of the users whom the first one predicted."""
+    for number, features in enumerate(run.config.gender.evaluated):
+        predicted = predicted_by(features)
+        if number == 0:
+            yield _kept(run, majority(predicted, len(labels)), MAJORITY, MAJORITY, place)
+        yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
 
 
 def _kept(run: JobRun, predicted: DataFrame, version: str, name: str, place: JudgedOn) -> Judged:

@@ -12,13 +12,13 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from recsys_spark.errors import ConfigError, TrainingError
-from recsys_spark.gender.rows import Codes, FeatureRows, Features, TfIdf
+from recsys_spark.gender.rows import Codes, FeatureRows, Features, TfIdf, user_vectors
 from recsys_spark.gender_settings import FeatureSet
 from recsys_spark.job import JobRun
-from recsys_spark.outputs.recommendations import user_block
+from recsys_spark.outputs.recommendations import BLOCK_COLUMNS, user_block
 from recsys_spark.outputs.stored_model import StoredModel, n_items
 from recsys_spark.ranking.item_matrix import write_item_matrix
-from recsys_spark.ranking.scorer import UserBlock, VectorScorer
+from recsys_spark.ranking.scorer import VectorScorer
 
 __all__ = ["BLOCK_USERS", "feature_frame", "fit_features"]
 
@@ -61,7 +61,7 @@ def _codes(users: DataFrame, stored: StoredModel) -> Codes:
             f"models of kind {stored.version.kind} describe no users by vectors: choose another --model.kind, or "
             "gender.features tf_idf"
         )
-    parts = _blocks_of(users).mapInArrow(partial(_moments, scorer), MOMENTS).collect()
+    parts = users.select("user_idx", *BLOCK_COLUMNS).mapInArrow(partial(_moments, scorer), MOMENTS).collect()
     parts = [part for part in parts if part["users"]]
     total = sum(part["users"] for part in parts)
     if not total:
@@ -73,17 +73,12 @@ def _codes(users: DataFrame, stored: StoredModel) -> Codes:
     return Codes(scorer, mean, scale / np.sqrt(mean.size))
 
 
-def _blocks_of(users: DataFrame) -> DataFrame:
-    return users.select("user_idx", "vector", "history", "history_confidence")
-
-
 def _moments(scorer: VectorScorer, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """A row a task: how many vectors, their sum and the sum of their squares."""
     total, sums, squares = 0, np.zeros(0), np.zeros(0)
     for batch in batches:
         for start in range(0, batch.num_rows, BLOCK_USERS):
-            block = user_block(batch.slice(start, BLOCK_USERS))
-            _, vectors = scorer.vectors(UserBlock(block.vectors, block.histories.counted()))
+            _, vectors = user_vectors(scorer, user_block(batch.slice(start, BLOCK_USERS)))
             if len(vectors):
                 exact = vectors.astype(np.float64)
                 sums = exact.sum(axis=0) + (sums if total else 0)
@@ -99,7 +94,7 @@ def feature_frame(users: DataFrame, features: Features) -> DataFrame:
     kept = [T.StructField("user_idx", T.IntegerType()), T.StructField("label", T.DoubleType())]
     kept.append(T.StructField("fold", T.IntegerType()))
     schema = T.StructType([*kept, T.StructField("features", VectorUDT())])
-    rows = users.select("user_idx", "vector", "history", "history_confidence", "label", "fold")
+    rows = users.select("user_idx", "label", "fold", *BLOCK_COLUMNS)
     return rows.mapInArrow(partial(_to_vectors, features), schema)
 
 

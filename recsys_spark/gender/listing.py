@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.gender.people import people
+from recsys_spark.gender.people import data_versions, people
 from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.stored import StoredClassifier
 from recsys_spark.job import JobRun
@@ -69,7 +69,5 @@ def _left_out(run: JobRun, known: DataFrame, enough: DataFrame) -> dict[str, int
 
 def _fingerprint(run: JobRun) -> str:
     settings = run.config.gender
-    tables = ["interactions", "users", "user_index"]
-    tables += ["suppressions"] if run.tables.exists("suppressions") else []
-    versions = [run.tables.data_version(name) for name in tables]
+    versions = list(data_versions(run).values())
     return f"{settings.min_items} {settings.confidence} {settings.all_users} {versions}"

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEASURES", "accuracy", "auc", "balanced_accuracy", "calibration_error", "log_loss"]
+__all__ = ["BINS", "MEASURES", "accuracy", "auc", "balanced_accuracy", "calibration_error", "log_loss"]
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+# Tenths of the probability, in which calibration is looked at.
 BINS = 10
 # A probability of zero for what happens would make the log loss infinite.
 SMALLEST = 1e-12

@@ -1,5 +1,8 @@
 """Users with what they have played and what they state, without those who do not want to be looked at."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
@@ -12,7 +15,26 @@ from recsys_spark.outputs.stored_model import StoredModel, vectors_of
 from recsys_spark.outputs.suppressions import without_suppressed
 from recsys_spark.tables import Tables
 
-__all__ = ["enough_profiles", "fold_of", "labels_of", "people", "with_labels"]
+__all__ = ["data_versions", "enough_profiles", "fold_of", "learners", "people"]
+
+INPUTS = ("interactions", "users", "user_index")
+
+
+def data_versions(run: JobRun) -> dict[str, int]:
+    """The tables that `people` come from, as of this run, each with its data version."""
+    tables = [*INPUTS, *(["suppressions"] if run.tables.exists("suppressions") else [])]
+    return {name: run.tables.data_version(name) for name in tables}
+
+
+@contextmanager
+def learners(run: JobRun, stored: StoredModel | None) -> Iterator[tuple[DataFrame, tuple[str, ...]]]:
+    """Users with_labels and the labels, kept in memory within the context. Raises as labels_of does."""
+    stated = people(run, stored).where("gender IS NOT NULL").persist()
+    try:
+        labels = labels_of(stated, run.config.gender)
+        yield with_labels(stated, labels), labels
+    finally:
+        stated.unpersist()
 
 
 def people(run: JobRun, stored: StoredModel | None) -> DataFrame:

@@ -1,7 +1,7 @@
 """Probabilities of users on executors, block by block, in plain arrays: MLlib is needed for training only."""
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +12,10 @@ from pyspark.sql import types as T
 from recsys_spark.gender.features import BLOCK_USERS
 from recsys_spark.gender.rows import FeatureRows
 from recsys_spark.gender.stored import LinearModel
-from recsys_spark.outputs.recommendations import user_block
-from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.outputs.recommendations import BLOCK_COLUMNS, user_block
 from recsys_spark.ranking.scorer import UserBlock
 
 __all__ = ["predict", "probabilities_of"]
-
-READ = ("vector", "history", "history_confidence")
 
 
 def predict(users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks: int | None = None) -> DataFrame:
@@ -32,7 +29,7 @@ def predict(users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks
     wanted = ("user_idx", *kept)
     schema = T.StructType([users.schema[name] for name in wanted])
     schema = schema.add("probabilities", T.ArrayType(T.DoubleType())).add("known_items", T.IntegerType())
-    return spread.select(*wanted, *READ).mapInArrow(partial(_predict_batches, model, wanted), schema)
+    return spread.select(*wanted, *BLOCK_COLUMNS).mapInArrow(partial(_predict_batches, model, wanted), schema)
 
 
 def probabilities_of(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -40,7 +37,7 @@ def probabilities_of(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.f
     rows = model.features.rows(block)
     logits = rows.codes @ model.code_weights.T + model.bias
     if model.item_weights is not None:
-        logits += _from_items(rows, item_weights_of(model.item_weights))
+        logits += _from_items(rows, model.item_weights.whole())
     logits -= logits.max(axis=1, keepdims=True)
     chances = np.exp(logits)
     return chances / chances.sum(axis=1, keepdims=True), rows.known
@@ -69,9 +66,3 @@ def _predict_batches(
                     "known_items": pa.array(known.astype(np.int32)),
                 }
             )
-
-
-@lru_cache(maxsize=2)
-def item_weights_of(matrix: ItemMatrix) -> NDArray[np.float32]:
-    """(n_items, classes), read once a process."""
-    return np.concatenate([matrix.tile(number) for number in range(matrix.n_tiles)])

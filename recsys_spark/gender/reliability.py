@@ -6,9 +6,9 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["Bin", "Reliability", "reliability"]
+from recsys_spark.gender.measures import BINS
 
-BINS = 10
+__all__ = ["Bin", "Reliability", "reliability"]
 
 
 class Bin(NamedTuple):

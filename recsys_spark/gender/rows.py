@@ -5,7 +5,6 @@ length; TF-IDF rows have length one. So both blocks have about the same size, an
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import UserBlock, VectorScorer
 
-__all__ = ["Codes", "FeatureRows", "Features", "TfIdf"]
+__all__ = ["Codes", "FeatureRows", "Features", "TfIdf", "user_vectors"]
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,11 @@ class TfIdf:
 
     def rows(self, block: UserBlock) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
         """CSR of the users, rows of length one: indptr (n + 1,), indices and values (nnz,)."""
-        histories = block.histories
-        inside = histories.item_idx < self.idf.n_items
-        value = np.zeros(histories.item_idx.size)
-        value[inside] = idf_of_items(self.idf)[histories.item_idx[inside]]
-        known = value > 0
-        row = histories.rows()[known]
-        squares = np.bincount(row, np.square(value[known]), minlength=len(block))
-        counts = np.bincount(row, minlength=len(block))
-        indptr = np.concatenate(([0], np.cumsum(counts)))
-        return indptr, histories.item_idx[known], value[known] / np.sqrt(squares[row])
+        idf = self.idf.whole()[:, 0]
+        known = block.histories.only(block.histories.of_items(idf > 0))
+        value, row = idf[known.item_idx].astype(np.float64), known.rows()
+        squares = np.bincount(row, np.square(value), minlength=len(block))
+        return known.indptr, known.item_idx, value / np.sqrt(squares[row])
 
 
 @dataclass(frozen=True)
@@ -48,8 +42,7 @@ class Codes:
 
     def rows(self, block: UserBlock) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """(n, k), and whether the model can describe a user, (n,); those it cannot have zero, which is the mean."""
-        # Stored vectors need no history; entries without confidence are not what the model would be given.
-        rows, vectors = self.scorer.vectors(UserBlock(block.vectors, block.histories.counted()))
+        rows, vectors = user_vectors(self.scorer, block)
         codes, described = np.zeros((len(block), self.mean.size)), np.zeros(len(block), np.bool_)
         if rows.size:
             codes[rows] = (vectors - self.mean) * self.scale
@@ -92,7 +85,7 @@ class Features:
         """Features of users, in their order."""
         nothing = (np.zeros(len(block) + 1, np.int64), np.empty(0, np.int32), np.empty(0))
         sparse = nothing if self.tf_idf is None else self.tf_idf.rows(block)
-        known = known_items(self.known, block)
+        known = block.histories.lengths_of(block.histories.of_items(self.known.norms() > 0))
         if self.codes is None:
             return FeatureRows(np.zeros((len(block), 0)), *sparse, known)
         codes, described = self.codes.rows(block)
@@ -100,17 +93,9 @@ class Features:
         return FeatureRows(codes, *sparse, np.where(has_any, known, 0))
 
 
-def known_items(matrix: ItemMatrix, block: UserBlock) -> NDArray[np.int64]:
-    """How many items of each user have a row that is not zero, (n,)."""
+def user_vectors(scorer: VectorScorer, block: UserBlock) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The rows of a block that a model can describe, and their vectors. Entries without confidence are left out, as
+    they are not what the model would be given; stored vectors need no history.
+    """
     histories = block.histories
-    inside = histories.item_idx < matrix.n_items
-    known = np.zeros(histories.item_idx.size)
-    known[inside] = matrix.norms()[histories.item_idx[inside]] > 0
-    return np.bincount(histories.rows(), known, minlength=len(block)).astype(np.int64)
-
-
-@lru_cache(maxsize=4)
-def idf_of_items(matrix: ItemMatrix) -> NDArray[np.float64]:
-    """(n_items,), read once a process."""
-    tiles = [matrix.tile(number)[:, 0] for number in range(matrix.n_tiles)]
-    return np.concatenate(tiles, dtype=np.float64)
+    return scorer.vectors(UserBlock(block.vectors, histories.only(~np.isnan(histories.confidence))))

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from recsys_spark import __version__
 from recsys_spark.gender.classifier import fit_classifier
 from recsys_spark.gender.features import feature_frame, fit_features
-from recsys_spark.gender.people import fold_of, labels_of, people, with_labels
+from recsys_spark.gender.people import data_versions, fold_of, learners
 from recsys_spark.gender.stored import KIND, LinearModel, is_complete, save_classifier, source_of
 from recsys_spark.gender_settings import FeatureSet, GenderSettings
 from recsys_spark.job import JobRun
@@ -21,13 +21,12 @@ from recsys_spark.model_versions import is_recorded, record_model
 from recsys_spark.outputs.stored_model import StoredModel
 from recsys_spark.session import parallelism
 
-__all__ = ["INPUTS", "ClassifierPlan", "fit_on", "plan_classifier", "train_classifier"]
+__all__ = ["ClassifierPlan", "fit_on", "plan_classifier", "train_classifier"]
 
 log = logging.getLogger(__name__)
 
 # Settings that a trained classifier depends on.
 LEARNT = ("class_weight", "min_class_users", "reg_params", "inner_folds", "max_iter")
-INPUTS = ("interactions", "users", "user_index")
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ def plan_classifier(run: JobRun, features: FeatureSet) -> ClassifierPlan:
     """
     source = source_of(run, features)
     settings = run.config.gender.model_dump(include=set(LEARNT), mode="json")
-    tables = [*INPUTS, *(["suppressions"] if run.tables.exists("suppressions") else [])]
-    data = {name: run.tables.data_version(name) for name in tables}
+    data = data_versions(run)
     params = {
         "features": features,
         "source_version": None if source is None else source.version.version,
@@ -78,13 +76,8 @@ def train_classifier(run: JobRun, plan: ClassifierPlan, folder: Path) -> None:
     """
     # What an earlier attempt has left, of other sums or other tables, must not be taken for ours.
     shutil.rmtree(folder, ignore_errors=True)
-    users = people(run, plan.source)
-    labels = labels_of(users, run.config.gender)
-    known = with_labels(users, labels).persist()
-    try:
-        _, figures = fit_on(run, known, labels, plan.features, plan.source, folder)
-    finally:
-        known.unpersist()
+    with learners(run, plan.source) as (users, labels):
+        _, figures = fit_on(run, users, labels, plan.features, plan.source, folder)
     run.count(**{f"users_{label}": int(figures[f"users_{label}"]) for label in labels})
     record_model(run.spark, run.tables, plan.version, KIND, plan.params, figures, plan.artifact, selection_metric="auc")
 

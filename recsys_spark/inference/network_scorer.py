@@ -36,19 +36,19 @@ class NetworkScorer:
         if rows.size:
             with torch.no_grad():
                 values = with_ones(loaded_network(self.folder).network.decode(torch.from_numpy(codes)).numpy())
-        trained = np.zeros(len(users), np.bool_) if users.vectors is None else users.vectors.any(axis=1)
-        return Queries(rows, values, np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+        return Queries(rows, values, np.where(users.has_vector()[rows], Origin.MODEL, Origin.FOLD_IN))
 
     def vectors(self, users: UserBlock) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Codes of the users that it can serve."""
         network = loaded_network(self.folder).network
-        trained = np.zeros(len(users), np.bool_) if users.vectors is None else users.vectors.any(axis=1)
-        strangers = np.flatnonzero(~trained & (_known_lengths(users.histories, network) > 0))
+        trained, histories = users.has_vector(), users.histories
+        known = histories.lengths_of(histories.of_items(network.served_columns.numpy()))
+        strangers = np.flatnonzero(~trained & (known > 0))
         parts: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
         if users.vectors is not None:
             parts.append((np.flatnonzero(trained), users.vectors[trained]))
         if strangers.size:
-            parts.append((strangers, _codes(network, users.histories.take(strangers)).numpy()))
+            parts.append((strangers, _codes(network, histories.take(strangers)).numpy()))
         rows = np.sort(np.concatenate([places for places, _ in parts])) if parts else np.empty(0, np.intp)
         codes = np.zeros((rows.size, max((part.shape[1] for _, part in parts), default=0)), np.float32)
         for places, part in parts:
@@ -65,22 +65,10 @@ def with_ones(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.column_stack([rows, np.ones(len(rows), np.float32)])
 
 
-def _known_lengths(histories: Histories, network: Network) -> NDArray[np.int64]:
-    """Entries of each history that training knew."""
-    served = network.served_columns.numpy()
-    inside = histories.item_idx < served.size
-    known = np.zeros(histories.item_idx.size, np.int64)
-    known[inside] = served[histories.item_idx[inside]]
-    return np.bincount(histories.rows(), weights=known, minlength=len(histories)).astype(np.int64)
-
-
 @torch.no_grad()
 def _codes(network: Network, histories: Histories) -> torch.Tensor:
     """Codes of histories; items newer than the network are left out."""
-    known = histories.item_idx < network.shape.n_columns
-    lengths = np.bincount(histories.rows()[known], minlength=len(histories))
-    indptr = np.concatenate(([0], np.cumsum(lengths)))
-    numbers = np.zeros(len(histories), np.int64)
-    confidence = np.nan_to_num(histories.confidence[known])
-    batch = Batch.of(numbers, indptr, histories.item_idx[known], confidence, network.shape.n_columns)
+    known = histories.only(histories.item_idx < network.shape.n_columns)
+    numbers, confidence = np.zeros(len(known), np.int64), np.nan_to_num(known.confidence)
+    batch = Batch.of(numbers, known.indptr, known.item_idx, confidence, network.shape.n_columns)
     return network.encode(batch)

@@ -20,8 +20,10 @@ from recsys_spark.preparation.sparse_rows import history_order
 from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
 from recsys_spark.ranking.top_n import TopN, exclude_items, exclude_pairs, top_n
 
-__all__ = ["ListSettings", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
+__all__ = ["BLOCK_COLUMNS", "ListSettings", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
 
+# What user_block reads.
+BLOCK_COLUMNS = ("vector", "history", "history_confidence")
 SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
 
 
@@ -80,7 +82,7 @@ def recommend(
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)
-    return spread.select("user_idx", "vector", "history", "history_confidence").mapInArrow(lists, SCHEMA)
+    return spread.select("user_idx", *BLOCK_COLUMNS).mapInArrow(lists, SCHEMA)
 
 
 def recommend_for_history(

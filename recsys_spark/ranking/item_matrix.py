@@ -94,6 +94,10 @@ class ItemMatrix:
             vectors[places] = found
         return vectors
 
+    def whole(self) -> NDArray[np.float32]:
+        """All rows in memory, (n_items, rank), read once a process: for matrices of a few numbers an item."""
+        return _whole(self)
+
     def norms(self) -> NDArray[np.float64]:
         """Euclidean norms, (n_items,): zero for an item without a vector."""
         return _norms(self)
@@ -193,6 +197,11 @@ def _open_tile(matrix: ItemMatrix, number: int) -> NDArray[np.float32]:
     path = Path(matrix.folder) / tile_name(number)
     # As a plain array over the map: numpy's subclass for maps slows every operation down.
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+@lru_cache(maxsize=8)
+def _whole(matrix: ItemMatrix) -> NDArray[np.float32]:
+    return np.concatenate([matrix.tile(number) for number in range(matrix.n_tiles)])
 
 
 @lru_cache(maxsize=4)

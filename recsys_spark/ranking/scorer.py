@@ -61,11 +61,20 @@ class Histories:
         """The user's place in the block, for each entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
-    def counted(self) -> "Histories":
-        """Without the entries that have no confidence."""
-        kept = ~np.isnan(self.confidence)
-        lengths = np.bincount(self.rows()[kept], minlength=len(self))
-        return Histories(np.concatenate(([0], np.cumsum(lengths))), self.item_idx[kept], self.confidence[kept])
+    def of_items(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which entries, (nnz,), are of items that are flagged, (n_items,); newer items are not."""
+        inside = self.item_idx < flags.size
+        inside[inside] = flags[self.item_idx[inside]]
+        return inside
+
+    def lengths_of(self, entries: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many of the entries, (nnz,), each user has, (n,)."""
+        return np.bincount(self.rows()[entries], minlength=len(self))
+
+    def only(self, entries: NDArray[np.bool_]) -> "Histories":
+        """The histories of these entries alone, (nnz,)."""
+        indptr = np.concatenate(([0], np.cumsum(self.lengths_of(entries))))
+        return Histories(indptr, self.item_idx[entries], self.confidence[entries])
 
     def take(self, rows: NDArray[np.intp]) -> "Histories":
         """The histories of some users, in the order of `rows`."""
@@ -86,6 +95,10 @@ class UserBlock:
 
     def __len__(self) -> int:
         return len(self.histories)
+
+    def has_vector(self) -> NDArray[np.bool_]:
+        """Which users have a trained vector, (n,)."""
+        return np.zeros(len(self), np.bool_) if self.vectors is None else self.vectors.any(axis=1)
 
     def take(self, rows: NDArray[np.intp]) -> "UserBlock":
         """Some of the users."""
@@ -157,8 +170,7 @@ class DotScorer:
 
     def encode(self, users: UserBlock) -> Queries:
         rows, vectors = self.vectors(users)
-        trained = np.zeros(len(users), np.bool_) if users.vectors is None else users.vectors.any(axis=1)
-        return Queries(rows, vectors, np.where(trained[rows], Origin.MODEL, Origin.FOLD_IN))
+        return Queries(rows, vectors, np.where(users.has_vector()[rows], Origin.MODEL, Origin.FOLD_IN))
 
     def vectors(self, users: UserBlock) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         vectors = np.zeros((len(users), self.matrix.rank), dtype=np.float32)
