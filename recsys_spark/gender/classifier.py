@@ -8,14 +8,15 @@ classifier is one matrix and one vector again.
 
 from dataclasses import dataclass
 from functools import reduce
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
-from pyspark.ml.tuning import CrossValidator, CrossValidatorModel, ParamGridBuilder
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.util import inheritable_thread_target
 
 from recsys_spark.errors import TrainingError
 from recsys_spark.gender.reliability import Reliability, reliability
@@ -39,6 +40,16 @@ class Classifier:
     log_loss: float
     reliability: Reliability
     class_users: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """At the best regularisation: the model of all users, one a fold, and the log loss of the users left out."""
+
+    final: LogisticRegressionModel
+    of_folds: list[LogisticRegressionModel]
+    reg_param: float
+    log_loss: float
 
 
 def fit_classifier(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) -> Classifier:
@@ -65,15 +76,12 @@ def _fit(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) ->
         )
     weighted = _weighted(frame, class_users, settings)
     searched = _search(weighted, settings)
-    best = int(np.argmin(searched.avgMetrics))
-    left_out = _left_out(weighted, searched, best)
+    left_out = _left_out(weighted, searched.of_folds).select("label", "rawPrediction")
     calibration = _fit_calibration(left_out)
     probabilities = calibration.transform(left_out).select("label", F.col("calibrated").alias("probability"))
-    final = searched.bestModel
-    assert isinstance(final, LogisticRegressionModel)
-    weights, bias = _composed(final, calibration)
-    loss, reg_param = float(searched.avgMetrics[best]), settings.reg_params[best]
-    return Classifier(labels, weights, bias, reg_param, loss, reliability(probabilities), class_users)
+    weights, bias = _composed(searched.final, calibration)
+    measured = reliability(probabilities)
+    return Classifier(labels, weights, bias, searched.reg_param, searched.log_loss, measured, class_users)
 
 
 def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSettings) -> DataFrame:
@@ -85,30 +93,41 @@ def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSe
     return frame.withColumn("weight", weights[F.col("label").cast("int")])
 
 
-def _search(frame: DataFrame, settings: GenderSettings) -> CrossValidatorModel:
+def _search(frame: DataFrame, settings: GenderSettings) -> _Searched:
+    """Cross-validates every regularisation, folds and regularisations side by side, and trains the best on all.
+
+    In place of CrossValidator, whose folds are a Python function: its workers, with what they have imported, are
+    thrown away at every look at a first row.
+    """
     regression = LogisticRegression(
         weightCol="weight", maxIter=settings.max_iter, standardization=False, elasticNetParam=0.0, tol=1e-4
     )
-    grid = ParamGridBuilder().addGrid(regression.regParam, list(settings.reg_params)).build()
-    loss = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
-    search = CrossValidator(
-        estimator=regression,
-        estimatorParamMaps=grid,
-        evaluator=loss,
-        numFolds=settings.inner_folds,
-        foldCol="fold",
-        parallelism=FITS_AT_ONCE,
-        collectSubModels=True,
-    )
-    return search.fit(frame)
+
+    def fit(place: tuple[int, int]) -> LogisticRegressionModel:
+        fold, which = place
+        fitted: LogisticRegressionModel = regression.fit(
+            frame.where(F.col("fold") != fold), {regression.regParam: settings.reg_params[which]}
+        )
+        return fitted
+
+    places = [(fold, which) for which in range(len(settings.reg_params)) for fold in range(settings.inner_folds)]
+    in_thread = inheritable_thread_target(frame.sparkSession)
+    with ThreadPool(FITS_AT_ONCE) as pool:
+        models = dict(zip(places, pool.map(in_thread(fit), places), strict=True))
+    evaluator = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
+    by_reg = [
+        [models[fold, which] for fold in range(settings.inner_folds)] for which in range(len(settings.reg_params))
+    ]
+    losses = [evaluator.evaluate(_left_out(frame, of_folds)) for of_folds in by_reg]
+    best = int(np.argmin(losses))
+    final = regression.fit(frame, {regression.regParam: settings.reg_params[best]})
+    return _Searched(final, by_reg[best], settings.reg_params[best], float(losses[best]))
 
 
-def _left_out(frame: DataFrame, searched: CrossValidatorModel, best: int) -> DataFrame:
-    """(label, rawPrediction) of all users, each from the model that was trained without its fold."""
-    assert searched.subModels is not None
+def _left_out(frame: DataFrame, of_folds: list[LogisticRegressionModel]) -> DataFrame:
+    """All users, each predicted from the model that was trained without its fold."""
     parts = [
-        models[best].transform(frame.where(F.col("fold") == fold)).select("label", "rawPrediction")
-        for fold, models in enumerate(searched.subModels)
+        model.transform(frame.where(F.col("fold") == fold)).drop("features") for fold, model in enumerate(of_folds)
     ]
     return reduce(DataFrame.unionByName, parts)
 
