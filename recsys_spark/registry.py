@@ -50,6 +50,9 @@ NETWORKS = {
     "cdae": "recsys_spark.networks.cdae:Cdae",
     "mult_vae": "recsys_spark.networks.mult_vae:MultVae",
     "svae": "recsys_spark.networks.svae:Svae",
+    "matrix_factorization": "recsys_spark.networks.matrix_factorization:MatrixFactorization",
+    "implicit_factorization": "recsys_spark.networks.implicit_factorization:ImplicitFactorization",
+    "neural_encoder": "recsys_spark.networks.neural_encoder:NeuralEncoder",
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from recsys_spark.inference.network_scorer import NetworkScorer
+from recsys_spark.inference.pair_scorer import PairScorer
 from recsys_spark.preparation.sparse_rows import value_column
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, Scorer
@@ -38,7 +39,11 @@ class NetworkModel:
         return self._network.metric
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """Forward passes where rows are users; dot products of stored vectors where they are items."""
+        """Forward passes where rows are users; dot products of stored vectors where they are items; the network's own
+        scores where it makes no products.
+        """
+        if not self._network.by_products:
+            return PairScorer(str(self._folder), matrix)
         if self._network.recipe.rows == "items":
             return DotScorer(matrix)
         return NetworkScorer(str(self._folder), matrix)

@@ -54,10 +54,9 @@ def network_vectors(
     served = network.served_columns.numpy()
     layer = _output_layer(network, served)
     if manifest.recipe.rows == "users":
-        items = network.output_weight.detach().numpy() * served[:, None]
-        rank = items.shape[1]
-        vectors = save_item_matrix(items, folder / "item_vectors", n_columns, rank, max_bytes)
-        scores = save_item_matrix(layer, folder / "items", n_columns, rank + 1, max_bytes)
+        items = network.column_vectors.detach().numpy() * served[:, None]
+        vectors = save_item_matrix(items, folder / "item_vectors", n_columns, items.shape[1], max_bytes)
+        scores = save_item_matrix(layer, folder / "items", n_columns, layer.shape[1], max_bytes)
         return NetworkVectors(_numbered(codes, "user"), _rows_of(spark, vectors, "item"), scores, vectors)
     users = save_item_matrix(layer, folder / "users", n_columns, layer.shape[1], max_bytes)
     item_vectors = _numbered(codes, "item")

@@ -1,8 +1,8 @@
 """What every network answers, so that training, recommending and evaluating exist once.
 
-A network encodes sparse rows into codes and ends in an output layer with one row of weights a column of the
-matrix. So a score is a dot product of what comes before that layer with a column's row, plus its bias: ranking,
-which knows dot products, serves every network.
+A network encodes sparse rows into codes and ends, as a rule, in an output layer with one row of weights a column of
+the matrix. So a score is a dot product of what comes before that layer with a column's row, plus its bias: ranking,
+which knows dot products, serves it. A network that combines rows and columns in other ways says so and scores itself.
 """
 
 from abc import ABC, abstractmethod
@@ -19,6 +19,9 @@ from recsys_spark.ranges import Ranges
 from recsys_spark.recipe import Recipe
 
 __all__ = ["Loss", "Network", "NetworkSettings", "Shape"]
+
+# Floats gathered at a time to score pairs.
+PAIR_FLOATS = 1 << 24
 
 
 class NetworkSettings(BaseModel):
@@ -72,6 +75,7 @@ class Network(nn.Module, ABC):
     `recipe` says what its shards hold, `metric` what it is chosen by on validation data: ndcg@K or recall@K (larger
     is better), rmse (smaller). `fold_in` says how it serves histories that it was not trained on: by a forward
     pass, or not at all. `similar_lengths` asks for steps of rows of similar lengths, as rows are padded.
+    `by_products` says whether scores are dot products with `output_weight`; if not, score_block and score_pairs count.
     """
 
     Settings: ClassVar[type[NetworkSettings]]
@@ -79,6 +83,7 @@ class Network(nn.Module, ABC):
     metric: ClassVar[str] = "ndcg@100"
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
     similar_lengths: ClassVar[bool] = False
+    by_products: ClassVar[bool] = True
 
     output: nn.Linear
 
@@ -120,6 +125,11 @@ class Network(nn.Module, ABC):
         return self.output.bias
 
     @property
+    def column_vectors(self) -> Tensor:
+        """What describes the columns, (n_columns, d), for cosines between them; output_weight unless overridden."""
+        return self.output_weight
+
+    @property
     def served_columns(self) -> Tensor:
         """Columns that it may rank, (n_columns,) bool: those with training entries."""
         return self.column_counts > 0
@@ -128,7 +138,21 @@ class Network(nn.Module, ABC):
         """Groups for the optimiser; all weights with the settings' decay unless overridden."""
         yield {"params": list(self.parameters())}
 
+    def score_block(self, hidden: Tensor, first: int, last: int) -> Tensor:
+        """Scores of columns first to last for each decoded row, (n, last - first)."""
+        return torch.addmm(self.output_bias[first:last], hidden, self.output_weight[first:last].T)
+
+    def score_pairs(self, hidden: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Scores of single pairs of a decoded row and a column, (n_pairs,)."""
+        weight, bias = self.output_weight, self.output_bias
+        step = max(1, PAIR_FLOATS // max(1, hidden.shape[1]))
+        parts = (
+            (hidden[rows] * weight[columns]).sum(1) + bias[columns]
+            for rows, columns in zip(torch.split(row, step), torch.split(column, step), strict=True)
+        )
+        return torch.cat([hidden.new_zeros(0), *parts])
+
     @torch.no_grad()
     def scores(self, batch: Batch) -> Tensor:
         """Scores of every column for each row, (n, n_columns), in full: for small data and tests."""
-        return self.decode(self.encode(batch)) @ self.output_weight.T + self.output_bias
+        return self.score_block(self.decode(self.encode(batch)), 0, self.shape.n_columns)

@@ -1,6 +1,5 @@
 """The validation metric, on all ranks together: what training is stopped by and the best weights chosen by."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def top_columns(network: Network, batch: Batch, served: Tensor, k: int) -> Tenso
     rows = batch.entry_rows()
     for start in range(0, batch.n_columns, width):
         stop = min(start + width, batch.n_columns)
-        scores = torch.addmm(network.output_bias[start:stop], hidden, network.output_weight[start:stop].T)
+        scores = network.score_block(hidden, start, stop)
         scores[:, ~served[start:stop]] = -torch.inf
         inside = (batch.indices >= start) & (batch.indices < stop)
         scores[rows[inside], batch.indices[inside] - start] = -torch.inf
@@ -94,19 +93,9 @@ def rating_predictions(network: Network, batch: Batch, held: Csr, observed: Obse
     hidden = network.decode(network.encode_trained(batch))
     row = torch.from_numpy(np.repeat(np.arange(len(held)), held.lengths())).to(hidden.device)
     column = torch.from_numpy(held.indices.astype(np.int64)).to(hidden.device)
-    predicted = _gathered_products(hidden, network, row, column)
-    predicted = predicted.clamp(observed.lowest, observed.highest)
+    predicted = network.score_pairs(hidden, row, column).clamp(observed.lowest, observed.highest)
     unknown = (batch.lengths()[row] == 0) | (observed.column_counts[column] == 0)
     return torch.where(unknown, observed.middle, predicted).double().cpu().numpy()
-
-
-def _gathered_products(network_hidden: Tensor, network: Network, row: Tensor, column: Tensor) -> Tensor:
-    chunk = max(1, BLOCK_SCORES // max(1, network_hidden.shape[1]))
-    parts: Iterator[Tensor] = (
-        (network_hidden[rows] * network.output_weight[columns]).sum(1) + network.output_bias[columns]
-        for rows, columns in zip(torch.split(row, chunk), torch.split(column, chunk), strict=True)
-    )
-    return torch.cat([network_hidden.new_zeros(0), *parts])
 
 
 def _measure(network: Network, rows: Rows, held: Csr, observed: Observed, device: torch.device) -> NDArray[np.float64]:

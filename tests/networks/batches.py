@@ -23,6 +23,9 @@ TINY: dict[str, dict[str, Any]] = {
     "deeprec": {"layers": (4, 3)},
     "cdae": {"units": 4},
     "mult_vae": {"hidden": 6, "latent": 3},
+    "matrix_factorization": {"rank": 3},
+    "implicit_factorization": {"rank": 3},
+    "neural_encoder": {"embedding": 3, "units": 5},
     "svae": {"embedding": 5, "recurrent": 4, "hidden": 4, "latent": 3},
 }
 

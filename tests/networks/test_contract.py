@@ -24,6 +24,9 @@ DECLARED = {
     "deeprec": ("users", "rating", "column", "rmse", "forward"),
     "cdae": ("users", "one", "column", "ndcg@100", "forward"),
     "mult_vae": ("users", "one", "column", "ndcg@100", "forward"),
+    "matrix_factorization": ("users", "rating", "column", "rmse", "forward"),
+    "implicit_factorization": ("users", "one", "column", "ndcg@100", "forward"),
+    "neural_encoder": ("users", "rating", "column", "rmse", "none"),
     "svae": ("users", "one", "time", "ndcg@100", "forward"),
 }
 
@@ -90,12 +93,16 @@ def test_codes_do_not_need_row_numbers_of_training(kind: str) -> None:
 
 
 @kinds
-def test_scores_come_from_a_row_and_a_bias_for_each_column(kind: str) -> None:
+def test_scores_of_pairs_of_blocks_and_in_full_agree(kind: str) -> None:
     network, batch = make_network(kind, Shape(12, 9)).eval(), rows_of([[0, 2, 4], [], [8]], 9)
     decoded = network.decode(network.encode(batch))
-    assert network.output_weight.shape == (9, decoded.shape[1])
     assert network.output_bias.shape == (9,)
-    torch.testing.assert_close(network.scores(batch), decoded @ network.output_weight.T + network.output_bias)
+    every = torch.cartesian_prod(torch.arange(3), torch.arange(9)).T
+    torch.testing.assert_close(network.score_pairs(decoded, *every).view(3, 9), network.scores(batch))
+    torch.testing.assert_close(network.score_block(decoded, 2, 5), network.scores(batch)[:, 2:5])
+    if network.by_products:
+        assert network.output_weight.shape == (9, decoded.shape[1])
+        torch.testing.assert_close(network.scores(batch), decoded @ network.output_weight.T + network.output_bias)
     assert network.encode_trained(batch).shape == network.encode(batch).shape
 
 

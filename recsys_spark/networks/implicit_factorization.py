@@ -1,0 +1,83 @@
+"""Matrix factorisation of plays without ratings, by gradient descent with sampled negatives.
+
+What somebody has played should score above what he has not: pair by pair (BPR, Rendle et al. 2009), or each against
+zero in a logistic regression (Johnson 2014). Negatives are drawn from all items evenly, anew in every step.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.matrix_factorization import Factorization, FactorizationSettings
+from recsys_spark.networks.network import Loss, NetworkSettings, Shape
+from recsys_spark.networks.ridge import ridge_codes
+from recsys_spark.ranges import Choice, Range, Ranges
+from recsys_spark.recipe import Recipe
+
+__all__ = ["ImplicitFactorization", "ImplicitFactorizationSettings"]
+
+
+class ImplicitFactorizationSettings(FactorizationSettings):
+    """What MovieLens-1M likes, by its validation data."""
+
+    ranges: ClassVar[Ranges] = {
+        "rank": Range(16, 256, log=True),
+        "l2": Range(1e-3, 0.1, log=True),
+        "learning_rate": Range(1e-3, 3e-2, log=True),
+        "negatives": Choice((1, 2, 4, 8)),
+        "loss": Choice(("bpr", "logistic")),
+    }
+
+    loss: Literal["bpr", "logistic"] = Field(
+        default="bpr", description="bpr: played above not played, in pairs; logistic: played 1, not played 0."
+    )
+    negatives: int = Field(default=4, ge=1, le=100, description="Items drawn for each play, as not played.")
+    l2: float = Field(default=0.01, ge=0, description="Weight of the squared vectors and biases, a time each entry.")
+    learning_rate: float = Field(default=5e-3, gt=0, description="Step size of the optimiser at its largest.")
+
+
+class ImplicitFactorization(Factorization):
+    """Plays as ones. A history not seen in training gets the vector of weighted ridge regression: ones where it
+    has plays, zero elsewhere, both sides of equal weight in sum.
+    """
+
+    Settings: ClassVar[type[NetworkSettings]] = ImplicitFactorizationSettings
+    recipe: ClassVar[Recipe] = Recipe(rows="users", values="one")
+    metric: ClassVar[str] = "ndcg@100"
+    settings: ImplicitFactorizationSettings
+
+    def __init__(self, settings: ImplicitFactorizationSettings, shape: Shape) -> None:
+        super().__init__(settings, shape, 0.0)
+        # Pairs of zero vectors would never part: neither side may start at zero.
+        nn.init.normal_(self.user_vectors, std=settings.spread / settings.rank**0.5)
+
+    def forward(self, batch: Batch, step: int) -> Loss:
+        """The losses of all plays with their negatives, and the penalty; `parts` has the losses alone."""
+        row, code = batch.entry_rows(), self.encode_trained(batch)
+        weight, bias = self.output_weight, self.output_bias
+        drawn = torch.randint(batch.n_columns, (self.settings.negatives, row.numel()), device=row.device)
+        played = _scores(code, weight, bias, row, batch.indices)
+        others = torch.stack([_scores(code, weight, bias, row, column) for column in drawn])
+        if self.settings.loss == "bpr":
+            losses = functional.softplus(others - played).mean(0)
+        else:
+            losses = functional.softplus(-played) + functional.softplus(others).mean(0)
+        entry_weights = batch.weights.to(losses.dtype)[row]
+        total = losses @ entry_weights
+        return Loss(total + self.penalty(batch), entry_weights.sum(), {"loss_of_plays": total.detach()})
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(n, rank + 1) of histories alone, which may be of anyone; zero without plays. It has no bias of the user,
+        which orders nothing.
+        """
+        ones = torch.ones_like(batch.values)
+        codes = ridge_codes(batch, self.column_vectors, ones, self.settings.l2, everything=1.0)
+        return nn.functional.pad(codes, (0, 1))
+
+
+def _scores(code: Tensor, weight: Tensor, bias: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    return (functional.embedding(row, code) * functional.embedding(column, weight)).sum(1) + bias[column]

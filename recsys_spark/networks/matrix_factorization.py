@@ -1,0 +1,148 @@
+"""Matrix factorisation by gradient descent: ratings as products of a user's and an item's vector, plus biases (Koren,
+Bell and Volinsky 2009), from the ratings that exist.
+
+Squared errors of the observed ratings alone enter the loss, never the matrix in full. The origin's set-up is a matter
+of settings: `biased` false, `initialisation` uniform, `optimizer` sgd with momentum 0.9, and `batch_rows` of at least
+the number of users for full-batch descent.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
+from recsys_spark.networks.output_layer import masked_squared_error
+from recsys_spark.networks.ridge import ridge_codes
+from recsys_spark.ranges import Choice, Range, Ranges
+from recsys_spark.recipe import Recipe
+
+__all__ = ["FactorizationSettings", "MatrixFactorization", "MatrixFactorizationSettings"]
+
+# With the origin's uniform start a first prediction is about 30 / rank.
+UNIFORM_TOP = 11.0
+
+
+class FactorizationSettings(NetworkSettings):
+    """What factorisations by gradient descent share."""
+
+    rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
+    biased: bool = Field(default=True, description="Add a bias of each user and of each item.")
+    l2: float = Field(default=0.05, ge=0, description="Weight of the squared vectors and biases, a time each entry.")
+    spread: float = Field(default=0.1, gt=0, description="Deviation of the first item vectors times the root of rank.")
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimiser: adam, or sgd with momentum.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
+
+
+class MatrixFactorizationSettings(FactorizationSettings):
+    """What MovieLens likes, by its validation data."""
+
+    ranges: ClassVar[Ranges] = {
+        "rank": Range(8, 256, log=True),
+        "l2": Range(0.01, 0.2, log=True),
+        "learning_rate": Range(1e-3, 3e-2, log=True),
+        "batch_rows": Choice((64, 128, 256, 512)),
+    }
+
+    initialisation: Literal["small", "uniform"] = Field(
+        default="small",
+        description="First vectors: users at zero and items small and normal, or all uniform from 0 to 11 / rank.",
+    )
+    start: float = Field(
+        default=3.6,
+        description="With biases: prediction that training starts from, about the mean rating; it is trained as well.",
+    )
+
+
+class Factorization(Network):
+    """score = p . q + b of the user + b of the item (+ an offset): a code is p with the user's bias behind it.
+
+    Rows are users. Users of whom training has no rating keep a code of zero, columns without one are not served.
+    """
+
+    fold_in: ClassVar[Literal["forward", "none"]] = "forward"
+    settings: FactorizationSettings
+
+    def __init__(self, settings: FactorizationSettings, shape: Shape, offset: float) -> None:
+        super().__init__(settings, shape)
+        self.user_vectors = nn.Parameter(torch.zeros(shape.n_rows, settings.rank))
+        self.item_vectors = nn.Parameter(torch.empty(shape.n_columns, settings.rank))
+        nn.init.normal_(self.item_vectors, std=settings.spread / settings.rank**0.5)
+        self.user_bias, self.item_bias, self.offset = self._biases(shape, offset)
+
+    def _biases(self, shape: Shape, offset: float) -> tuple[Tensor, Tensor, Tensor]:
+        first = (torch.zeros(shape.n_rows), torch.zeros(shape.n_columns), torch.tensor(offset))
+        if self.settings.biased:
+            return nn.Parameter(first[0]), nn.Parameter(first[1]), nn.Parameter(first[2])
+        for name, bias in zip(("user_bias", "item_bias", "offset"), first, strict=True):
+            self.register_buffer(name, torch.zeros_like(bias), persistent=False)
+        return self.user_bias, self.item_bias, self.offset
+
+    def encode_trained(self, batch: Batch) -> Tensor:
+        """(n, rank + 1): the vectors and biases of batch.rows, which have to be rows that it was made for."""
+        return torch.cat([self.user_vectors[batch.rows], self.user_bias[batch.rows, None]], 1)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """(n_columns, rank + 1): the item vectors, and a one that meets the user's bias."""
+        return torch.cat([self.item_vectors, self.item_vectors.new_ones(self.shape.n_columns, 1)], 1)
+
+    @property
+    def output_bias(self) -> Tensor:
+        """The items' biases and the offset, (n_columns,)."""
+        return self.item_bias + self.offset
+
+    @property
+    def column_vectors(self) -> Tensor:
+        """The item vectors alone, (n_columns, rank)."""
+        return self.item_vectors
+
+    def penalty(self, batch: Batch) -> Tensor:
+        """l2 times the squared vectors and biases of both sides, once for each entry of the batch."""
+        lengths = (batch.lengths() * batch.weights).to(self.user_vectors.dtype)
+        counts = torch.zeros_like(self.item_bias)
+        counts.index_add_(0, batch.indices, batch.weights.to(counts.dtype)[batch.entry_rows()])
+        rows = lengths @ self.encode_trained(batch).square().sum(1)
+        columns = counts @ (self.item_vectors.square().sum(1) + self.item_bias.square())
+        return self.settings.l2 * (rows + columns)
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """The offset is no habit of anybody: it never decays."""
+        spared = [self.offset] if self.settings.biased else []
+        yield {"params": [weight for weight in self.parameters() if all(weight is not one for one in spared)]}
+        if spared:
+            yield {"params": spared, "weight_decay": 0.0}
+
+
+class MatrixFactorization(Factorization):
+    """Ratings by squared error. A history not seen in training gets the vector and bias that ridge regression on the
+    item vectors gives it, with the regularisation of training.
+    """
+
+    Settings: ClassVar[type[NetworkSettings]] = MatrixFactorizationSettings
+    recipe: ClassVar[Recipe] = Recipe(rows="users", values="rating")
+    metric: ClassVar[str] = "rmse"
+    settings: MatrixFactorizationSettings
+
+    def __init__(self, settings: MatrixFactorizationSettings, shape: Shape) -> None:
+        super().__init__(settings, shape, settings.start)
+        if settings.initialisation == "uniform":
+            for vectors in (self.user_vectors, self.item_vectors):
+                nn.init.uniform_(vectors, 0, UNIFORM_TOP / settings.rank)
+
+    def forward(self, batch: Batch, step: int) -> Loss:
+        """Squared errors of the ratings and the penalty; `parts` has the errors alone."""
+        code = self.encode_trained(batch)
+        errors = masked_squared_error(code, self.output_weight, self.output_bias, batch)
+        ratings = (batch.lengths() * batch.weights).sum()
+        return Loss(errors + self.penalty(batch), ratings, {"squared_error": errors.detach()})
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(n, rank + 1) of histories alone, which may be of anyone; zero without ratings."""
+        errors = batch.values - self.output_bias[batch.indices]
+        if self.settings.biased:
+            return ridge_codes(batch, self.output_weight, errors, self.settings.l2)
+        return nn.functional.pad(ridge_codes(batch, self.item_vectors, errors, self.settings.l2), (0, 1))

@@ -1,0 +1,37 @@
+"""Codes of rows that a factorisation was not trained on: least squares on the column vectors, which do not move."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from recsys_spark.networks.batch import Batch
+
+__all__ = ["ridge_codes"]
+
+# What keeps a row without entries solvable: its code is zero.
+SMALLEST_RIDGE = 1e-6
+
+
+def ridge_codes(batch: Batch, vectors: Tensor, targets: Tensor, l2: float, everything: float = 0.0) -> Tensor:
+    """For each row the x that minimises sum (targets - x . v)^2 + l2 n |x|^2 over its n entries, (n_rows, h).
+
+    vectors (n_columns, h), targets (nnz,). With `everything`, n everything / n_columns times the sum of (x . v)^2 over
+    all columns is added: what is not an entry is then taken for zero, as in weighted factorisation (Hu, Koren and
+    Volinsky 2008).
+    """
+    width = vectors.shape[1]
+    systems = vectors.new_zeros(len(batch), width, width)
+    right = vectors.new_zeros(len(batch), width)
+    edges = batch.indptr.tolist()
+    for row, (begin, end) in enumerate(pairwise(edges)):
+        known = vectors[batch.indices[begin:end]]
+        systems[row] = known.T @ known
+        right[row] = targets[begin:end] @ known
+    lengths = batch.lengths().to(vectors.dtype)
+    if everything:
+        systems += (everything / batch.n_columns * lengths)[:, None, None] * (vectors.T @ vectors)
+    ridge = (l2 * lengths).clamp_min(SMALLEST_RIDGE)
+    systems += ridge[:, None, None] * torch.eye(width, dtype=vectors.dtype, device=vectors.device)
+    codes: Tensor = torch.linalg.solve(systems.double(), right.double()[:, :, None])[:, :, 0].to(vectors.dtype)
+    return codes
