@@ -1,0 +1,97 @@
+"""Factorisations by gradient descent and the neural encoder, against their formulas."""
+
+import numpy as np
+import pytest
+import torch
+
+from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.implicit_factorization import ImplicitFactorization, ImplicitFactorizationSettings
+from recsys_spark.networks.matrix_factorization import MatrixFactorization, MatrixFactorizationSettings
+from recsys_spark.networks.network import Shape
+from recsys_spark.networks.neural_encoder import NeuralEncoder, NeuralEncoderSettings
+from recsys_spark.networks.ridge import ridge_codes
+from tests.networks.batches import checkerboard, rows_of
+
+
+def factorization(shape: Shape, **settings: object) -> MatrixFactorization:
+    torch.manual_seed(0)
+    return MatrixFactorization(MatrixFactorizationSettings.model_validate({"rank": 3, **settings}), shape)
+
+
+def rated() -> Batch:
+    """Three rows with ratings 1 to 5; the second has none."""
+    values = np.array([5.0, 3.0, 1.0, 4.0, 2.0])
+    return Batch.of(np.arange(3), np.array([0, 2, 2, 5]), np.array([0, 2, 0, 1, 3]), values, 4)
+
+
+def test_the_loss_is_squared_errors_and_a_penalty_a_rating() -> None:
+    network, batch = factorization(Shape(3, 4), l2=0.1), rated()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(torch.randn_like(weight))
+    p, q, of_users, of_items = network.user_vectors, network.item_vectors, network.user_bias, network.item_bias
+    expected = 0.0
+    for row, column, value in zip(batch.entry_rows(), batch.indices, batch.values, strict=True):
+        error = p[row] @ q[column] + of_users[row] + of_items[column] + network.offset - value
+        sizes = p[row] @ p[row] + q[column] @ q[column] + of_users[row] ** 2 + of_items[column] ** 2
+        expected += (error**2 + 0.1 * sizes).item()
+    loss = network(batch, 0)
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.count == 5
+
+
+def test_ridge_codes_are_those_of_the_normal_equations() -> None:
+    batch, vectors, targets = rated(), torch.randn(4, 3), torch.randn(5)
+    codes = ridge_codes(batch, vectors, targets, l2=0.3)
+    known = vectors[[0, 1, 3]]
+    expected = torch.linalg.solve(known.T @ known + 0.9 * torch.eye(3), known.T @ targets[2:])
+    torch.testing.assert_close(codes[2], expected, rtol=1e-4, atol=1e-5)
+    assert (codes[1] == 0).all()
+
+
+def test_a_stranger_with_the_ratings_of_a_trained_row_gets_its_vector() -> None:
+    network, batch = factorization(Shape(3, 4), l2=0.05), rated()
+    optimizer = torch.optim.Adam([network.user_vectors, network.user_bias], lr=0.05)
+    for step in range(1500):
+        optimizer.zero_grad()
+        network(batch, step).total.backward()
+        optimizer.step()
+    torch.testing.assert_close(network.encode(batch), network.encode_trained(batch), rtol=1e-2, atol=1e-2)
+
+
+def test_the_uniform_start_is_between_zero_and_eleven_by_rank() -> None:
+    network = factorization(Shape(200, 300), initialisation="uniform", biased=False, rank=4)
+    for vectors in (network.user_vectors, network.item_vectors):
+        assert vectors.min() >= 0
+        assert 2.5 < vectors.max() <= 11 / 4
+    assert {name for name, _ in network.named_parameters()} == {"user_vectors", "item_vectors"}
+
+
+@pytest.mark.parametrize("loss", ["bpr", "logistic"])
+def test_plays_alone_teach_which_half_of_a_checkerboard_is_whose(loss: str) -> None:
+    batch = checkerboard()
+    torch.manual_seed(0)
+    settings = {"loss": loss, "rank": 2, "l2": 0.05, "spread": 0.5, "biased": False}
+    network = ImplicitFactorization(ImplicitFactorizationSettings.model_validate(settings), Shape(12, 12))
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    for step in range(400):
+        optimizer.zero_grad()
+        loss_ = network(batch, step)
+        (loss_.total / loss_.count).backward()
+        optimizer.step()
+    diagonal = network.score_block(network.encode_trained(batch), 0, 12).detach()
+    folded = network.eval().scores(batch)
+    for row in range(12):
+        for scores in (diagonal, folded):
+            assert scores[row, row] > scores[row, (row + 1) % 2 :: 2].max()
+
+
+def test_the_neural_encoder_is_the_layers_of_its_formula() -> None:
+    torch.manual_seed(0)
+    settings = NeuralEncoderSettings.model_validate({"embedding": 3, "units": 5})
+    network = NeuralEncoder(settings, Shape(3, 4)).eval()
+    hidden = network.encode_trained(rows_of([[0], [1], [2]], 4))
+    u, v = network.rows.weight[1], network.columns.weight[2]
+    units = torch.relu(network.dense.weight @ torch.outer(u, v).flatten() + network.dense.bias)
+    expected = network.last.weight[0] @ units + network.last.bias[0]
+    assert network.score_pairs(hidden, torch.tensor([1]), torch.tensor([2])).item() == pytest.approx(expected.item())
