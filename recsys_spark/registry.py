@@ -39,6 +39,7 @@ FORMATS = {
 KINDS = {
     "popularity": "recsys_spark.factorization.popularity:Popularity",
     "als": "recsys_spark.factorization.als:Als",
+    "lsa": "recsys_spark.factorization.lsa:Lsa",
     "ease": "recsys_spark.factorization.ease:Ease",
 }
 

@@ -155,8 +155,8 @@ class Als(ModelKind):
     Settings: ClassVar[type[BaseModel]] = AlsSettings
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
-        """Trains; the statistics behind BM25 weights are kept, so that later histories are weighted alike."""
-        statistics = keep_bm25(fit_bm25(interactions), folder) if self._is_bm25 else None
+        """Trains; the statistics behind weights are kept, so that later histories are weighted alike."""
+        statistics = keep_bm25(fit_bm25(interactions), folder) if self._needs_statistics else None
         factors = fit_als(interactions, self.settings, seed, parallelism, statistics)
         metrics = {"observations": float(factors.n_observations)}
         return Fitted(factors.item_vectors, factors.user_vectors, factors.item_vectors, metrics)
@@ -168,7 +168,7 @@ class Als(ModelKind):
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
         """The weights, or in explicit mode the ratings, that training would have used."""
-        statistics = kept_bm25(interactions.sparkSession, folder) if self._is_bm25 else None
+        statistics = kept_bm25(interactions.sparkSession, folder) if self._needs_statistics else None
         return als_observations(interactions, self.settings, statistics)
 
     @property
@@ -177,8 +177,8 @@ class Als(ModelKind):
         return not self.settings.implicit
 
     @property
-    def _is_bm25(self) -> bool:
-        return bool(self.settings.implicit) and self.settings.weighting == "bm25"
+    def _needs_statistics(self) -> bool:
+        return bool(self.settings.implicit) and self.settings.needs_statistics
 
 
 def _als(settings: AlsSettings, seed: int, blocks: int) -> ALS:

@@ -22,13 +22,15 @@ class Fitted:
     user_vectors (user_idx INT, vector ARRAY<FLOAT>) and item_vectors (item_idx INT, vector) go to the tables of
     these names, where the kind has such vectors. `matrix` (item_idx INT, vector) is what scoring maps into the
     executors: the item vectors, or whatever else the kind's scorer needs of each item. A kind that makes it on the
-    driver has written it below its folder as `items` already, and gives the ItemMatrix.
+    driver has written it below its folder as `items` already, and gives the ItemMatrix. Frames in `cached` are kept in
+    memory for as long as the others are read, and given up by who reads them.
     """
 
     matrix: DataFrame | ItemMatrix
     user_vectors: DataFrame | None = None
     item_vectors: DataFrame | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    cached: tuple[DataFrame, ...] = ()
 
 
 class ModelKind(ABC):

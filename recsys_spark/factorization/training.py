@@ -32,10 +32,14 @@ def fitted_model(run: JobRun, plan: Plan, folder: Path) -> Iterator[tuple[ModelK
     model = load_kind(plan.kind)(plan.settings)
     with checkpoint_dir(run.spark, Path(run.config.files_root) / "checkpoints"):
         fitted = model.fit(plan.pairs.train, folder, plan.seed, parallelism(run.spark))
-        matrix = fitted.matrix
-        if isinstance(matrix, DataFrame):
-            matrix = write_item_matrix(matrix, folder / "items", n_items, run.config.outputs.max_item_matrix_bytes)
-        yield model, fitted, matrix
+        try:
+            matrix = fitted.matrix
+            if isinstance(matrix, DataFrame):
+                matrix = write_item_matrix(matrix, folder / "items", n_items, run.config.outputs.max_item_matrix_bytes)
+            yield model, fitted, matrix
+        finally:
+            for frame in fitted.cached:
+                frame.unpersist()
 
 
 def train(run: JobRun, plan: Plan) -> None:

@@ -19,6 +19,7 @@ from recsys_spark.inference.loaded import loaded_network
 from recsys_spark.networks.network import Network
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.ranking.matrix_frames import matrix_frame, vectors_to_arrow
 from recsys_spark.shard_files import Manifest
 from recsys_spark.training.shard_loader import read_file
 from recsys_spark.training.validation import batch_of
@@ -57,14 +58,14 @@ def network_vectors(
         items = network.column_vectors.detach().numpy() * served[:, None]
         vectors = save_item_matrix(items, folder / "item_vectors", n_columns, items.shape[1], max_bytes)
         scores = save_item_matrix(layer, folder / "items", n_columns, layer.shape[1], max_bytes)
-        return NetworkVectors(_numbered(codes, "user"), _rows_of(spark, vectors, "item"), scores, vectors)
+        return NetworkVectors(_numbered(codes, "user"), matrix_frame(spark, vectors, "item"), scores, vectors)
     users = save_item_matrix(layer, folder / "users", n_columns, layer.shape[1], max_bytes)
     item_vectors = _numbered(codes, "item")
     n_items = network.shape.n_rows
     vectors = write_item_matrix(item_vectors, folder / "item_vectors", n_items, max_bytes)
     with_bias = item_vectors.withColumn("vector", F.concat("vector", F.array(F.lit(1.0).cast("float"))))
     scores = write_item_matrix(with_bias, folder / "items", n_items, max_bytes)
-    return NetworkVectors(_rows_of(spark, users, "user"), item_vectors, scores, vectors)
+    return NetworkVectors(matrix_frame(spark, users, "user"), item_vectors, scores, vectors)
 
 
 def _output_layer(network: Network, served: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -95,23 +96,4 @@ def _encode_files(folder: str, shards: str, numbers: Iterator[pa.RecordBatch]) -
             part = rows.between(start, min(start + ENCODED_ROWS, len(rows)))
             with torch.no_grad():
                 batch = batch_of(part, manifest.n_columns, torch.device("cpu"))
-                yield _to_arrow("row_idx", part.numbers, network.encode_trained(batch).numpy())
-
-
-def _rows_of(spark: SparkSession, matrix: ItemMatrix, side: str) -> DataFrame:
-    """(user_idx or item_idx INT, vector ARRAY<FLOAT>): the rows of a matrix but those of zeros."""
-    tiles = spark.range(0, matrix.n_tiles, 1, matrix.n_tiles).select(F.col("id").cast("int").alias("tile"))
-    return tiles.mapInArrow(partial(_read_tiles, matrix, f"{side}_idx"), f"{side}_idx INT, vector ARRAY<FLOAT>")
-
-
-def _read_tiles(matrix: ItemMatrix, name: str, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for number in (number for batch in numbers for number in batch["tile"].to_pylist()):
-        tile = matrix.tile(number)
-        present = np.flatnonzero(tile.any(axis=1))
-        yield _to_arrow(name, (present + number * matrix.tile_items).astype(np.int32), tile[present])
-
-
-def _to_arrow(name: str, numbers: NDArray[np.int32], vectors: NDArray[np.float32]) -> pa.RecordBatch:
-    offsets = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
-    lists = pa.ListArray.from_arrays(offsets, np.ascontiguousarray(vectors, dtype=np.float32).ravel())
-    return pa.RecordBatch.from_arrays([pa.array(numbers), lists], [name, "vector"])
+                yield vectors_to_arrow("row_idx", part.numbers, network.encode_trained(batch).numpy())

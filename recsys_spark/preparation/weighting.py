@@ -1,8 +1,8 @@
 """How much weight a model gives to a play count.
 
 Play counts are heavy-tailed: taken as they are, a few obsessions outvote a whole taste. Each weighting
-answers that in its own way; all are Spark expressions over the pairs, so nothing is collected. BM25 also
-needs statistics of the training data. They are a value of their own, so that a history met later is weighted
+answers that in its own way; all are Spark expressions over the pairs, so nothing is collected. BM25 and TF-IDF
+also need statistics of the training data. They are a value of their own, so that a history met later is weighted
 with the numbers that the model was trained on.
 """
 
@@ -28,7 +28,7 @@ __all__ = [
     "with_confidence",
 ]
 
-Weighting = Literal["linear", "log", "binary", "bm25"]
+Weighting = Literal["linear", "log", "binary", "bm25", "tf_idf"]
 
 # An item that everyone has played says nothing, yet it was played: to count as such its weight must stay
 # above zero.
@@ -43,12 +43,17 @@ class WeightingSettings(BaseModel):
     weighting: Weighting = Field(
         default="log",
         description="Confidence from play counts: linear (as they are), log (log(1 + plays)), binary (1), "
-        "bm25 (saturating, rare items and short histories weigh more).",
+        "bm25 (saturating, rare items and short histories weigh more), tf_idf (root of plays, rare items weigh more).",
     )
     bm25_k1: float = Field(default=100.0, gt=0, description="bm25: plays at which the weight is half saturated.")
     bm25_b: float = Field(
         default=0.8, ge=0, le=1, description="bm25: how far long histories are discounted (0 not, 1 fully)."
     )
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether weights depend on what the training data say of an item."""
+        return self.weighting in ("bm25", "tf_idf")
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,15 @@ def with_confidence(
 
     BM25 is r (k1 + 1) / (r + k1 (1 - b + b length / average_length)) idf, with r the plays of the pair and
     length those of the user: the form that the `implicit` library calls bm25_weight (Robertson and Zaragoza
-    2009, with that library's idf). It takes `statistics`, those of `interactions` itself if none are given;
-    an item that they do not know gets null.
+    2009, with that library's idf). TF-IDF is sqrt(r) idf. Both take `statistics`, those of `interactions` itself if
+    none are given; an item that they do not know gets null.
     """
     plays = F.col("play_count").cast("double")
-    if settings.weighting == "bm25":
-        return _with_bm25(interactions, settings, statistics or fit_bm25(interactions))
+    if settings.needs_statistics:
+        known = statistics or fit_bm25(interactions)
+        if settings.weighting == "bm25":
+            return _with_bm25(interactions, settings, known)
+        return _with_idf(interactions, known, F.sqrt("play_count") * F.col("idf"))
     confidence: dict[str, Column] = {"linear": plays, "log": F.log1p(plays), "binary": F.lit(1.0)}
     return interactions.withColumn("confidence", confidence[settings.weighting].cast("float"))
 
@@ -112,8 +120,8 @@ def confidence_of(
     idf: NDArray[np.float64] | None = None,
     average_length: float | None = None,
 ) -> NDArray[np.float32]:
-    """The same confidences for one history in memory, (n,) from plays (n,); bm25 needs the items' idf, NaN if
-    unknown.
+    """The same confidences for one history in memory, (n,) from plays (n,); bm25 and tf_idf need the items' idf, NaN
+    if unknown.
     """
     plays = play_count.astype(np.float64)
     match settings.weighting:
@@ -123,6 +131,10 @@ def confidence_of(
             weight = np.log1p(plays)
         case "binary":
             weight = np.ones_like(plays)
+        case "tf_idf":
+            if idf is None:
+                raise ValueError("tf_idf needs the idf of the training data")
+            weight = np.sqrt(plays) * idf
         case "bm25":
             if idf is None or average_length is None:
                 raise ValueError("bm25 needs idf and average_length of the training data")
@@ -134,12 +146,13 @@ def _with_bm25(interactions: DataFrame, settings: WeightingSettings, statistics:
     lengths = interactions.groupBy("user_idx").agg(F.sum("play_count").alias("_length"))
     average_length = F.lit(statistics.average_length)
     weight = _bm25(F.col("play_count").cast("double"), F.col("_length"), average_length, F.col("idf"), settings)
-    return (
-        interactions.join(lengths, on="user_idx", how="inner")
-        .join(statistics.item_idf, on="item_idx", how="left")
-        .withColumn("confidence", weight.cast("float"))
-        .select(*interactions.columns, "confidence")
-    )
+    return _with_idf(interactions.join(lengths, on="user_idx", how="inner"), statistics, weight).drop("_length")
+
+
+def _with_idf(interactions: DataFrame, statistics: Bm25Statistics, weight: Column) -> DataFrame:
+    """Adds `confidence` from an expression with `idf`."""
+    known = interactions.join(statistics.item_idf, on="item_idx", how="left")
+    return known.withColumn("confidence", weight.cast("float")).select(*interactions.columns, "confidence")
 
 
 def _bm25(plays: Any, length: Any, average_length: Any, idf: Any, settings: WeightingSettings) -> Any:
