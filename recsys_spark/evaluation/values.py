@@ -10,7 +10,8 @@ from recsys_spark.evaluation.metrics import RANKING
 from recsys_spark.evaluation.panel import Judged, Panel
 from recsys_spark.evaluation.users import Users
 from recsys_spark.ranking.scorer import UserBlock
-from recsys_spark.ranking.top_n import TopN, exclude_pairs, top_n
+from recsys_spark.ranking.scores import exclude_pairs
+from recsys_spark.ranking.top_n import TopN, top_n
 
 __all__ = ["hits_of", "list_values", "ranked_lists", "rating_values"]
 

@@ -27,7 +27,7 @@ from recsys_spark.ranges import Range, Ranges
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
-from recsys_spark.ranking.top_n import Scores, Tile
+from recsys_spark.ranking.scores import Scores, Tile
 
 __all__ = ["Ease", "EaseScorer", "EaseSettings", "ease_weights"]
 

@@ -17,7 +17,7 @@ from recsys_spark.factorization.kind import Fitted, ModelKind
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import products
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
-from recsys_spark.ranking.top_n import Scores, exclude_items
+from recsys_spark.ranking.scores import Scores, exclude_items
 
 __all__ = ["Popularity", "PopularityScorer", "PopularitySettings", "popularity_scores"]
 

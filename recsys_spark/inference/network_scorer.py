@@ -16,7 +16,7 @@ from recsys_spark.networks.network import Network
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import dot_scores
 from recsys_spark.ranking.scorer import FoldIn, Histories, Origin, Queries, UserBlock
-from recsys_spark.ranking.top_n import Scores
+from recsys_spark.ranking.scores import Scores
 
 __all__ = ["NetworkScorer", "with_ones"]
 

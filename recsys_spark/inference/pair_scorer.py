@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recsys_spark.inference.loaded import loaded_network
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, UserBlock
-from recsys_spark.ranking.top_n import Scores, Tile, exclude_items
+from recsys_spark.ranking.scores import Scores, Tile, exclude_items
 
 __all__ = ["PairScorer"]
 

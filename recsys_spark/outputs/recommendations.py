@@ -18,7 +18,8 @@ from pyspark.sql import functions as F
 from recsys_spark.errors import TrainingError
 from recsys_spark.preparation.sparse_rows import history_order
 from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
-from recsys_spark.ranking.top_n import TopN, exclude_items, exclude_pairs, top_n
+from recsys_spark.ranking.scores import exclude_items, exclude_pairs
+from recsys_spark.ranking.top_n import TopN, top_n
 
 __all__ = ["BLOCK_COLUMNS", "ListSettings", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
 

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import cosine_scores
-from recsys_spark.ranking.top_n import TopN, exclude_pairs, top_n
+from recsys_spark.ranking.scores import exclude_pairs
+from recsys_spark.ranking.top_n import TopN, top_n
 
 __all__ = ["item_similarity", "nearest_items"]
 

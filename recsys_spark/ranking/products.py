@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.top_n import Scores, Tile, exclude_items
+from recsys_spark.ranking.scores import Scores, Tile, exclude_items
 
 __all__ = ["cosine_scores", "dot_scores", "products"]
 

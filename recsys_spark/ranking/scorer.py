@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recsys_spark.errors import TrainingError
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import dot_scores
-from recsys_spark.ranking.top_n import Scores
+from recsys_spark.ranking.scores import Scores
 
 __all__ = [
     "DotScorer",

@@ -1,8 +1,8 @@
 """Exact top-N over scores that arrive tile by tile, so that no users x items matrix exists anywhere.
 
 Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist
-and the score that a newcomer has to beat (group_bests.py): one maximum and one comparison a score, and only the few
-winners are moved. That makes plain numpy several times faster than `torch.topk` on full rows, so there is no
+and the score that a newcomer has to beat (group_bests.py): one maximum a score, one comparison
+for several of them, and only the few winners are moved. That makes plain numpy several times faster than `torch.topk` on full rows, so there is no
 second code path.
 
 A float32 product is not reproducible to the last bit: it depends on where a row lies in its block and on the
@@ -11,36 +11,20 @@ offers `refine` its scores decide wherever tiles leave it open: the lists are th
 ties are ties.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.errors import TrainingError
+from recsys_spark.ranking.candidate_keys import NOTHING, items_of, keys_of, scores_of
 from recsys_spark.ranking.group_bests import GroupBests
-from recsys_spark.ranking.selection import descending, places_of
+from recsys_spark.ranking.scores import Scores
 
-__all__ = ["Scores", "TopN", "exclude_items", "exclude_pairs", "top_n"]
+__all__ = ["TopN", "top_n"]
 
-Tile = tuple[int, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of a block of rows (users, or items whose neighbours are sought) for every item.
-
-    `tiles` yields (first item_idx, scores (n_rows, width)) by ascending item; an array is overwritten by the
-    next one and may be changed in place. `refine(rows, item_idx)` gives the scores that decide for single
-    pairs, float32 of shape (n,); a tile may differ from it by at most `error`, (n_rows,). Without `refine`
-    the tiles decide.
-    """
-
-    n_rows: int
-    tiles: Iterable[Tile]
-    refine: Callable[[NDArray[np.intp], NDArray[np.int32]], NDArray[np.float32]] | None = None
-    error: NDArray[np.float32] | float = 0.0
+# A tile is scanned as the best of so many parts: a quarter of the comparisons, and few candidates too many.
+PARTS = 4
 
 
 class TopN(NamedTuple):
@@ -66,37 +50,8 @@ def top_n(scores: Scores, n: int, exact_scores: bool = True) -> TopN:
     return shortlist.ranked()
 
 
-def exclude_items(scores: Scores, allowed: NDArray[np.bool_]) -> Scores:
-    """Leaves out the items whose place in `allowed`, (n_items,), is False."""
-    penalty = np.where(allowed, np.float32(0), np.float32(-np.inf))
-
-    def tiles() -> Iterator[Tile]:
-        for first, tile in scores.tiles:
-            part = penalty[first : first + tile.shape[1]]
-            yield first, np.add(tile, part, out=tile) if part.any() else tile
-
-    return replace(scores, tiles=tiles())
-
-
-def exclude_pairs(scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDArray[np.integer[Any]]) -> Scores:
-    """Leaves out single (row, item) pairs, such as what a user has played; order and repetitions do not
-    matter.
-    """
-    # One sort of packed pairs is many times faster than an argsort by item.
-    packed = np.sort((item_idx.astype(np.int64) << 32) | rows.astype(np.int64))
-    items, rows_by_item = packed >> 32, packed & 0xFFFFFFFF
-
-    def tiles() -> Iterator[Tile]:
-        for first, tile in scores.tiles:
-            start, stop = np.searchsorted(items, (first, first + tile.shape[1]))
-            tile[rows_by_item[start:stop], items[start:stop] - first] = -np.inf
-            yield first, tile
-
-    return replace(scores, tiles=tiles())
-
-
 class _Shortlist:
-    """The candidates of each row in ascending item_idx, and the score that a newcomer must exceed."""
+    """The candidates of each row as keys in any order, and the score that a newcomer must exceed."""
 
     def __init__(self, scores: Scores, n: int, exact_scores: bool) -> None:
         self.n = n
@@ -105,8 +60,7 @@ class _Shortlist:
         self.refine = scores.refine
         self.error = np.broadcast_to(np.float32(scores.error), scores.n_rows)
         self.bests = GroupBests(scores.n_rows, n)
-        self.score = np.full((scores.n_rows, self.limit), -np.inf, dtype=np.float32)
-        self.item_idx = np.zeros((scores.n_rows, self.limit), dtype=np.int32)
+        self.keys = np.full((scores.n_rows, self.limit), NOTHING)
         self.length = np.zeros(scores.n_rows, dtype=np.int64)
         self.floor = np.full(scores.n_rows, -np.inf, dtype=np.float32)
         self.bound = self.floor.copy()
@@ -115,29 +69,37 @@ class _Shortlist:
 
     def offer(self, first: int, tile: NDArray[np.float32]) -> None:
         """Takes up every score of the tile, (n_rows, width), that may belong to its row's best."""
-        width = tile.shape[1]
-        self.bests.offer(first, tile)
-        self.seen += width
+        best = _best_of_parts(tile, -(-tile.shape[1] // PARTS))
+        self.bests.offer(first, best)
+        self.seen += tile.shape[1]
         # Twice as many scores halve the share that passes; floors that rise more often cost more than they save.
         if self.seen >= 2 * self.seen_at_rise:
             self._raise_floors()
         # Asking what fails, and turning it round, lets what is not a number through to be seen.
-        losers = tile <= self.floor[:, None]
-        places = places_of(np.logical_not(losers, out=losers))
-        if not places.size:
-            return
-        rows = places // width
-        score = tile.ravel().take(places)
-        _refuse_nan(score)
-        self._append(rows, (places - rows * width + first).astype(np.int32), score)
+        losers = best <= self.floor[:, None]
+        flat = np.flatnonzero(np.logical_not(losers, out=losers))
+        rows = flat // best.shape[1]
+        self._offer_parts(first, tile, best.shape[1], rows, flat - rows * best.shape[1])
         if self.length.max() > self.limit:
             self._prune()
 
+    def _offer_parts(
+        self, first: int, tile: NDArray[np.float32], part: int, rows: NDArray[np.intp], places: NDArray[np.intp]
+    ) -> None:
+        """Takes up the scores of these rows that have these places in any part of the tile, if they are enough."""
+        width = tile.shape[1]
+        columns = places[:, None] + np.arange(0, width, part)
+        score = tile.ravel().take(rows[:, None] * width + columns, mode="clip")
+        if width % part:
+            score[columns >= width] = -np.inf
+        _refuse_nan(score)
+        flat = np.flatnonzero(score > self.floor.take(rows)[:, None])
+        winners = keys_of(score.ravel().take(flat), columns.ravel().take(flat) + first)
+        self._append(rows.take(flat // columns.shape[1]), winners)
+
     def ranked(self) -> TopN:
-        self._prune()
-        rows = np.arange(self.length.size)
-        places, score = self._decide(rows)
-        return TopN(np.take_along_axis(self.item_idx, places, axis=1), score, np.minimum(self.length, self.n))
+        keys = self._decide(np.arange(self.length.size))
+        return TopN(items_of(keys), scores_of(keys), np.minimum(self.length, self.n))
 
     def _raise_floors(self) -> None:
         """Brings bounds and floors up to what was seen so far."""
@@ -149,66 +111,52 @@ class _Shortlist:
         np.maximum(self.floor, self.bound, out=self.floor)
         self.seen_at_rise = self.seen
 
-    def _append(self, rows: NDArray[np.intp], item_idx: NDArray[np.int32], score: NDArray[np.float32]) -> None:
-        """Puts candidates, by ascending row and within it by ascending item, behind those of their rows."""
+    def _append(self, rows: NDArray[np.intp], keys: NDArray[np.int64]) -> None:
+        """Puts candidates, by ascending row, behind those of their rows."""
         counts = np.bincount(rows, minlength=self.length.size)
         self._reserve(int((self.length + counts).max()))
         starts = np.cumsum(counts) - counts
-        offsets = np.arange(self.length.size) * self.score.shape[1] + self.length - starts
-        places = np.arange(rows.size) + np.repeat(offsets, counts)
-        self.score.ravel()[places] = score
-        self.item_idx.ravel()[places] = item_idx
+        offsets = np.arange(self.length.size) * self.keys.shape[1] + self.length - starts
+        self.keys.ravel()[np.arange(rows.size) + np.repeat(offsets, counts)] = keys
         self.length += counts
 
     def _reserve(self, width: int) -> None:
-        missing = width - self.score.shape[1]
+        missing = width - self.keys.shape[1]
         if missing > 0:
-            self.score = np.pad(self.score, ((0, 0), (0, missing)), constant_values=-np.inf)
-            self.item_idx = np.pad(self.item_idx, ((0, 0), (0, missing)))
+            self.keys = np.pad(self.keys, ((0, 0), (0, missing)), constant_values=NOTHING)
 
     def _prune(self) -> None:
         """Raises the floors, and drops what no longer reaches them."""
         self._raise_floors()
-        rows = np.arange(self.length.size)
         width = int(self.length.max(initial=0))
-        score, item_idx = self.score[:, :width].copy(), self.item_idx[:, :width].copy()
-        self._replace(rows, places_of(score > self.bound[:, None]), score, item_idx)
-        crowded = rows[self.length > self.limit]
+        kept = np.flatnonzero(self.keys[:, :width] < keys_of(self.bound, np.zeros(self.bound.size))[:, None])
+        keys = self.keys[:, :width].ravel().take(kept)
+        self.keys[:, :width] = NOTHING
+        self.length[:] = 0
+        self._append(kept // width, keys)
+        crowded = np.flatnonzero(self.length > self.limit)
         if crowded.size:
             self._settle(crowded)
 
     def _settle(self, rows: NDArray[np.intp]) -> None:
         """Decides rows whose candidates are too close to be pruned, so that ties cannot fill the memory."""
-        places, decided = self._decide(rows)
+        decided = self._decide(rows)
         # The last one may have been left to its tile, so both sides can be off.
-        self.floor[rows] = decided[:, -1] - 2 * self.error[rows]
-        width = int(self.length[rows].max())
-        kept = np.sort(places, axis=1) + np.arange(rows.size)[:, None] * width
-        self._replace(rows, kept.ravel(), self.score[rows, :width], self.item_idx[rows, :width])
+        self.floor[rows] = scores_of(decided[:, -1]) - 2 * self.error[rows]
+        self.keys[rows] = NOTHING
+        self.keys[rows, : self.n] = decided
+        self.length[rows] = self.n
 
-    def _replace(
-        self,
-        rows: NDArray[np.intp],
-        kept: NDArray[np.intp],
-        score: NDArray[np.float32],
-        item_idx: NDArray[np.int32],
-    ) -> None:
-        """Keeps of the rows only the flat places `kept` of `score` and `item_idx`, (rows, width)."""
-        width = score.shape[1]
-        self.score[rows, :width] = -np.inf
-        self.length[rows] = 0
-        self._append(rows[kept // width], item_idx.ravel().take(kept), score.ravel().take(kept))
-
-    def _decide(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Places and deciding scores of the n best of the rows, best first, both (rows, n)."""
+    def _decide(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Keys of the n best of the rows by deciding scores, best first, (rows, n)."""
         width = max(int(self.length[rows].max(initial=0)), self.n)
         self._reserve(width)
-        score = self.score[rows, :width]
-        order = descending(score)
+        keys = np.sort(self.keys[rows, :width], axis=1)
         if self.refine is not None:
-            self._refine(rows, score, self._doubtful(rows, np.take_along_axis(score, order, axis=1)), order)
-            order = descending(score)
-        return order[:, : self.n], np.take_along_axis(score, order[:, : self.n], axis=1)
+            self._refine(rows, keys)
+            changed = np.flatnonzero((keys[:, 1:] < keys[:, :-1]).any(axis=1))
+            keys[changed] = np.sort(keys[changed], axis=1)
+        return keys[:, : self.n]
 
     def _doubtful(self, rows: NDArray[np.intp], score: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which places of descending scores, (rows, width), have a deciding score that is asked for: those of the list
@@ -226,17 +174,29 @@ class _Shortlist:
             doubtful[:, : self.n] = True
         return doubtful & (np.arange(score.shape[1]) < self.length[rows, None])
 
-    def _refine(
-        self, rows: NDArray[np.intp], score: NDArray[np.float32], doubtful: NDArray[np.bool_], order: NDArray[np.intp]
-    ) -> None:
-        """Puts deciding scores into `score` at the doubtful places of `order`."""
+    def _refine(self, rows: NDArray[np.intp], keys: NDArray[np.int64]) -> None:
+        """Puts deciding scores into ascending keys where they are in doubt."""
         assert self.refine is not None
-        block_row, place = np.nonzero(doubtful)
-        place = order[block_row, place]
-        row = rows[block_row]
-        decided = self.refine(row, self.item_idx[row, place])
+        row, place = np.nonzero(self._doubtful(rows, scores_of(keys)))
+        item_idx = items_of(keys[row, place])
+        decided = self.refine(rows[row], item_idx)
         _refuse_nan(decided)
-        score[block_row, place] = decided
+        keys[row, place] = keys_of(decided, item_idx)
+
+
+def _best_of_parts(tile: NDArray[np.float32], part: int) -> NDArray[np.float32]:
+    """The best of the scores that have the same place in each part of a tile, (n_rows, part)."""
+    if part == tile.shape[1]:
+        return tile
+    best = np.empty((len(tile), part), np.float32)
+    second = tile[:, part : 2 * part]
+    np.maximum(tile[:, : second.shape[1]], second, out=best[:, : second.shape[1]])
+    best[:, second.shape[1] :] = tile[:, second.shape[1] : part]
+    for start in range(2 * part, tile.shape[1], part):
+        piece = tile[:, start : start + part]
+        beside = best[:, : piece.shape[1]]
+        np.maximum(beside, piece, out=beside)
+    return best
 
 
 def _refuse_nan(score: NDArray[np.float32]) -> None:

@@ -29,7 +29,7 @@ from recsys_spark.ranking.scorer import (
     Scorer,
     UserBlock,
 )
-from recsys_spark.ranking.top_n import Scores
+from recsys_spark.ranking.scores import Scores
 
 SIZE = 16
 N_ITEMS = 20

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import cosine_scores, dot_scores
-from recsys_spark.ranking.top_n import Scores, top_n
+from recsys_spark.ranking.scores import Scores
+from recsys_spark.ranking.top_n import top_n
 
 ScoreFunction = Callable[[ItemMatrix, NDArray[np.float32]], Scores]
 MakeMatrix = Callable[..., ItemMatrix]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recsys_spark.errors import TrainingError
-from recsys_spark.ranking.top_n import Scores, Tile, TopN, exclude_items, exclude_pairs, top_n
+from recsys_spark.ranking.scores import Scores, Tile, exclude_items, exclude_pairs
+from recsys_spark.ranking.top_n import TopN, top_n
 
 
 def in_tiles(matrix: NDArray[np.float32], width: int) -> Iterator[Tile]:

@@ -1,23 +1,9 @@
-"""Selection against numpy's plain ways."""
+"""The bound of the n-th best against sorting."""
 
 import numpy as np
 import pytest
 
 from recsys_spark.ranking.group_bests import GroupBests
-from recsys_spark.ranking.selection import descending, places_of
-
-
-def test_descending_is_a_stable_sort_of_negated_scores():
-    values = np.array([0.0, -0.0, 1.5, -1.5, np.inf, -np.inf, 1e-45, -3e38, 7.25], np.float32)
-    score = np.random.default_rng(1).choice(values, size=(200, 37))
-    assert np.array_equal(descending(score), np.argsort(-score, axis=1, kind="stable"))
-
-
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
-@pytest.mark.parametrize("size", [0, 5, 8, 8000, 8003])
-def test_places_are_those_of_flatnonzero(size: int, share: float):
-    mask = np.random.default_rng(size).random(size) < share
-    assert np.array_equal(places_of(mask), np.flatnonzero(mask))
 
 
 @pytest.mark.parametrize("width", [1, 7, 32, 100, 500])
@@ -38,3 +24,14 @@ def test_what_is_not_a_number_stays_to_be_seen():
     bests = GroupBests(1, 2)
     bests.offer(0, np.array([[1.0, np.nan, 3.0]], np.float32))
     assert np.isnan(bests.best).sum() == 1
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 1e-3, 1e6, 1e38])
+def test_the_bound_holds_however_close_or_far_scores_lie(spread: float):
+    noise = np.random.default_rng(4).uniform(-1, 1, size=(50, 64))
+    scores = (3 + spread * noise).astype(np.float32)
+    bests = GroupBests(50, 10)
+    bests.offer(0, scores)
+    nth = np.sort(bests.best, axis=1)[:, -10]
+    assert (bests.bound() <= nth).all()
+    assert (bests.bound() >= nth - 1e-3 * (scores.max(axis=1) - scores.min(axis=1))).all()
