@@ -1,4 +1,4 @@
-"""What predicting genders costs, beside numpy on the same tables."""
+"""What predicting and learning genders costs, beside numpy on the same tables and scikit-learn on the same features."""
 
 import shutil
 from pathlib import Path
@@ -7,15 +7,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegressionCV
 
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.gender.classifier import fit_classifier
+from recsys_spark.gender.features import feature_frame
+from recsys_spark.gender.people import fold_of
 from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.rows import Codes, Features
 from recsys_spark.gender.stored import LinearModel
+from recsys_spark.gender_settings import GenderSettings
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer
 
-__all__ = ["gender_prediction"]
+__all__ = ["gender_prediction", "gender_training"]
 
 FULL_USERS, FULL_ITEMS, RANK, PLAYS = 360_000, 160_000, 64, 49
 LABELS = ("f", "m")
@@ -49,16 +54,44 @@ def gender_prediction(bench: Bench) -> Line:
     return Line("gender_prediction", size, mine, "pyarrow and numpy", theirs, "<= 2", {"threads": bench.threads or 2})
 
 
+def gender_training(bench: Bench) -> Line:
+    """The whole fit, choice of regularisation and calibration included, against scikit-learn's LogisticRegressionCV
+    with as many folds and values on the same features in memory.
+    """
+    n_users = max(400, round(60_000 * bench.scale))
+    folder = bench.folder / "learners"
+    features = _write_people(bench, folder, n_users)
+    settings = GenderSettings()  # type: ignore[call-arg]
+    users = bench.spark.read.parquet(str(folder))
+    frame = feature_frame(fold_of(users, settings.inner_folds, bench.seed), features).persist()
+    rows = frame.select("features", "label").limit(n_users).toPandas()
+    x, y = np.stack([vector.toArray() for vector in rows["features"]]), rows["label"].to_numpy()
+    # scikit-learn's C is the inverse of the penalty on a sum, MLlib's penalty is on a mean.
+    strengths = [1 / (reg * n_users) for reg in settings.reg_params]
+    theirs = LogisticRegressionCV(
+        Cs=strengths, cv=settings.inner_folds, scoring="neg_log_loss", max_iter=settings.max_iter, tol=1e-4
+    )
+    ours, reference = take_turns(
+        bench.repeats, timed(lambda: fit_classifier(frame, LABELS, settings)), timed(lambda: theirs.fit(x, y))
+    )
+    frame.unpersist()
+    size = f"{n_users} users, vectors of {RANK}, {settings.inner_folds} folds x {len(strengths)} values"
+    more = {"threads": bench.threads or 2}
+    return Line("gender_training", size, ours, "scikit-learn LogisticRegressionCV", reference, "<= 100", more)
+
+
 def _write_people(bench: Bench, folder: Path, n_users: int) -> Features:
-    """Parquet files of users with vectors and histories; and their features."""
+    """Parquet files of users with vectors, histories and labels that depend on the vectors; and their features."""
     generator = np.random.default_rng(bench.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     items = generator.normal(size=(FULL_ITEMS, RANK)).astype(np.float32)
     matrix = save_item_matrix(items, bench.folder / "items", FULL_ITEMS, RANK, 1 << 30)
+    direction = generator.normal(size=RANK)
     for start in range(0, n_users, ROWS_A_FILE):
         n = min(ROWS_A_FILE, n_users - start)
         vectors = generator.normal(size=(n, RANK)).astype(np.float32)
+        labels = (vectors @ direction + generator.normal(size=n) * 8 > 0).astype(float)
         first, stride = generator.integers(0, FULL_ITEMS, (n, 1)), 2 * generator.integers(1, 1000, (n, 1)) + 1
         plays = ((first + stride * np.arange(PLAYS)) % FULL_ITEMS).astype(np.int32)
         table = pa.table(
@@ -68,6 +101,7 @@ def _write_people(bench: Bench, folder: Path, n_users: int) -> Features:
                 "vector": _lists(vectors),
                 "history": _lists(plays),
                 "history_confidence": pa.nulls(n, pa.list_(pa.float32())),
+                "label": labels,
             }
         )
         pq.write_table(table, folder / f"part-{start:09d}.parquet")

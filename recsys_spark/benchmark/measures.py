@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.table import Table
 
 from recsys_spark.benchmark.ease_measure import ease
-from recsys_spark.benchmark.gender_measures import gender_prediction
+from recsys_spark.benchmark.gender_measures import gender_prediction, gender_training
 from recsys_spark.benchmark.judging_measures import judging, ranking_metrics
 from recsys_spark.benchmark.measure import Bench, Line
 from recsys_spark.benchmark.network_measures import epoch_svae, first_layer_3700, first_layer_100000
@@ -28,6 +28,7 @@ MEASURES: dict[str, Measure] = {
     "judging": judging,
     "ranking_metrics": ranking_metrics,
     "gender_prediction": gender_prediction,
+    "gender_training": gender_training,
 }
 
 

@@ -1,8 +1,8 @@
 """Exact top-N over scores that arrive tile by tile, so that no users x items matrix exists anywhere.
 
-Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist
-and the score that a newcomer has to beat (group_bests.py): one maximum a score, one comparison
-for several of them, and only the few winners are moved. That makes plain numpy several times faster than `torch.topk` on full rows, so there is no
+Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist and the
+score that a newcomer has to beat (group_bests.py): one maximum a score, one comparison for several of them, and only
+the few winners are moved. That makes plain numpy several times faster than `torch.topk` on full rows, so there is no
 second code path.
 
 A float32 product is not reproducible to the last bit: it depends on where a row lies in its block and on the
