@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from recsys_spark.errors import MissingInputError
 from recsys_spark.evaluation.bootstrap import interval, user_weights
 from recsys_spark.evaluation.figures import Figure
+from recsys_spark.gender.coverage import CURVE
 from recsys_spark.gender.measures import MEASURES
 from recsys_spark.gender.people import data_versions, fold_of
 from recsys_spark.gender.prediction import predict
@@ -122,7 +123,7 @@ def _measure(draws: int, seed: int, rows: pa.Table) -> pa.Table:
     drawn = draws if name == "all" and labels.size <= MOST_DRAWN else 0
     weights = user_weights(user_idx, drawn, seed)
     found = []
-    for metric, measure in MEASURES.items():
+    for metric, measure in {**MEASURES, **(CURVE if name == "all" else {})}.items():
         values = np.array([measure(labels, chances, column) for column in weights.T])
         if not np.isnan(values[0]):
             low, high = interval(values[1:]) if drawn else (None, None)

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from recsys_spark.evaluation.figures import Figure
 from recsys_spark.evaluation.records import JudgedOn, record_figures
+from recsys_spark.gender.coverage import curve_table
 from recsys_spark.gender.cross_validation import (
     cross_validated,
     held_out_users,
@@ -101,7 +102,9 @@ def _name(features: FeatureSet, source: StoredModel | None) -> str:
 
 
 def show_judged(found: Sequence[Judged], source: StoredModel | None) -> None:
-    """Prints a row a set of features with means and deviations over the seeds, then slices by known items and age."""
+    """Prints a row a set of features with means and deviations over the seeds, the curve of coverage, then
+    slices by known items and age.
+    """
     console = table_console(200)
     for protocol in dict.fromkeys(one.protocol for one in found):
         of_protocol = [one for one in found if one.protocol == protocol]
@@ -112,6 +115,7 @@ def show_judged(found: Sequence[Judged], source: StoredModel | None) -> None:
             users = next((f.users for f in runs[0].figures if f.slice == "all"), 0)
             table.add_row(name, *[_mean(runs, metric) for metric in MEASURES], str(users))
         console.print(table)
+        console.print(_curve(of_protocol))
         console.print(_by_slice([one for one in of_protocol if one.seed == of_protocol[0].seed]))
 
 
@@ -126,6 +130,12 @@ def _mean(runs: Sequence[Judged], metric: str) -> str:
     values = np.array([one.of_all(metric) for one in runs])
     spread = f" +- {values.std(ddof=1):.4f}" if values.size > 1 else ""
     return f"{values.mean():.4f}{spread}"
+
+
+def _curve(runs: Sequence[Judged]) -> Table:
+    """Means over the seeds; the majority share is the same at any limit."""
+    names = [name for name in dict.fromkeys(one.name for one in runs) if name != MAJORITY]
+    return curve_table(names, lambda name, m: float(np.mean([one.of_all(m) for one in runs if one.name == name])))
 
 
 def _by_slice(runs: Sequence[Judged]) -> Table:

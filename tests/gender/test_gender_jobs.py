@@ -266,6 +266,7 @@ def test_evaluation_gate_and_publication(built: Workspace):
     settings = [*FAST, "--gender.folds", "2", "--gender.evaluated", "tf_idf", "--gender.features", "tf_idf"]
     outcome = built.done("evaluate_gender", *settings)
     assert "majority" in outcome.stdout and "known_items=6-10" in outcome.stdout
+    assert "Answered at a confidence limit" in outcome.stdout
     figures = {
         (row["algorithm"], row["metric"]): row
         for row in built.table("evaluations").where(F.col("slice") == "all").collect()
