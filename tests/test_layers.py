@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE: tuple[dict[str, str], ...] = (
     {
         "vocabulary": "__init__ addresses errors logs registry schemas recipe ranges csr shard_files known_keys"
-        " source_settings evaluation_settings gender_settings sample.settings preparation.split_settings"
+        " source_settings evaluation_settings gender_settings map_settings sample.settings preparation.split_settings"
         " config config_layers config_help"
     },
     {"rim": "spark_errors locks commits schema_check tables session roots job model_versions"},
@@ -30,7 +30,7 @@ HOUSE: tuple[dict[str, str], ...] = (
         "metrics": "evaluation.metrics evaluation.errors evaluation.diversity evaluation.bootstrap evaluation.slices",
         "networks": "networks",
     },
-    {"factorization": "factorization", "training": "training"},
+    {"factorization": "factorization", "training": "training", "projection": "projection"},
     {"inference": "inference"},
     {"outputs": "outputs"},
     {"evaluation": "evaluation"},
