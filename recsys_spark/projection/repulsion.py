@@ -25,9 +25,12 @@ OFFSETS = np.array([-1, 0, 1])
 
 
 class _Kernels(NamedTuple):
-    """Transformed: 1 / (1 + d^2), and the two components of d / (1 + d^2)^2."""
+    """Transformed: 1 / (1 + d^2), and the two components of d / (1 + d^2)^2. `own`, (9, 9): the first between the nodes
+    that a point is spread over.
+    """
 
     size: int
+    own: Reals
     closeness: NDArray[np.complex128]
     push_x: NDArray[np.complex128]
     push_y: NDArray[np.complex128]
@@ -46,7 +49,8 @@ def repulsion(points: Reals) -> tuple[Reals, float]:
     grid = np.bincount(nodes.ravel(), weights.ravel(), minlength=kernels.size**2)
     spectrum = fft.rfft2(grid.reshape(kernels.size, kernels.size))
     pushed = [_read(spectrum * kernel, nodes, weights, kernels.size) for kernel in (kernels.push_x, kernels.push_y)]
-    return np.stack(pushed, axis=1), _total(spectrum, kernels) - points.shape[0]
+    itself = float(np.einsum("ij,ij->", weights @ kernels.own, weights))
+    return np.stack(pushed, axis=1), _total(spectrum, kernels) - itself
 
 
 @lru_cache(maxsize=4)
@@ -58,7 +62,9 @@ def _kernels(cells: int, spacing: float) -> _Kernels:
     steps = np.fft.fftfreq(size, 1 / size) * spacing
     closeness = 1 / (1 + steps[:, None] ** 2 + steps[None, :] ** 2)
     push_x = steps[:, None] * closeness**2
-    return _Kernels(size, fft.rfft2(closeness), fft.rfft2(push_x), fft.rfft2(push_x.T))
+    offsets = np.stack(np.meshgrid(OFFSETS, OFFSETS, indexing="ij"), axis=2).reshape(9, 2) * spacing
+    own = 1 / (1 + ((offsets[:, None] - offsets[None]) ** 2).sum(axis=2))
+    return _Kernels(size, own, fft.rfft2(closeness), fft.rfft2(push_x), fft.rfft2(push_x.T))
 
 
 def _spread(places: Reals, size: int) -> tuple[NDArray[np.int64], Reals]:

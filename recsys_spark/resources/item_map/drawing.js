@@ -23,8 +23,8 @@ function readTheme() {
 // The dots of a few items are large, those of many small; both grow with the zoom, though not as fast.
 function dotUnit() {
   const room = Math.sqrt((view.width * view.height) / COUNT);
-  const unit = Math.min(7, Math.max(1.3, room * 0.4));
-  return unit * Math.min(4, Math.max(0.7, (view.scale / view.fitted) ** 0.45));
+  const unit = Math.min(5.5, Math.max(1.3, room * 0.36));
+  return unit * Math.min(2.6, Math.max(0.7, (view.scale / view.fitted) ** 0.45));
 }
 
 function shownGroup(item) {
@@ -56,33 +56,32 @@ function draw() {
   drawLabels(items, unit, taken);
 }
 
+// What the filter leaves out lies below, then small dots lie on large ones.
 function drawDots(items, unit) {
-  const batches = new Map();
-  for (const item of items) {
-    const group = shownGroup(item);
-    if (!batches.has(group)) batches.set(group, []);
-    batches.get(group).push(item);
-  }
-  // What the filter leaves out lies below.
-  for (const group of [...batches.keys()].sort((one, other) => one - other)) {
-    fillDots(batches.get(group), unit, group < 0 ? theme.faint : colourOf(group), group < 0 ? 0.45 : 0.88);
-  }
-}
-
-function fillDots(items, unit, colour, alpha) {
-  pen.globalAlpha = alpha;
-  pen.fillStyle = colour;
+  const shown = items.filter((item) => shownGroup(item) >= 0);
   pen.strokeStyle = theme.ground;
   pen.lineWidth = 0.8;
-  pen.beginPath();
-  for (const item of items) {
-    const [x, y, radius] = [screenX(X[item]), screenY(Y[item]), SIZE[item] * unit];
-    pen.moveTo(x + radius, y);
-    pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.globalAlpha = 0.5;
+  pen.fillStyle = theme.faint;
+  if (shown.length < items.length) items.filter((item) => shownGroup(item) < 0).forEach((item) => drawDot(item, unit, false));
+  pen.globalAlpha = 0.9;
+  for (const item of shown) {
+    pen.fillStyle = colourOf(shownGroup(item));
+    drawDot(item, unit, unit > 1.6);
   }
-  pen.fill();
-  if (unit > 2) pen.stroke();
   pen.globalAlpha = 1;
+}
+
+function drawDot(item, unit, hasRim) {
+  const [x, y, radius] = [screenX(X[item]), screenY(Y[item]), SIZE[item] * unit];
+  if (radius < 1) {
+    pen.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
+    return;
+  }
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.fill();
+  if (hasRim) pen.stroke();
 }
 
 function drawNeighbourhood(item, unit, taken) {

@@ -86,7 +86,7 @@ function showLegend() {
   });
   const all = button({ id: "all-groups" }, () => writeHash({ group: [] }), "show all");
   all.hidden = state.filter.size === 0;
-  const title = element("h2", {}, GROUPS.title);
+  const title = element("h2", {}, `Colours: ${GROUPS.title}`);
   legend.replaceChildren(element("header", {}, title, all), element("ul", {}, ...entries));
   legend.classList.toggle("filtered", state.filter.size > 0);
   legend.hidden = false;

@@ -1,7 +1,7 @@
 // The part of the address after # says what is pinned, filtered and searched, so that a link leads to it:
 // #item=ID, #group=NAME (several), #search=TEXT. Everything that changes it comes by here.
 
-let arrival = "frame";
+let arrival = "open";
 
 function readHash() {
   const asked = new URLSearchParams(location.hash.slice(1));
@@ -32,8 +32,12 @@ function choose(item, how) {
 }
 
 function arrive(item) {
-  if (item >= 0 && arrival === "frame") flyTo(frameOf([item, ...ITEMS.near[item]], 90, view.fitted * 12));
-  else if (item >= 0 && arrival === "reveal" && !isOnScreen(item)) flyTo({ x: X[item], y: Y[item], scale: view.scale });
+  const isOpening = arrival === "open";
+  if (item >= 0 && (isOpening || arrival === "frame")) {
+    flyTo(frameOf([item, ...ITEMS.near[item]], 90, view.fitted * 12), isOpening || still.matches);
+  } else if (item >= 0 && arrival === "reveal" && !isOnScreen(item)) {
+    flyTo({ x: X[item], y: Y[item], scale: view.scale });
+  }
   arrival = "reveal";
 }
 

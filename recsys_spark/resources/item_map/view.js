@@ -44,12 +44,17 @@ function wholeMap() {
   return frame;
 }
 
-function flyTo(target) {
+function flyTo(target, isAtOnce = still.matches) {
   cancelAnimationFrame(flight);
+  if (isAtOnce) {
+    Object.assign(view, { x: target.x, y: target.y, scale: target.scale });
+    redraw();
+    return;
+  }
   const from = { x: view.x, y: view.y, scale: view.scale };
   const began = performance.now();
   const move = (now) => {
-    const share = still.matches ? 1 : Math.min(1, Math.max(0, (now - began) / 350));
+    const share = Math.min(1, Math.max(0, (now - began) / 350));
     const eased = share * share * (3 - 2 * share);
     view.x = from.x + (target.x - from.x) * eased;
     view.y = from.y + (target.y - from.y) * eased;
