@@ -4,6 +4,7 @@ const pen = canvas.getContext("2d");
 const state = { hovered: -1, pinned: -1, filter: new Set() };
 const MOST_LABELS = 45;
 const MOST_TRIED = 700;
+const SMALLEST_ROUND = 1.2;
 const LONGEST_LABEL = 30;
 const FONT = "12px system-ui, sans-serif";
 const widths = new Map();
@@ -56,32 +57,48 @@ function draw() {
   drawLabels(items, unit, taken);
 }
 
-// What the filter leaves out lies below, then small dots lie on large ones.
+// What the filter leaves out lies below, then small dots lie on large ones. The smallest are squares, by colour: there
+// may be many thousands of them, and a change of colour costs more than a dot.
 function drawDots(items, unit) {
-  const shown = items.filter((item) => shownGroup(item) >= 0);
+  const smallest = new Map();
   pen.strokeStyle = theme.ground;
   pen.lineWidth = 0.8;
-  pen.globalAlpha = 0.5;
-  pen.fillStyle = theme.faint;
-  if (shown.length < items.length) items.filter((item) => shownGroup(item) < 0).forEach((item) => drawDot(item, unit, false));
+  drawLeftOut(items, unit);
   pen.globalAlpha = 0.9;
-  for (const item of shown) {
-    pen.fillStyle = colourOf(shownGroup(item));
-    drawDot(item, unit, unit > 1.6);
+  for (const item of items) {
+    const group = shownGroup(item);
+    if (group < 0) continue;
+    if (SIZE[item] * unit < SMALLEST_ROUND) {
+      if (!smallest.has(group)) smallest.set(group, []);
+      smallest.get(group).push(item);
+    } else {
+      pen.fillStyle = colourOf(group);
+      drawRound(item, unit);
+    }
   }
+  for (const [group, few] of smallest) drawSquares(few, unit, colourOf(group));
   pen.globalAlpha = 1;
 }
 
-function drawDot(item, unit, hasRim) {
-  const [x, y, radius] = [screenX(X[item]), screenY(Y[item]), SIZE[item] * unit];
-  if (radius < 1) {
-    pen.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
-    return;
-  }
+function drawLeftOut(items, unit) {
+  if (state.filter.size === 0) return;
+  pen.globalAlpha = 0.5;
+  drawSquares(items.filter((item) => shownGroup(item) < 0), unit, theme.faint);
+}
+
+function drawRound(item, unit) {
   pen.beginPath();
-  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.arc(screenX(X[item]), screenY(Y[item]), SIZE[item] * unit, 0, 2 * Math.PI);
   pen.fill();
-  if (hasRim) pen.stroke();
+  if (unit > 1.6) pen.stroke();
+}
+
+function drawSquares(items, unit, colour) {
+  pen.fillStyle = colour;
+  for (const item of items) {
+    const radius = SIZE[item] * unit * 0.9;
+    pen.fillRect(screenX(X[item]) - radius, screenY(Y[item]) - radius, 2 * radius, 2 * radius);
+  }
 }
 
 function drawNeighbourhood(item, unit, taken) {
@@ -112,12 +129,15 @@ function ring(item, unit, width, colour) {
 
 function drawLabels(items, unit, taken) {
   let tried = 0;
+  // Beside the names of a neighbourhood the others stand back.
+  pen.globalAlpha = taken.length > 0 ? 0.55 : 1;
   for (const item of items) {
-    if (taken.length >= MOST_LABELS || tried >= MOST_TRIED) return;
+    if (taken.length >= MOST_LABELS || tried >= MOST_TRIED) break;
     if (shownGroup(item) < 0) continue;
     tried++;
     drawLabel(item, unit, taken, false);
   }
+  pen.globalAlpha = 1;
 }
 
 function labelOf(item) {
