@@ -80,6 +80,22 @@ def test_a_line_that_no_plane_holds_keeps_more_than_twice_the_neighbours_of_its_
     assert kept > 0.8 and kept > 2 * plain and plain > 5 * kept_by_chance(900, 10)
 
 
+def test_in_the_end_attraction_and_repulsion_are_in_balance() -> None:
+    """The gradient of t-SNE, written out over all pairs, nearly vanishes."""
+    unit = coil(300)
+    near = nearest(unit, 15)
+    points = lay_out(unit, near, seed=1)
+    weights = np.zeros((300, 300))
+    np.put_along_axis(weights, near, 1 / (2 * 300 * 15), axis=1)
+    apart = points[:, None] - points[None]
+    closeness = 1 / (1 + (apart**2).sum(axis=2))
+    np.fill_diagonal(closeness, 0)
+    pulls = ((weights + weights.T) * closeness)[:, :, None] * apart
+    pushes = (closeness**2 / closeness.sum())[:, :, None] * apart
+    rest = np.linalg.norm(pulls.sum(axis=1) - pushes.sum(axis=1))
+    assert rest < 0.1 * np.linalg.norm(pulls.sum(axis=1))
+
+
 def test_the_same_seed_draws_the_same_map() -> None:
     unit, _ = blobs(3, 30, 8)
     near = nearest(unit, 15)

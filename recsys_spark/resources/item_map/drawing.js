@@ -25,7 +25,7 @@ function readTheme() {
 function dotUnit() {
   const room = Math.sqrt((view.width * view.height) / COUNT);
   const unit = Math.min(5.5, Math.max(1.3, room * 0.36));
-  return unit * Math.min(2.6, Math.max(0.7, (view.scale / view.fitted) ** 0.45));
+  return unit * Math.min(2.1, Math.max(0.7, (view.scale / view.fitted) ** 0.45));
 }
 
 function shownGroup(item) {
