@@ -63,7 +63,7 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=[*find_packages(include=["recsys_spark", "recsys_spark.*"]), "recsys_spark.jobs"],
     package_dir={"recsys_spark.jobs": "jobs"},
-    package_data={"recsys_spark": ["py.typed", "resources/*"]},
+    package_data={"recsys_spark": ["py.typed", "resources/*", "resources/item_map/*"]},
     install_requires=BASE,
     extras_require={"spark": SPARK, "torch": TORCH, "mlflow": ["mlflow>=2.14"], "test": [*SPARK, *TORCH, *TEST]},
     entry_points={"console_scripts": commands()},

@@ -19,6 +19,7 @@ from recsys_spark.evaluation_settings import (
     SearchSettings,
 )
 from recsys_spark.gender_settings import GenderSettings, SuppressSettings
+from recsys_spark.map_settings import MapSettings
 from recsys_spark.preparation.split_settings import Fit, SplitSettings
 from recsys_spark.registry import KINDS, NETWORKS, all_kinds, load_settings
 from recsys_spark.sample.settings import SampleSettings
@@ -169,6 +170,7 @@ class BaseConfig(Section):
     outputs: OutputsSettings = OutputsSettings()  # type: ignore[call-arg]
     similarity: SimilaritySettings = SimilaritySettings()  # type: ignore[call-arg]
     recommendations: RecommendationsSettings = RecommendationsSettings()  # type: ignore[call-arg]
+    map: MapSettings = MapSettings()  # type: ignore[call-arg]
     query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
     evaluation: EvaluationSettings = EvaluationSettings()  # type: ignore[call-arg]
     search: SearchSettings = SearchSettings()  # type: ignore[call-arg]

@@ -36,7 +36,7 @@ MAX_ERROR_CHARACTERS = 2_000
 @dataclass
 class Report:
     """What a run says of itself, in the JSON line and in job_runs; `model_version` is the one that it trained, or found
-    trained already.
+    trained already. `outputs` has the version of each table that it wrote, and the path of any other file.
     """
 
     job: str
@@ -45,7 +45,7 @@ class Report:
     exit_code: int = 0
     seconds: float = 0.0
     rows: dict[str, int] = field(default_factory=dict)
-    outputs: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, int | str] = field(default_factory=dict)
     model_version: str | None = None
     error: str | None = None
 
@@ -93,7 +93,7 @@ class Job:
                 _describe_failure(report, error)
                 raise
             finally:
-                report.outputs = dict(tables.outputs)
+                report.outputs |= tables.outputs
                 report.seconds = round(time.monotonic() - clock, 3)
                 _record(spark, tables, config, report, started)
 

@@ -99,7 +99,7 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
         report = start_job(run.spark, step.job, _for_step(run.config, step, versions))
         if report.model_version is not None:
             versions[kind_of(report.model_version)] = report.model_version
-        run.tables.outputs.update(report.outputs)
+        run.report.outputs |= report.outputs
         run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE: tuple[dict[str, str], ...] = (
     {
         "vocabulary": "__init__ addresses errors logs registry schemas recipe ranges csr shard_files known_keys"
-        " source_settings evaluation_settings gender_settings sample.settings preparation.split_settings"
+        " source_settings evaluation_settings gender_settings map_settings sample.settings preparation.split_settings"
         " config config_layers config_help"
     },
     {"rim": "spark_errors locks commits schema_check tables session roots job model_versions"},
@@ -30,7 +30,7 @@ HOUSE: tuple[dict[str, str], ...] = (
         "metrics": "evaluation.metrics evaluation.errors evaluation.diversity evaluation.bootstrap evaluation.slices",
         "networks": "networks",
     },
-    {"factorization": "factorization", "training": "training"},
+    {"factorization": "factorization", "training": "training", "projection": "projection"},
     {"inference": "inference"},
     {"outputs": "outputs"},
     {"evaluation": "evaluation"},
@@ -173,6 +173,11 @@ def test_a_library_is_spoken_to_in_its_place_alone(library):
 def test_ranking_knows_frames_and_arrays_and_no_machine_learning():
     names = {name for module in MODULES if room_of(module) == "ranking" for name in imports_of(module)}
     assert [name for name in names if is_below(name, "pyspark") and not is_below(name, "pyspark.sql")] == []
+
+
+def test_projection_knows_arrays_alone():
+    names = {name for module in MODULES if room_of(module) == "projection" for name in imports_of(module)}
+    assert [name for name in names if is_below(name, "pyspark") or is_below(name, "torch")] == []
 
 
 def test_torch_knows_nothing_of_spark_and_spark_nothing_of_torch():

@@ -1,0 +1,21 @@
+"""A model's items, item_similarity -> an interactive map as one HTML file that opens without a network."""
+
+from recsys_spark.job import Job, JobRun
+from recsys_spark.model_versions import find_model
+from recsys_spark.outputs.item_map import build_map, map_path, write_page
+
+
+def work(run: JobRun) -> None:
+    """The same tables give the same file, byte for byte."""
+    model = find_model(run.tables, run.config.model.kind, run.config.model.version)
+    path = map_path(run, model)
+    write_page(path, build_map(run, model))
+    run.report.outputs["item_map"] = str(path)
+    print(f"item map: {path}")
+
+
+job = Job("build_item_map", __doc__ or "", work)
+main, entry_point = job.main, job.entry_point
+
+if __name__ == "__main__":
+    entry_point()

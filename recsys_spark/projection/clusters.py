@@ -1,0 +1,40 @@
+"""k-means on vectors of unit length: groups for a picture whose items have no genres."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["k_means"]
+
+MOST_PASSES = 50
+
+
+def k_means(unit: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]:
+    """(n,): the cluster of each row, numbered by the first row that each has; at most k are there.
+
+    Lloyd's passes after a start by k-means++ (Arthur and Vassilvitskii 2007). Memory is n x k float32.
+    """
+    centres = _start(unit, min(k, unit.shape[0]), np.random.default_rng(seed))
+    cluster = np.full(unit.shape[0], -1)
+    for _ in range(MOST_PASSES):
+        closest = (unit @ centres.T - (centres**2).sum(axis=1) / 2).argmax(axis=1)
+        if (closest == cluster).all():
+            break
+        cluster = closest
+        for number in np.unique(cluster):
+            centres[number] = unit[cluster == number].mean(axis=0)
+    _, first, number = np.unique(cluster, return_index=True, return_inverse=True)
+    renumbered: NDArray[np.int64] = first.argsort().argsort()[number]
+    return renumbered
+
+
+def _start(unit: NDArray[np.float32], k: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Rows drawn one after the other, in proportion to their squared distance from those before."""
+    chosen = [int(rng.integers(unit.shape[0]))]
+    distance = np.full(unit.shape[0], np.inf)
+    while len(chosen) < k:
+        distance = np.minimum(distance, np.maximum(0, 2 - 2 * (unit @ unit[chosen[-1]]).astype(np.float64)))
+        distance[chosen] = 0
+        if distance.sum() <= 0:
+            break
+        chosen.append(int(rng.choice(unit.shape[0], p=distance / distance.sum())))
+    return unit[chosen].copy()

@@ -1,0 +1,71 @@
+"use strict";
+
+// What the file brought, as arrays by item. Items are in order of popularity, so a lower place has more users.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const ITEMS = DATA.items;
+const GROUPS = DATA.groups;
+const COUNT = ITEMS.id.length;
+const X = Float32Array.from(ITEMS.x);
+const Y = Float32Array.from(ITEMS.y);
+const PLACE_OF_ID = new Map(ITEMS.id.map((id, place) => [id, place]));
+
+const COLOURS = [
+  "#4e79d6", "#e07b28", "#2f9e58", "#d04a4f", "#9467c7", "#12a5a8", "#c9a10f", "#d964a9", "#8a6a4f", "#6ea81f",
+  "#5f8fa8", "#b0522d", "#3f5fa0", "#c24f86", "#1f7d6b", "#a88b3a", "#7d57a0", "#e2836f", "#5aa0e0", "#7f8f3c",
+];
+const NO_COLOUR = "#8b929a";
+
+// Larger where there are more users, by area.
+const SIZE = Float32Array.from(ITEMS.users, (users) => 0.32 + 1.5 * Math.sqrt(users / Math.max(1, ITEMS.users[0])));
+
+function colourOf(group) {
+  return GROUPS.names[group] === "other" || group >= COLOURS.length ? NO_COLOUR : COLOURS[group];
+}
+
+function groupNames(item) {
+  return ITEMS.groups[item].map((group) => GROUPS.names[group]).join(", ");
+}
+
+function usersOf(item) {
+  const users = ITEMS.users[item];
+  return `${users.toLocaleString("en")} ${users === 1 ? "user" : "users"}`;
+}
+
+// Lower case without accents: what somebody types finds "Amélie" as well as "amelie".
+function folded(text) {
+  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+// Items by square, so that what is under the pointer is found without looking at all of them.
+class Grid {
+  constructor(squares) {
+    this.squares = squares;
+    this.side = 65536 / squares;
+    this.starts = new Int32Array(squares * squares + 1);
+    for (let item = 0; item < COUNT; item++) this.starts[this.square(X[item], Y[item]) + 1]++;
+    for (let square = 0; square < squares * squares; square++) this.starts[square + 1] += this.starts[square];
+    this.items = new Int32Array(COUNT);
+    const next = this.starts.slice();
+    for (let item = 0; item < COUNT; item++) this.items[next[this.square(X[item], Y[item])]++] = item;
+  }
+
+  column(value) {
+    return Math.min(this.squares - 1, Math.max(0, Math.floor(value / this.side)));
+  }
+
+  square(x, y) {
+    return this.column(y) * this.squares + this.column(x);
+  }
+
+  // Calls visit(item) for all items within reach of a point, and for some beyond.
+  around(x, y, reach, visit) {
+    for (let row = this.column(y - reach); row <= this.column(y + reach); row++) {
+      const first = this.starts[row * this.squares + this.column(x - reach)];
+      const last = this.starts[row * this.squares + this.column(x + reach) + 1];
+      for (let number = first; number < last; number++) visit(this.items[number]);
+    }
+  }
+}
+
+const GRID = new Grid(Math.max(1, Math.min(128, Math.ceil(Math.sqrt(COUNT / 4)))));

@@ -1,0 +1,83 @@
+// The part of the address after # says what is pinned, filtered and searched, so that a link leads to it:
+// #item=ID, #group=NAME (several), #search=TEXT. Everything that changes it comes by here.
+
+let arrival = "open";
+
+function readHash() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const groups = asked.getAll("group").map((name) => GROUPS.names.indexOf(name));
+  return {
+    item: PLACE_OF_ID.get(asked.get("item")) ?? -1,
+    groups: new Set(groups.filter((group) => group >= 0)),
+    search: asked.get("search"),
+  };
+}
+
+function writeHash(changes) {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  asked.delete("search");
+  for (const [key, values] of Object.entries(changes)) {
+    asked.delete(key);
+    for (const value of values) asked.append(key, value);
+  }
+  const hash = `#${asked}`;
+  if (hash !== (location.hash || "#")) location.hash = hash;
+}
+
+// Pins an item, or with -1 none. `how` the view goes there: "stay", "reveal" what is off the screen, "frame" it.
+function choose(item, how) {
+  arrival = how;
+  if (item === state.pinned) arrive(item);
+  else writeHash({ item: item < 0 ? [] : [ITEMS.id[item]] });
+}
+
+function arrive(item) {
+  const isOpening = arrival === "open";
+  if (item >= 0 && (isOpening || arrival === "frame")) {
+    flyTo(frameOf([item, ...ITEMS.near[item]], 90, view.fitted * 12), isOpening || still.matches);
+  } else if (item >= 0 && arrival === "reveal" && !isOnScreen(item)) {
+    flyTo({ x: X[item], y: Y[item], scale: view.scale });
+  }
+  arrival = "reveal";
+}
+
+function followHash() {
+  const asked = readHash();
+  const isNew = asked.item !== state.pinned;
+  state.pinned = asked.item;
+  state.filter = asked.groups;
+  if (isNew) showPinned();
+  showLegend();
+  if (asked.search !== null) {
+    field.value = asked.search;
+    showFound();
+  }
+  if (isNew) arrive(state.pinned);
+  redraw();
+}
+
+function resize() {
+  const wasWhole = Math.abs(view.scale / view.fitted - 1) < 1e-6;
+  measure();
+  const whole = wholeMap();
+  if (wasWhole) Object.assign(view, whole);
+  redraw();
+}
+
+function start() {
+  readTheme();
+  measure();
+  Object.assign(view, wholeMap());
+  listenToView();
+  listenToSearch();
+  listenToList();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    readTheme();
+    redraw();
+  });
+  window.addEventListener("resize", resize);
+  window.addEventListener("hashchange", followHash);
+  followHash();
+}
+
+start();
