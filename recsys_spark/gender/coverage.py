@@ -1,4 +1,4 @@
-"""What a confidence limit costs and buys: how many users are still answered, and how many of those answers are right."""
+"""What a confidence limit costs and buys: how many users are still answered, and how often the answers are right."""
 
 from collections.abc import Callable, Mapping
 
