@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.ranking.top_n import Scores, exclude_pairs, top_n
+from recsys_spark.ranking.scores import Scores, exclude_pairs
+from recsys_spark.ranking.top_n import top_n
 
 __all__ = ["nearest", "unit_length"]
 
