@@ -36,7 +36,12 @@ class ImplicitFactorizationSettings(FactorizationSettings):
         default="bpr", description="bpr: played above not played, in pairs; logistic: played 1, not played 0."
     )
     negatives: int = Field(default=4, ge=1, le=100, description="Items drawn for each play, as not played.")
-    l2: float = Field(default=0.01, ge=0, description="Weight of the squared vectors and biases, a time each entry.")
+    l2: float = Field(default=0.01, ge=0, description="Weight of the squared vectors; see damping.")
+    damping: float = Field(
+        default=0.0, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
+    )
+    bias_l2: float = Field(default=0.01, ge=0, description="Weight of the squared biases, a time each entry.")
+    spread: float = Field(default=0.1, gt=0, description="Deviation of the first vectors times the root of rank.")
     learning_rate: float = Field(default=5e-3, gt=0, description="Step size of the optimiser at its largest.")
 
 
@@ -75,7 +80,7 @@ class ImplicitFactorization(Factorization):
         which orders nothing.
         """
         ones = torch.ones_like(batch.values)
-        codes = ridge_codes(batch, self.column_vectors, ones, self.settings.l2, everything=1.0)
+        codes = ridge_codes(batch, self.column_vectors, ones, self.ridge(batch)[:, :-1], everything=1.0)
         return nn.functional.pad(codes, (0, 1))
 
 

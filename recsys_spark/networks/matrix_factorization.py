@@ -31,8 +31,12 @@ class FactorizationSettings(NetworkSettings):
 
     rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
     biased: bool = Field(default=True, description="Add a bias of each user and of each item.")
-    l2: float = Field(default=0.05, ge=0, description="Weight of the squared vectors and biases, a time each entry.")
-    spread: float = Field(default=0.1, gt=0, description="Deviation of the first item vectors times the root of rank.")
+    l2: float = Field(default=1.2, ge=0, description="Weight of the squared vectors; see damping.")
+    damping: float = Field(
+        default=0.5, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
+    )
+    bias_l2: float = Field(default=1e-3, ge=0, description="Weight of the squared biases, a time each entry.")
+    spread: float = Field(default=1.0, gt=0, description="Deviation of the first vectors times the root of rank.")
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimiser: adam, or sgd with momentum.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
 
@@ -42,11 +46,15 @@ class MatrixFactorizationSettings(FactorizationSettings):
 
     ranges: ClassVar[Ranges] = {
         "rank": Range(8, 256, log=True),
-        "l2": Range(0.01, 0.2, log=True),
+        "l2": Range(0.3, 3.0, log=True),
+        "bias_l2": Range(1e-4, 3e-2, log=True),
         "learning_rate": Range(1e-3, 3e-2, log=True),
-        "batch_rows": Choice((64, 128, 256, 512)),
+        "batch_rows": Choice((32, 64, 128, 256)),
     }
 
+    batch_rows: int = Field(default=32, ge=1, description="Rows of a step, over all processes.")
+    learning_rate: float = Field(default=0.01, gt=0, description="Step size of the optimiser at its largest.")
+    epochs: int = Field(default=60, ge=1, le=10_000, description="Passes over the data at most.")
     initialisation: Literal["small", "uniform"] = Field(
         default="small",
         description="First vectors: users at zero and items small and normal, or all uniform from 0 to 11 / rank.",
@@ -101,13 +109,32 @@ class Factorization(Network):
         return self.item_vectors
 
     def penalty(self, batch: Batch) -> Tensor:
-        """l2 times the squared vectors and biases of both sides, once for each entry of the batch."""
-        lengths = (batch.lengths() * batch.weights).to(self.user_vectors.dtype)
+        """The squared vectors and biases of both sides, once for each of their entries in the batch, by their weights.
+
+        Undamped, the weight of a vector grows with its entries (as in Zhou et al. 2008); with a damping of a half, as
+        their root does, and who has rated much is freer to differ.
+        """
+        code = self.encode_trained(batch)
+        row_vectors, row_bias = code[:, :-1], code[:, -1]
+        entry_weights = batch.weights.to(code.dtype)
+        lengths = batch.lengths().to(code.dtype) * entry_weights
         counts = torch.zeros_like(self.item_bias)
-        counts.index_add_(0, batch.indices, batch.weights.to(counts.dtype)[batch.entry_rows()])
-        rows = lengths @ self.encode_trained(batch).square().sum(1)
-        columns = counts @ (self.item_vectors.square().sum(1) + self.item_bias.square())
-        return self.settings.l2 * (rows + columns)
+        counts.index_add_(0, batch.indices, entry_weights[batch.entry_rows()])
+        vectors = (lengths * self._damped(batch.lengths())) @ row_vectors.square().sum(1)
+        vectors = vectors + (counts * self._damped(self.column_counts)) @ self.item_vectors.square().sum(1)
+        biases = lengths @ row_bias.square() + counts @ self.item_bias.square()
+        return self.settings.l2 * vectors + self.settings.bias_l2 * biases
+
+    def _damped(self, entries: Tensor) -> Tensor:
+        """What an entry of each of the vectors counts, given how many entries it has."""
+        weights: Tensor = entries.clamp_min(1).to(self.item_bias.dtype) ** -self.settings.damping
+        return weights
+
+    def ridge(self, batch: Batch) -> Tensor:
+        """The same weights for least squares on the item vectors, of a vector and a bias behind it, (n, rank + 1)."""
+        lengths = batch.lengths().to(self.item_bias.dtype)
+        vectors = (self.settings.l2 * lengths * self._damped(batch.lengths()))[:, None].expand(-1, self.settings.rank)
+        return torch.cat([vectors, (self.settings.bias_l2 * lengths)[:, None]], 1)
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """The offset is no habit of anybody: it never decays."""
@@ -144,5 +171,5 @@ class MatrixFactorization(Factorization):
         """(n, rank + 1) of histories alone, which may be of anyone; zero without ratings."""
         errors = batch.values - self.output_bias[batch.indices]
         if self.settings.biased:
-            return ridge_codes(batch, self.output_weight, errors, self.settings.l2)
-        return nn.functional.pad(ridge_codes(batch, self.item_vectors, errors, self.settings.l2), (0, 1))
+            return ridge_codes(batch, self.output_weight, errors, self.ridge(batch))
+        return nn.functional.pad(ridge_codes(batch, self.item_vectors, errors, self.ridge(batch)[:, :-1]), (0, 1))

@@ -13,12 +13,12 @@ __all__ = ["ridge_codes"]
 SMALLEST_RIDGE = 1e-6
 
 
-def ridge_codes(batch: Batch, vectors: Tensor, targets: Tensor, l2: float, everything: float = 0.0) -> Tensor:
-    """For each row the x that minimises sum (targets - x . v)^2 + l2 n |x|^2 over its n entries, (n_rows, h).
+def ridge_codes(batch: Batch, vectors: Tensor, targets: Tensor, ridge: Tensor, everything: float = 0.0) -> Tensor:
+    """For each row the x that minimises sum (targets - x . v)^2 + ridge . x^2 over its entries, (n_rows, h).
 
-    vectors (n_columns, h), targets (nnz,). With `everything`, n everything / n_columns times the sum of (x . v)^2 over
-    all columns is added: what is not an entry is then taken for zero, as in weighted factorisation (Hu, Koren and
-    Volinsky 2008).
+    vectors (n_columns, h), targets (nnz,), ridge (n_rows, h). With `everything`, a row of n entries has
+    n everything / n_columns times the sum of (x . v)^2 over all columns added: what is not an entry is then taken for
+    zero, as in weighted factorisation (Hu, Koren and Volinsky 2008).
     """
     width = vectors.shape[1]
     systems = vectors.new_zeros(len(batch), width, width)
@@ -31,7 +31,6 @@ def ridge_codes(batch: Batch, vectors: Tensor, targets: Tensor, l2: float, every
     lengths = batch.lengths().to(vectors.dtype)
     if everything:
         systems += (everything / batch.n_columns * lengths)[:, None, None] * (vectors.T @ vectors)
-    ridge = (l2 * lengths).clamp_min(SMALLEST_RIDGE)
-    systems += ridge[:, None, None] * torch.eye(width, dtype=vectors.dtype, device=vectors.device)
+    systems += torch.diag_embed(ridge.clamp_min(SMALLEST_RIDGE))
     codes: Tensor = torch.linalg.solve(systems.double(), right.double()[:, :, None])[:, :, 0].to(vectors.dtype)
     return codes

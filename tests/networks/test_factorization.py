@@ -24,17 +24,22 @@ def rated() -> Batch:
     return Batch.of(np.arange(3), np.array([0, 2, 2, 5]), np.array([0, 2, 0, 1, 3]), values, 4)
 
 
-def test_the_loss_is_squared_errors_and_a_penalty_a_rating() -> None:
-    network, batch = factorization(Shape(3, 4), l2=0.1), rated()
+def test_the_loss_is_squared_errors_and_a_damped_penalty_a_rating() -> None:
+    network, batch = factorization(Shape(3, 4), l2=0.1, bias_l2=0.02, damping=0.5), rated()
+    network.set_column_counts(torch.tensor([2, 1, 9, 1]))
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(torch.randn_like(weight))
     p, q, of_users, of_items = network.user_vectors, network.item_vectors, network.user_bias, network.item_bias
     expected = 0.0
-    for row, column, value in zip(batch.entry_rows(), batch.indices, batch.values, strict=True):
+    ratings_of_row, ratings_of_column = {0: 2, 2: 3}, [2, 1, 9, 1]
+    for row, column, value in zip(batch.entry_rows().tolist(), batch.indices.tolist(), batch.values, strict=True):
         error = p[row] @ q[column] + of_users[row] + of_items[column] + network.offset - value
-        sizes = p[row] @ p[row] + q[column] @ q[column] + of_users[row] ** 2 + of_items[column] ** 2
-        expected += (error**2 + 0.1 * sizes).item()
+        vectors = (
+            p[row] @ p[row] / ratings_of_row[row] ** 0.5 + q[column] @ q[column] / ratings_of_column[column] ** 0.5
+        )
+        biases = of_users[row] ** 2 + of_items[column] ** 2
+        expected += (error**2 + 0.1 * vectors + 0.02 * biases).item()
     loss = network(batch, 0)
     assert loss.total.item() == pytest.approx(expected, rel=1e-5)
     assert loss.count == 5
@@ -42,7 +47,7 @@ def test_the_loss_is_squared_errors_and_a_penalty_a_rating() -> None:
 
 def test_ridge_codes_are_those_of_the_normal_equations() -> None:
     batch, vectors, targets = rated(), torch.randn(4, 3), torch.randn(5)
-    codes = ridge_codes(batch, vectors, targets, l2=0.3)
+    codes = ridge_codes(batch, vectors, targets, torch.tensor([0.6, 0.0, 0.9])[:, None].expand(3, 3))
     known = vectors[[0, 1, 3]]
     expected = torch.linalg.solve(known.T @ known + 0.9 * torch.eye(3), known.T @ targets[2:])
     torch.testing.assert_close(codes[2], expected, rtol=1e-4, atol=1e-5)
@@ -50,7 +55,7 @@ def test_ridge_codes_are_those_of_the_normal_equations() -> None:
 
 
 def test_a_stranger_with_the_ratings_of_a_trained_row_gets_its_vector() -> None:
-    network, batch = factorization(Shape(3, 4), l2=0.05), rated()
+    network, batch = factorization(Shape(3, 4), l2=0.1, bias_l2=0.05), rated()
     optimizer = torch.optim.Adam([network.user_vectors, network.user_bias], lr=0.05)
     for step in range(1500):
         optimizer.zero_grad()
