@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, create_model
 from recsys_spark.addresses import local_path
 from recsys_spark.errors import ConfigError
 from recsys_spark.evaluation_settings import (
+    CompareSettings,
     EvaluationSettings,
     PublishSettings,
     ReproduceSettings,
@@ -171,6 +172,7 @@ class BaseConfig(Section):
     recommendations: RecommendationsSettings = RecommendationsSettings()  # type: ignore[call-arg]
     query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
     evaluation: EvaluationSettings = EvaluationSettings()  # type: ignore[call-arg]
+    compare: CompareSettings = CompareSettings()  # type: ignore[call-arg]
     search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
     publish: PublishSettings = PublishSettings()  # type: ignore[call-arg]
     gender: GenderSettings = GenderSettings()  # type: ignore[call-arg]
