@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, create_model
 from recsys_spark.addresses import local_path
 from recsys_spark.errors import ConfigError
 from recsys_spark.evaluation_settings import (
+    CompareSettings,
     EvaluationSettings,
     PublishSettings,
     ReproduceSettings,
@@ -173,6 +174,7 @@ class BaseConfig(Section):
     map: MapSettings = MapSettings()  # type: ignore[call-arg]
     query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
     evaluation: EvaluationSettings = EvaluationSettings()  # type: ignore[call-arg]
+    compare: CompareSettings = CompareSettings()  # type: ignore[call-arg]
     search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
     publish: PublishSettings = PublishSettings()  # type: ignore[call-arg]
     gender: GenderSettings = GenderSettings()  # type: ignore[call-arg]

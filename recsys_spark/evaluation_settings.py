@@ -1,4 +1,4 @@
-"""Settings of judging models: what is measured, searched, let through to serve, and run again from papers."""
+"""Settings of judging models: what is measured, compared, searched, let through to serve, and run again from papers."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from recsys_spark.source_settings import Section
 
-__all__ = ["EvaluationSettings", "PublishSettings", "ReproduceSettings", "SearchSettings"]
+__all__ = ["CompareSettings", "EvaluationSettings", "PublishSettings", "ReproduceSettings", "SearchSettings"]
 
 
 class EvaluationSettings(Section):
@@ -33,6 +33,20 @@ class EvaluationSettings(Section):
         10, ge=1, le=10_000, description="Head of the lists that coverage, gini, novelty and popularity lift look at."
     )
     draws: int = Field(200, ge=0, le=2_000, description="Bootstrap draws of users behind the intervals; 0: none.")
+
+
+class CompareSettings(Section):
+    models: tuple[str, ...] = Field(
+        ("als", "lsa"),
+        description="Kinds (their newest version) or versions that compare_neighbours sets side by side.",
+    )
+    k: int = Field(10, ge=1, le=1_000, description="Neighbours of an item that are compared, the nearest ones.")
+    attribute: str = Field(
+        "genres",
+        min_length=1,
+        description="Attribute of items that neighbours should share; several values joined by |.",
+    )
+    min_users: int = Field(50, ge=1, description="Items with fewer users are not judged by that attribute.")
 
 
 class SearchSettings(Section):

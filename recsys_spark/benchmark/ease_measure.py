@@ -1,6 +1,5 @@
 """What EASE's closed form takes, tiles on disk included, against the formula as numpy writes it down."""
 
-import os
 import shutil
 import time
 
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
 from recsys_spark.benchmark.data import histories, history_frame, size_of
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.benchmark.measure import Bench, Line, blas_threads, take_turns, timed
 from recsys_spark.factorization.ease import EaseSettings, ease_weights
 from recsys_spark.factorization.gram import gram_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
@@ -40,7 +39,7 @@ def ease(bench: Bench) -> Line:
 
     full = np.triu(gram) + np.triu(gram, 1).T
     ours, reference = take_turns(bench.repeats, solve, timed(lambda: closed_form(full, reg)))
-    more = {"threads": _blas_threads(), "gram_seconds": gram_seconds}
+    more = {"threads": blas_threads(), "gram_seconds": gram_seconds}
     return Line("ease", size_of(rows, bench.n_items), ours, "numpy.linalg.inv", reference, "<= 1.3", more)
 
 
@@ -50,9 +49,3 @@ def closed_form(gram: NDArray[np.float64], reg: float) -> NDArray[np.float64]:
     weights: NDArray[np.float64] = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)
     return weights
-
-
-def _blas_threads() -> int:
-    """As OpenBLAS reads them when it is loaded."""
-    told = (os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
-    return next((int(number) for number in told if number), os.cpu_count() or 1)

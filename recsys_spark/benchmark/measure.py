@@ -4,6 +4,7 @@ In turns, because another load on the machine then slows both; the median, becau
 load libraries or was disturbed. There is no warm-up besides, which would cost as much as the turns of a slow reference.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from pyspark.sql import SparkSession
 
-__all__ = ["Bench", "Clock", "Line", "take_turns", "timed", "torch_threads"]
+__all__ = ["Bench", "Clock", "Line", "blas_threads", "take_turns", "timed", "torch_threads"]
 
 # Does a piece of work once and gives its seconds, without what was to be prepared for it.
 Clock = Callable[[], float]
@@ -108,3 +109,9 @@ def torch_threads(threads: int) -> Iterator[int]:
         yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
+
+
+def blas_threads() -> int:
+    """As OpenBLAS reads them when it is loaded."""
+    told = (os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
+    return next((int(number) for number in told if number), os.cpu_count() or 1)

@@ -7,6 +7,7 @@ from rich.table import Table
 from recsys_spark.benchmark.ease_measure import ease
 from recsys_spark.benchmark.gender_measures import gender_prediction, gender_training
 from recsys_spark.benchmark.judging_measures import judging, ranking_metrics
+from recsys_spark.benchmark.lsa_measure import lsa
 from recsys_spark.benchmark.measure import Bench, Line
 from recsys_spark.benchmark.network_measures import epoch_svae, first_layer_3700, first_layer_100000
 from recsys_spark.benchmark.shard_measures import shard_loading
@@ -25,6 +26,7 @@ MEASURES: dict[str, Measure] = {
     "two_processes": two_processes,
     "epoch_svae": epoch_svae,
     "ease": ease,
+    "lsa": lsa,
     "judging": judging,
     "ranking_metrics": ranking_metrics,
     "gender_prediction": gender_prediction,

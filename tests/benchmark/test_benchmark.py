@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from pyspark.sql import SparkSession
+from sklearn.utils import extmath
 
 from recsys_spark.benchmark import ease_measure, training_measures
 from recsys_spark.benchmark.data import histories, history_frame, shard_folder
+from recsys_spark.benchmark.lsa_measure import plays_matrix, randomised_svd
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
 from recsys_spark.benchmark.measures import MEASURES
 from recsys_spark.benchmark.network_measures import first_layer, layer_pair, row_batches
@@ -165,6 +167,25 @@ def test_the_closed_form_gives_the_scores_of_ease(bench, tmp_path):
     assert np.abs(reference).max() > 0.01
     frame = history_frame(bench.spark, rows, tmp_path / "histories.parquet")
     assert frame.count() == 300
+
+
+def test_plays_have_the_size_asked_for_and_few_popular_items():
+    plays = plays_matrix(400, 150, 8_000, 1)
+    assert plays.shape == (400, 150) and plays.nnz == 8_000 and plays.has_canonical_format
+    users = np.sort(np.diff(plays.tocsc().indptr))[::-1]
+    assert users[:15].sum() > 5 * users[-15:].sum() and plays.data.min() == 1 < np.median(plays.data)
+    assert (plays_matrix(400, 150, 8_000, 1) != plays).nnz == 0 < (plays_matrix(400, 150, 8_000, 2) != plays).nnz
+
+
+def test_the_reference_finds_what_scikit_learn_finds():
+    """With the same iterations, from other first directions: both come near a spectrum that is rather flat."""
+    plays = plays_matrix(300, 80, 6_000, 1)
+    users, values, items = randomised_svd(plays, 6, 10, 5, 1)
+    expected = np.linalg.svd(plays.toarray(), compute_uv=False)[:6]
+    theirs = extmath.randomized_svd(plays, 6, n_oversamples=10, n_iter=5, random_state=1)
+    assert values == pytest.approx(expected, rel=0.02) and theirs[1] == pytest.approx(expected, rel=0.02)
+    assert np.allclose(users.T @ users, np.eye(6)) and np.allclose(items @ items.T, np.eye(6))
+    assert np.allclose(np.linalg.norm(plays @ items.T, axis=0), values, rtol=0.02)
 
 
 def test_the_job_prints_a_line_a_measure_and_leaves_no_files(workspace: Workspace):

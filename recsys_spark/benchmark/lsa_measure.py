@@ -1,0 +1,100 @@
+"""What a truncated SVD takes on Spark, from stored pairs to vectors, against the same method in one process's memory.
+
+The reference is the textbook's randomised SVD (Halko, Martinsson and Tropp 2011, algorithms 4.4 and 5.1) in numpy and
+scipy, with LU between the products and QR before the last, as scikit-learn has it, which running does not install.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from scipy import linalg, sparse
+
+from recsys_spark.benchmark.measure import Bench, Line, blas_threads, take_turns
+from recsys_spark.factorization.lsa import Lsa, LsaSettings
+from recsys_spark.session import parallelism
+
+__all__ = ["lsa", "plays_matrix", "randomised_svd"]
+
+# The shape of Last.fm 360K.
+FULL_USERS, FULL_ITEMS, FULL_PAIRS = 360_000, 160_000, 17_600_000
+SETTINGS = LsaSettings(weighting="linear")
+# Popularity falls with this power of an item's rank.
+POWER = 0.8
+
+Floats = NDArray[np.float64]
+
+
+def lsa(bench: Bench) -> Line:
+    """Users, items and pairs scale together. Ours reads, spreads and weights the pairs, and makes vectors of users and
+    items; the reference finds its matrix ready.
+    """
+    n_users, n_items = round(FULL_USERS * bench.scale), round(FULL_ITEMS * bench.scale)
+    plays = plays_matrix(n_users, n_items, round(FULL_PAIRS * bench.scale), bench.seed)
+    pairs = _stored(bench, plays)
+
+    def ours() -> float:
+        folder = bench.folder / "lsa"
+        folder.mkdir()
+        started = time.perf_counter()
+        fitted = Lsa(SETTINGS).fit(pairs, folder, bench.seed, parallelism(bench.spark))
+        assert fitted.user_vectors is not None
+        fitted.user_vectors.write.format("noop").mode("overwrite").save()
+        seconds = time.perf_counter() - started
+        for frame in fitted.cached:
+            frame.unpersist()
+        shutil.rmtree(folder)
+        return seconds
+
+    def reference() -> float:
+        started = time.perf_counter()
+        randomised_svd(plays, SETTINGS.rank, SETTINGS.oversampling, SETTINGS.iterations, bench.seed)
+        return time.perf_counter() - started
+
+    seconds = take_turns(bench.repeats, ours, reference)
+    size = f"{n_users:,} users x {n_items:,} items, {plays.nnz:,} pairs, rank {SETTINGS.rank}"
+    more = {"threads": blas_threads(), "tasks": parallelism(bench.spark)}
+    return Line("lsa", size, seconds[0], "randomised SVD in numpy and scipy", seconds[1], "<= 3", more)
+
+
+def plays_matrix(n_users: int, n_items: int, n_pairs: int, seed: int) -> sparse.csr_matrix:
+    """(n_users, n_items) of counts with a long tail, with about `n_pairs` entries, few items having most of them."""
+    generator = np.random.default_rng(seed)
+    weights = generator.permutation((np.arange(n_items) + 1.0) ** -POWER)
+    drawn = int(1.5 * n_pairs)
+    items = np.searchsorted(np.cumsum(weights / weights.sum()), generator.random(drawn)).clip(max=n_items - 1)
+    cells = np.unique(generator.integers(n_users, size=drawn) * n_items + items)
+    cells = np.sort(generator.permutation(cells)[:n_pairs])
+    counts = generator.geometric(0.02, cells.size).astype(np.float64)
+    return sparse.csr_matrix((counts, (cells // n_items, cells % n_items)), (n_users, n_items))
+
+
+def randomised_svd(
+    matrix: sparse.csr_matrix, rank: int, oversampling: int, iterations: int, seed: int
+) -> tuple[Floats, Floats, Floats]:
+    """Left vectors (n, rank), values (rank,) and right vectors (rank, m) of a sparse matrix (n, m)."""
+    width = min(rank + oversampling, *matrix.shape)
+    basis = np.random.default_rng(seed).standard_normal((matrix.shape[1], width))
+    for _ in range(iterations):
+        basis = linalg.lu(matrix @ basis, permute_l=True, check_finite=False)[0]
+        basis = linalg.lu(matrix.T @ basis, permute_l=True, check_finite=False)[0]
+    users = linalg.qr(matrix @ basis, mode="economic", check_finite=False)[0]
+    turn, values, right = linalg.svd((matrix.T @ users).T, full_matrices=False, check_finite=False)
+    return (users @ turn)[:, :rank], values[:rank], right[:rank]
+
+
+def _stored(bench: Bench, plays: sparse.csr_matrix) -> DataFrame:
+    """The plays as interactions, which Spark reads from a file for each task that it runs at once."""
+    entries, folder = plays.tocoo(), bench.folder / "interactions"
+    folder.mkdir(parents=True)
+    columns = {"user_idx": entries.row, "item_idx": entries.col, "play_count": entries.data.astype(np.int64)}
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    rows = -(-table.num_rows // parallelism(bench.spark))
+    for number in range(parallelism(bench.spark)):
+        pq.write_table(table.slice(number * rows, rows), folder / f"{number}.parquet")
+    return bench.spark.read.parquet(Path(folder).absolute().as_uri())

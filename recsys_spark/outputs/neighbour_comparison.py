@@ -1,0 +1,110 @@
+"""Which models are compared by their neighbours, their lists, and the items that people know."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import ConfigError, MissingInputError
+from recsys_spark.job import JobRun
+from recsys_spark.model_versions import find_model, kind_of
+from recsys_spark.outputs.item_names import match_items
+from recsys_spark.outputs.neighbour_lists import agreement, attribute_values, neighbour_lists, random_lists
+from recsys_spark.registry import all_kinds
+
+__all__ = ["agreement_of", "compared_versions", "known_items", "stored_lists"]
+
+log = logging.getLogger(__name__)
+
+WELL_KNOWN_ITEMS = 10
+
+
+def compared_versions(run: JobRun) -> tuple[str, ...]:
+    """The versions that compare.models names, a kind by its newest one.
+
+    Raises ConfigError for fewer than two or an unknown kind, MissingInputError for what was never trained.
+    """
+    named = run.config.compare.models
+    unknown = [name for name in named if (kind_of(name) or name) not in all_kinds()]
+    if unknown:
+        raise ConfigError(
+            *(f"compare.models: {name!r} is no kind or version; kinds are {all_kinds()}" for name in unknown)
+        )
+    found = [find_model(run.tables, kind_of(name) or name, name if kind_of(name) else None) for name in named]
+    versions = tuple(dict.fromkeys(model.version for model in found))
+    if len(versions) < 2:
+        raise ConfigError(f"compare.models: {', '.join(versions)} is one model; name two, those of one kind by version")
+    return versions
+
+
+@contextmanager
+def stored_lists(run: JobRun, versions: Sequence[str]) -> Iterator[DataFrame]:
+    """The neighbour_lists of the versions, kept in memory and on disk within the context.
+
+    Raises MissingInputError where a version has none, ConfigError where they were built shorter than compare.k. A row a
+    version reaches the driver.
+    """
+    k = run.config.compare.k
+    rows = run.tables.read("item_similarity").where(F.col("model_version").isin(list(versions)))
+    lists = neighbour_lists(rows, k).persist()
+    try:
+        longest, items = F.max(F.size("neighbours")), F.count("item_id")
+        kept = {
+            row["model"]: row for row in lists.groupBy("model").agg(longest.alias("n"), items.alias("items")).collect()
+        }
+        lacking = [f"build_item_similarity --model.version {version}" for version in versions if version not in kept]
+        if lacking:
+            raise MissingInputError(f"item_similarity has no lists of these models: run {' and '.join(lacking)} first")
+        # Of a small catalogue all other items are near.
+        short = [version for version in versions if kept[version]["n"] < min(k, kept[version]["items"] - 1)]
+        if short:
+            raise ConfigError(
+                f"compare.k = {k}, but the lists of {', '.join(short)} are shorter: lower it, or run "
+                f"build_item_similarity --similarity.neighbours {k} for each"
+            )
+        yield lists
+    finally:
+        lists.unpersist()
+
+
+def known_items(run: JobRun) -> DataFrame:
+    """(item_id, item_idx, users): those that `--items` names, or the few that most users play, as of this run.
+
+    Raises MissingInputError, with the nearest names, when none of them is known.
+    """
+    users = _users_of_items(run)
+    asked = run.config.query.items
+    if not asked:
+        return users.orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
+    matches = match_items(run, asked)
+    for match in matches:
+        if match.item_idx is None:
+            log.warning("no item is called %r; nearest: %s", match.asked, ", ".join(match.suggestions))
+    numbers = sorted({match.item_idx for match in matches if match.item_idx is not None})
+    if not numbers:
+        nearest = sorted({name for match in matches for name in match.suggestions})
+        raise MissingInputError(f"none of these items is known; nearest names: {', '.join(nearest)}")
+    return users.where(F.col("item_idx").isin(numbers))
+
+
+def agreement_of(run: JobRun, lists: DataFrame, versions: Sequence[str]) -> DataFrame:
+    """agreement in compare.attribute of each version and of `random`, over the same items: those with compare.min_users
+    users that state something and that all versions have lists of.
+    """
+    settings = run.config.compare
+    models = lists.groupBy("item_id").agg(F.count_distinct("model").alias("models"))
+    common = models.where(F.col("models") == len(versions)).select("item_id")
+    played = _users_of_items(run).where(F.col("users") >= settings.min_users)
+    judged = common.join(played, on="item_id", how="left_semi")
+    stated = attribute_values(run.tables.read("items"), settings.attribute)
+    chance = random_lists(common, settings.k, run.config.run.seed)
+    return agreement(lists.unionByName(chance), judged, stated)
+
+
+def _users_of_items(run: JobRun) -> DataFrame:
+    """(item_id, item_idx, users BIGINT)."""
+    counted = run.tables.read("interactions").groupBy("item_idx").agg(F.count(F.lit(1)).alias("users"))
+    known = run.tables.read("item_index").where("item_id IS NOT NULL")
+    return known.join(counted, on="item_idx", how="inner").select("item_id", "item_idx", "users")
