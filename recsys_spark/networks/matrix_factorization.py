@@ -31,7 +31,7 @@ class FactorizationSettings(NetworkSettings):
 
     rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
     biased: bool = Field(default=True, description="Add a bias of each user and of each item.")
-    l2: float = Field(default=1.2, ge=0, description="Weight of the squared vectors; see damping.")
+    l2: float = Field(default=1.25, ge=0, description="Weight of the squared vectors; see damping.")
     damping: float = Field(
         default=0.5, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
     )
@@ -53,8 +53,11 @@ class MatrixFactorizationSettings(FactorizationSettings):
     }
 
     batch_rows: int = Field(default=32, ge=1, description="Rows of a step, over all processes.")
-    learning_rate: float = Field(default=0.01, gt=0, description="Step size of the optimiser at its largest.")
-    epochs: int = Field(default=60, ge=1, le=10_000, description="Passes over the data at most.")
+    learning_rate: float = Field(default=5e-3, gt=0, description="Step size of the optimiser at its largest.")
+    average: float = Field(
+        default=0.99, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+    )
+    epochs: int = Field(default=80, ge=1, le=10_000, description="Passes over the data at most.")
     initialisation: Literal["small", "uniform"] = Field(
         default="small",
         description="First vectors: users at zero and items small and normal, or all uniform from 0 to 11 / rank.",
