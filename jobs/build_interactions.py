@@ -6,8 +6,8 @@ from pyspark.sql import DataFrame
 
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
-from recsys_spark.preparation.increment import increment
-from recsys_spark.preparation.indexing import new_index_rows
+from recsys_spark.preparation.increment import Increment, increment
+from recsys_spark.preparation.indexing import extend_index
 from recsys_spark.preparation.interactions import aggregate_plays, filter_support
 
 CHANGED = "NOT (old.play_count <=> new.play_count AND old.rating <=> new.rating" + (
@@ -21,34 +21,33 @@ def work(run: JobRun) -> None:
     with tables.lock("interactions"):
         plays = tables.read("plays")
         todo = increment(tables, settings)
-        if todo.is_empty:
-            return
-        for table in ("user_index", "item_index", "interactions"):
-            tables.ensure(table)
-        with step("numbering new users and items"):
-            for name in ("user", "item"):
-                _extend_index(run, name, todo.new_plays(plays))
-        pairs = aggregate_plays(todo.affected_plays(plays))
-        pairs = filter_support(pairs, settings.min_user_items, settings.min_item_users)
-        rows = _numbered(run, pairs)
-        built_from: dict[str, Any] = {"plays_version": todo.plays_version, "fingerprint": todo.fingerprint}
-        with step("building interactions"):
-            if todo.run_ids is None:
-                tables.overwrite("interactions", rows, **built_from)
-            else:
-                update = {name: f"new.{name}" for name in ("play_count", "rating", "last_played_at")}
-                keys = ("user_idx", "item_idx")
-                tables.merge("interactions", rows, keys, update, update_when=CHANGED, **built_from)
-        run.count(interactions=tables.read("interactions").count())
+        if not todo.is_empty:
+            _build(run, todo, plays)
+        if run.config.content.enabled:
+            # Behind the played ones, which keep the numbers that they would have had.
+            with step("numbering items without plays"):
+                run.count(new_items=extend_index(tables, "item", tables.read("items")))
 
 
-def _extend_index(run: JobRun, name: str, plays: DataFrame) -> None:
-    index = f"{name}_index"
-    new = new_index_rows(plays, run.tables.read(index), name)
-    before = run.tables.read(index).count()
-    if not new.isEmpty():
-        run.tables.append(index, new)
-    run.count(**{f"new_{name}s": run.tables.read(index).count() - before})
+def _build(run: JobRun, todo: Increment, plays: DataFrame) -> None:
+    tables, settings = run.tables, run.config.interactions
+    for table in ("user_index", "item_index", "interactions"):
+        tables.ensure(table)
+    with step("numbering new users and items"):
+        for name in ("user", "item"):
+            run.count(**{f"new_{name}s": extend_index(tables, name, todo.new_plays(plays))})
+    pairs = aggregate_plays(todo.affected_plays(plays))
+    pairs = filter_support(pairs, settings.min_user_items, settings.min_item_users)
+    rows = _numbered(run, pairs)
+    built_from: dict[str, Any] = {"plays_version": todo.plays_version, "fingerprint": todo.fingerprint}
+    with step("building interactions"):
+        if todo.run_ids is None:
+            tables.overwrite("interactions", rows, **built_from)
+        else:
+            update = {name: f"new.{name}" for name in ("play_count", "rating", "last_played_at")}
+            keys = ("user_idx", "item_idx")
+            tables.merge("interactions", rows, keys, update, update_when=CHANGED, **built_from)
+    run.count(interactions=tables.read("interactions").count())
 
 
 def _numbered(run: JobRun, pairs: DataFrame) -> DataFrame:

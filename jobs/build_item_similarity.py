@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
 from recsys_spark.model_versions import find_model
+from recsys_spark.outputs.content_items import content_fingerprint, content_items
 from recsys_spark.outputs.naming import name_items
 from recsys_spark.outputs.similarity import item_similarity
 from recsys_spark.outputs.stored_model import open_model
@@ -17,12 +18,13 @@ def work(run: JobRun) -> None:
     """Nothing is done where the same list was built from the same vectors before."""
     model = find_model(run.tables, run.config.model.kind, run.config.model.version)
     neighbours = run.config.similarity.neighbours
-    fingerprint = f"neighbours={neighbours}"
+    fingerprint = f"neighbours={neighbours}{content_fingerprint(run)}"
     if run.tables.built_from("item_similarity", model.version) == fingerprint:
         return
     stored = open_model(run, model)
     tasks = TASKS_A_CORE * parallelism(run.spark)
-    vectors = stored.item_vectors
+    content = content_items(run, stored)
+    vectors = stored.item_vectors if content is None else content.vectors
     with step(f"nearest items of {vectors.n_items} items"):
         nearest = item_similarity(run.spark, vectors, neighbours, tasks)
         rows = name_items(nearest, run.tables.read("item_index"), "item_idx", "similar_item_idx")

@@ -5,11 +5,13 @@ from pyspark.sql import functions as F
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
 from recsys_spark.model_versions import ModelVersion, find_model
+from recsys_spark.outputs.content_items import content_fingerprint, scorer_with_content
 from recsys_spark.outputs.item_filters import allowed_items, filters_fingerprint
 from recsys_spark.outputs.naming import name_items, name_users
 from recsys_spark.outputs.one_list import print_list
+from recsys_spark.outputs.popular_groups import groups_fingerprint, popular_lists
 from recsys_spark.outputs.recommendations import ListSettings, recommend, recommendation_users
-from recsys_spark.outputs.stored_model import open_model, popular_scorer, vectors_of
+from recsys_spark.outputs.stored_model import open_model, vectors_of
 from recsys_spark.session import parallelism
 
 TASKS_A_CORE = 4
@@ -37,9 +39,11 @@ def _build(run: JobRun, model: ModelVersion, fingerprint: str) -> None:
     interactions = stored.kind.with_confidence(tables.read("interactions"), stored.folder)
     vectors = vectors_of(run, "user_vectors", model.version)
     users = recommendation_users(tables.read("user_index"), vectors, interactions, stored.kind.history_order)
-    lists = ListSettings(settings.top_k, settings.filter_seen, allowed_items(run))
+    scorer, content = scorer_with_content(run, stored)
+    lists = ListSettings(settings.top_k, settings.filter_seen, allowed_items(run), content)
+    popular = popular_lists(run)
     tasks = TASKS_A_CORE * parallelism(run.spark)
-    rows = recommend(users, stored.scorer, popular_scorer(run), lists, tasks)
+    rows = recommend(popular.with_groups(users), scorer, popular.scorer, lists, tasks)
     rows = name_users(name_items(rows, tables.read("item_index"), "item_idx"), tables.read("user_index"))
     rows = rows.withColumns({"model_version": F.lit(model.version), "algorithm": F.lit(model.kind)})
     tables.replace("recommendations", rows, "model_version", model.version, fingerprint=fingerprint)
@@ -48,7 +52,8 @@ def _build(run: JobRun, model: ModelVersion, fingerprint: str) -> None:
 def _fingerprint(run: JobRun) -> str:
     settings = run.config.recommendations
     versions = [run.tables.data_version(name) for name in ("interactions", "user_index")]
-    return f"{settings.top_k} {settings.filter_seen} {filters_fingerprint(settings)} {versions}"
+    lists = f"{settings.top_k} {settings.filter_seen} {filters_fingerprint(settings)} {versions}"
+    return f"{lists}{groups_fingerprint(run)}{content_fingerprint(run)}"
 
 
 job = Job("build_recommendations", __doc__ or "", work)

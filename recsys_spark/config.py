@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, create_model
 
 from recsys_spark.addresses import local_path
+from recsys_spark.content_settings import ContentSettings
 from recsys_spark.errors import ConfigError
 from recsys_spark.evaluation_settings import (
     CompareSettings,
@@ -21,6 +22,7 @@ from recsys_spark.evaluation_settings import (
 )
 from recsys_spark.gender_settings import GenderSettings, SuppressSettings
 from recsys_spark.map_settings import MapSettings
+from recsys_spark.output_settings import RecommendationsSettings
 from recsys_spark.preparation.split_settings import Fit, SplitSettings
 from recsys_spark.registry import KINDS, NETWORKS, all_kinds, load_settings
 from recsys_spark.sample.settings import SampleSettings
@@ -121,13 +123,6 @@ class SimilaritySettings(Section):
     neighbours: int = Field(50, ge=1, le=10_000, description="Nearest items kept for each item.")
 
 
-class RecommendationsSettings(Section):
-    top_k: int = Field(20, ge=1, le=10_000, description="Items recommended to each user.")
-    filter_seen: bool = Field(True, description="Leave out items that the user has played.")
-    allow_file: str | None = Field(None, description="Text file with an item_id a line: nothing else is recommended.")
-    deny_file: str | None = Field(None, description="Text file with an item_id a line: never recommended.")
-
-
 class QuerySettings(Section):
     # What somebody likes is not for job_runs to keep.
     items: tuple[str, ...] = Field(
@@ -171,6 +166,7 @@ class BaseConfig(Section):
     outputs: OutputsSettings = OutputsSettings()  # type: ignore[call-arg]
     similarity: SimilaritySettings = SimilaritySettings()  # type: ignore[call-arg]
     recommendations: RecommendationsSettings = RecommendationsSettings()  # type: ignore[call-arg]
+    content: ContentSettings = ContentSettings()  # type: ignore[call-arg]
     map: MapSettings = MapSettings()  # type: ignore[call-arg]
     query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
     evaluation: EvaluationSettings = EvaluationSettings()  # type: ignore[call-arg]

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 HOUSE: tuple[dict[str, str], ...] = (
     {
         "vocabulary": "__init__ addresses errors logs registry schemas recipe ranges csr shard_files known_keys"
-        " source_settings evaluation_settings gender_settings map_settings sample.settings preparation.split_settings"
-        " config config_layers config_help"
+        " source_settings evaluation_settings gender_settings content_settings output_settings map_settings"
+        " sample.settings preparation.split_settings config config_layers config_help"
     },
     {"rim": "spark_errors locks commits schema_check tables session roots job model_versions"},
     {

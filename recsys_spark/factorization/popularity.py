@@ -2,6 +2,7 @@
 known.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -17,9 +18,9 @@ from recsys_spark.factorization.kind import Fitted, ModelKind
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import products
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
-from recsys_spark.ranking.scores import Scores, exclude_items
+from recsys_spark.ranking.scores import Scores, Tile, exclude_items
 
-__all__ = ["Popularity", "PopularityScorer", "PopularitySettings", "popularity_scores"]
+__all__ = ["GroupPopularityScorer", "Popularity", "PopularityScorer", "PopularitySettings", "popularity_scores"]
 
 
 class PopularitySettings(BaseModel):
@@ -57,6 +58,25 @@ class PopularityScorer:
         # A product with one is exact: there is nothing to refine.
         scores = Scores(len(queries), products(self.matrix, queries))
         return exclude_items(scores, self.matrix.norms() > 0)
+
+
+@dataclass(frozen=True)
+class GroupPopularityScorer:
+    """The scores of each user's group: `matrix` has a column a group, and everybody's is the first."""
+
+    matrix: ItemMatrix
+    fold_in: FoldIn = "forward"
+
+    def encode(self, users: UserBlock) -> Queries:
+        groups = np.zeros(len(users), dtype=np.int64) if users.groups is None else users.groups
+        return Queries(np.arange(len(users)), groups, np.full(len(users), Origin.POPULAR))
+
+    def score(self, queries: NDArray[np.int64]) -> Scores:
+        return exclude_items(Scores(len(queries), self._tiles(queries)), self.matrix.norms() > 0)
+
+    def _tiles(self, groups: NDArray[np.int64]) -> Iterator[Tile]:
+        for number in range(self.matrix.n_tiles):
+            yield number * self.matrix.tile_items, self.matrix.tile(number).T[groups]
 
 
 class Popularity(ModelKind):

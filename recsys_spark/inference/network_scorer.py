@@ -5,6 +5,7 @@ other model. The matrix may be wider than a user's stored code: the layers in be
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ __all__ = ["NetworkScorer", "with_ones"]
 @dataclass(frozen=True)
 class NetworkScorer:
     """Scores of a network whose rows are users; small to pickle."""
+
+    by_products: ClassVar[bool] = True
 
     folder: str
     matrix: ItemMatrix

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
-from recsys_spark.config import RecommendationsSettings
 from recsys_spark.errors import ConfigError
 from recsys_spark.job import JobRun
+from recsys_spark.output_settings import RecommendationsSettings
 from recsys_spark.outputs.stored_model import n_items
 
 __all__ = ["allowed_items", "filters_fingerprint"]

@@ -17,26 +17,29 @@ from pyspark.sql import functions as F
 
 from recsys_spark.errors import TrainingError
 from recsys_spark.preparation.sparse_rows import history_order
+from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
 from recsys_spark.ranking.scores import exclude_items, exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 
 __all__ = ["BLOCK_COLUMNS", "ListSettings", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
 
-# What user_block reads.
+# What user_block reads, and what it reads where it is there.
 BLOCK_COLUMNS = ("vector", "history", "history_confidence")
+GROUP_COLUMN = "popular_group"
 SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
 
 
 @dataclass(frozen=True)
 class ListSettings:
     """What a list may hold: `k` items, played ones or not, only items whose place in `allowed` (n_items,) is
-    True.
+    True. Items whose row of `content` (n_items, 1) is not zero have vectors that were predicted: so says their origin.
     """
 
     k: int
     filter_seen: bool = True
     allowed: NDArray[np.bool_] | None = None
+    content: ItemMatrix | None = None
 
 
 def recommendation_users(
@@ -76,14 +79,17 @@ def recommend(
     """(user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users`
     (recommendation_users).
 
-    A user gets the model's list where the scorer can make one (origin model or fold_in), else the fallback's
-    (popular). Order: score descending, then item_idx ascending. Lists are shorter than k where fewer items
-    are left. `n_tasks` spreads the users anew, about four tasks for each core; None keeps their partitions. A
-    task holds an Arrow batch of users and block_users x (3 k + 8192) x 8 bytes beside the mapped matrices.
+    A user gets the model's list where the scorer can make one (origin model or fold_in, content for items of
+    settings.content), else the fallback's
+    (popular), which may go by a column popular_group INT of `users`. Order: score descending, then item_idx
+    ascending. Lists are shorter than k where fewer items are left. `n_tasks` spreads the users anew, about four tasks
+    for each core; None keeps their partitions. A task holds an Arrow batch of users and block_users x (3 k + 8192) x
+    8 bytes beside the mapped matrices.
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)
-    return spread.select("user_idx", *BLOCK_COLUMNS).mapInArrow(lists, SCHEMA)
+    group = [GROUP_COLUMN] if GROUP_COLUMN in users.columns else []
+    return spread.select("user_idx", *BLOCK_COLUMNS, *group).mapInArrow(lists, SCHEMA)
 
 
 def recommend_for_history(
@@ -115,7 +121,7 @@ def _list_batches(
             part = batch.slice(start, block_users)
             user_idx = part["user_idx"].to_numpy()
             for rows, lists, origins in _lists_or_fallback(user_block(part), scorer, fallback, settings):
-                yield _to_arrow(user_idx[rows], lists, origins)
+                yield _to_arrow(user_idx[rows], lists, origins, settings.content)
 
 
 Lists = tuple[NDArray[np.intp], TopN, NDArray[np.int64]]
@@ -148,13 +154,18 @@ def _lists(block: UserBlock, scorer: Scorer, settings: ListSettings) -> Iterator
 
 
 def user_block(batch: pa.RecordBatch) -> UserBlock:
+    """A batch with BLOCK_COLUMNS as arrays; without a popular_group a user is in group 0, as everybody is."""
     lengths = pc.fill_null(pc.list_value_length(batch["history"]), 0).to_numpy()
     item_idx = batch["history"].flatten().to_numpy()
     given = np.repeat(batch["history_confidence"].is_valid().to_numpy(zero_copy_only=False), lengths)
     confidence = np.full(item_idx.size, np.nan, dtype=np.float32)
     confidence[given] = batch["history_confidence"].flatten().to_numpy(zero_copy_only=False)
     indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-    return UserBlock(_vectors(batch["vector"]), Histories(indptr, item_idx, confidence))
+    histories = Histories(indptr, item_idx, confidence)
+    if GROUP_COLUMN not in batch.schema.names:
+        return UserBlock(_vectors(batch["vector"]), histories)
+    groups = pc.fill_null(batch[GROUP_COLUMN], 0).to_numpy().astype(np.int64)
+    return UserBlock(_vectors(batch["vector"]), histories, groups)
 
 
 def _vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
@@ -170,15 +181,21 @@ def _vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
     return vectors
 
 
-def _to_arrow(user_idx: NDArray[np.int32], lists: TopN, origins: NDArray[np.int64]) -> pa.RecordBatch:
+def _to_arrow(
+    user_idx: NDArray[np.int32], lists: TopN, origins: NDArray[np.int64], content: ItemMatrix | None
+) -> pa.RecordBatch:
     row, place = np.nonzero(np.arange(lists.item_idx.shape[1]) < lists.length[:, None])
-    names = pa.array([origin.name.lower() for origin in Origin])
+    item_idx, origin = lists.item_idx[row, place], origins[row]
+    if content is not None:
+        predicted = content.whole()[item_idx, 0] != 0
+        origin = np.where(predicted & (origin != Origin.POPULAR), Origin.CONTENT, origin)
+    names = pa.array([each.name.lower() for each in Origin])
     return pa.RecordBatch.from_pydict(
         {
             "user_idx": user_idx[row],
             "position": (place + 1).astype(np.int32),
-            "item_idx": lists.item_idx[row, place],
+            "item_idx": item_idx,
             "score": lists.score[row, place].astype(np.float64),
-            "origin": names.take(pa.array(origins[row])),
+            "origin": names.take(pa.array(origin)),
         }
     )

@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import cosine_scores
-from recsys_spark.ranking.scores import exclude_pairs
+from recsys_spark.ranking.scores import exclude_items, exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 
-__all__ = ["item_similarity", "nearest_items"]
+__all__ = ["item_similarity", "nearest_items", "nearest_to_all"]
 
 SCHEMA = "item_idx INT, position INT, similar_item_idx INT, similarity DOUBLE"
 
@@ -40,6 +40,26 @@ def nearest_items(matrix: ItemMatrix, item_idx: NDArray[np.int64], n_neighbours:
     """The nearest items of a few items, all of which have a vector, one row each; as item_similarity."""
     scores = cosine_scores(matrix, matrix.rows(item_idx))
     return top_n(exclude_pairs(scores, np.arange(item_idx.size), item_idx), n_neighbours)
+
+
+def nearest_to_all(
+    matrix: ItemMatrix, item_idx: NDArray[np.int32], n: int, allowed: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The `n` items nearest to several different ones (m,) taken together: item_idx, best first, and the cosines with
+    the mean of their directions.
+
+    Given items are left out, as are those whose place in `allowed` (n_items,) is False. Both are empty where no given
+    item has a vector.
+    """
+    inside = item_idx[item_idx < matrix.n_items]
+    vectors = matrix.rows(inside).astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1)[:, None]
+    mean = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0).sum(axis=0, keepdims=True)
+    if not mean.any():
+        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+    scores = exclude_pairs(cosine_scores(matrix, mean.astype(np.float32)), np.zeros_like(inside), inside)
+    nearest = top_n(scores if allowed is None else exclude_items(scores, allowed), n)
+    return nearest.item_idx[0, : nearest.length[0]], nearest.score[0, : nearest.length[0]]
 
 
 def _neighbour_batches(

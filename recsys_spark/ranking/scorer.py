@@ -8,7 +8,7 @@ recommends, evaluates or prints a list changes.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ __all__ = [
     "Histories",
     "HistoryEncoder",
     "Origin",
+    "ProductScorer",
     "Queries",
     "Scorer",
     "UserBlock",
@@ -87,11 +88,12 @@ class Histories:
 @dataclass(frozen=True)
 class UserBlock:
     """A block of users: trained vectors (n, k), zero where a user has none, or None if the model stores none;
-    histories.
+    histories; the number of the group that each belongs to (n,), where users are in groups.
     """
 
     vectors: NDArray[np.float32] | None
     histories: Histories
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -102,7 +104,11 @@ class UserBlock:
 
     def take(self, rows: NDArray[np.intp]) -> "UserBlock":
         """Some of the users."""
-        return UserBlock(None if self.vectors is None else self.vectors[rows], self.histories.take(rows))
+        return UserBlock(
+            None if self.vectors is None else self.vectors[rows],
+            self.histories.take(rows),
+            None if self.groups is None else self.groups[rows],
+        )
 
 
 class Queries(NamedTuple):
@@ -134,6 +140,15 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class ProductScorer(Scorer, Protocol):
+    """A model whose scores are dot products of its queries with the rows of its matrix, so that rows which something
+    else has found can be scored as well.
+    """
+
+    by_products: ClassVar[bool]
+
+
+@runtime_checkable
 class VectorScorer(Protocol):
     """A model that describes users by vectors, which other models can learn from."""
 
@@ -160,6 +175,8 @@ class DotScorer:
     Biases are one more component. Without a trained vector a user's history is encoded, if there is an
     `encoder`.
     """
+
+    by_products: ClassVar[bool] = True
 
     matrix: ItemMatrix
     encoder: HistoryEncoder | None = None

@@ -8,14 +8,17 @@ import pytest
 
 from recsys_spark.factorization.als import AlsFoldIn
 from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
-from recsys_spark.factorization.popularity import PopularityScorer
+from recsys_spark.factorization.popularity import GroupPopularityScorer, PopularityScorer
+from recsys_spark.ranking.extended_scorer import ExtendedScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import (
     DotScorer,
     Histories,
     Origin,
+    ProductScorer,
     UserBlock,
 )
+from recsys_spark.ranking.top_n import top_n
 
 MakeMatrix = Callable[..., ItemMatrix]
 
@@ -70,6 +73,38 @@ def test_who_is_served_and_how(matrix: ItemMatrix) -> None:
     assert (scorer.fold_in, DotScorer(matrix).fold_in) == ("solve", "none")
     # The block's own vectors are not overwritten by folded-in ones.
     assert not vectors[2].any()
+
+
+def test_each_group_has_its_own_list(make_matrix: MakeMatrix) -> None:
+    """Everybody in column 0; item 4 was played by nobody."""
+    counts = np.array([[9, 0, 1], [8, 3, 0], [7, 2, 0], [6, 2, 5], [0, 0, 0]], dtype=np.float32)
+    scorer = GroupPopularityScorer(make_matrix(counts, tile_items=2))
+    block = UserBlock(None, histories([], [3], [], []), np.array([2, 0, 1, 2]))
+    rows, groups, origins = scorer.encode(block.take(np.array([0, 1, 2])))
+    assert (rows.tolist(), groups.tolist(), set(origins)) == ([0, 1, 2], [2, 0, 1], {Origin.POPULAR})
+    best = top_n(scorer.score(groups), 5)
+    assert best.length.tolist() == [4, 4, 4]
+    assert best.item_idx[:, :4].tolist() == [[3, 0, 1, 2], [0, 1, 2, 3], [1, 2, 3, 0]]
+    assert scorer.encode(UserBlock(None, histories([], []))).values.tolist() == [0, 0]
+
+
+def test_an_extended_scorer_knows_users_as_before_and_scores_more_items(
+    matrix: ItemMatrix, make_matrix: MakeMatrix
+) -> None:
+    more = make_matrix(np.vstack([matrix.whole(), [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]]))
+    base = DotScorer(matrix, AlsFoldIn(0.1, 2.0, implicit=True))
+    assert isinstance(base, ProductScorer) and not isinstance(PopularityScorer(matrix), ProductScorer)
+    scorer = ExtendedScorer(base, more)
+    block = UserBlock(None, histories([1, 2], [10], [7]))
+    expected, found = base.encode(block), scorer.encode(block)
+    assert found.rows.tolist() == expected.rows.tolist() == [0, 2]
+    np.testing.assert_array_equal(found.values, expected.values)
+    best = top_n(scorer.score(found.values), 12)
+    assert best.length.tolist() == [10, 10] and scorer.fold_in == "solve"
+    products = found.values @ more.whole().T
+    for row in range(2):
+        np.testing.assert_allclose(best.score[row, :10], products[row, best.item_idx[row, :10]], rtol=1e-4)
+        assert 10 in best.item_idx[row, :10] and 11 not in best.item_idx[row, :10]
 
 
 def test_scorers_are_small_to_send(make_matrix: MakeMatrix) -> None:
