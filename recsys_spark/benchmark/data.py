@@ -24,6 +24,7 @@ PREFERENCE = 6.0
 # Popularity falls with this power of an item's rank.
 POWER = 0.8
 SHORTEST = 20
+PLAYS = Recipe(values="one")
 
 
 def histories(n_users: int, n_items: int, seed: int) -> Csr:
@@ -63,8 +64,9 @@ def history_frame(spark: SparkSession, rows: Csr, file: Path) -> DataFrame:
     return spark.read.parquet(file.absolute().as_uri())
 
 
-def shard_folder(spark: SparkSession, rows: Csr, n_items: int, folder: Path, n_files: int, seed: int) -> Manifest:
+def shard_folder(
+    spark: SparkSession, rows: Csr, n_items: int, folder: Path, n_files: int, seed: int, recipe: Recipe = PLAYS
+) -> Manifest:
     """Shards of `rows` in `folder`, written as the job does it."""
     frame = history_frame(spark, rows, folder.with_name(f"{folder.name}.parquet"))
-    recipe, shape = Recipe(values="one"), (len(rows), n_items)
-    return write_shards(frame, folder, recipe, shape, n_files, seed, {"made": "for the benchmark"})
+    return write_shards(frame, folder, recipe, (len(rows), n_items), n_files, seed, {"made": "for the benchmark"})

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.table import Table
 
 from recsys_spark.benchmark.ease_measure import ease
+from recsys_spark.benchmark.factorization_measure import epoch_matrix_factorization
 from recsys_spark.benchmark.gender_measures import gender_prediction, gender_training
 from recsys_spark.benchmark.judging_measures import judging, ranking_metrics
 from recsys_spark.benchmark.lsa_measure import lsa
@@ -21,6 +22,7 @@ Measure = Callable[[Bench], Line]
 MEASURES: dict[str, Measure] = {
     "shard_loading": shard_loading,
     "epoch_mult_vae": epoch_mult_vae,
+    "epoch_matrix_factorization": epoch_matrix_factorization,
     "first_layer_3700": first_layer_3700,
     "first_layer_100000": first_layer_100000,
     "two_processes": two_processes,

@@ -15,6 +15,7 @@ from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_thread
 from recsys_spark.config import TrainingSettings
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
+from recsys_spark.registry import load_network
 from recsys_spark.shard_files import Manifest
 from recsys_spark.training.distributed import run_training
 from recsys_spark.training.lanes import Epoch, mix
@@ -22,7 +23,15 @@ from recsys_spark.training.shard_loader import Counts
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.validation import batch_of
 
-__all__ = ["bare_epochs", "epoch_mult_vae", "epoch_seconds", "trained_epochs", "two_processes"]
+__all__ = [
+    "bare_epochs",
+    "epoch_mult_vae",
+    "epoch_seconds",
+    "one_machine",
+    "prepared",
+    "trained_epochs",
+    "two_processes",
+]
 
 # The first epoch warms up and does not count.
 EPOCHS = 3
@@ -36,9 +45,9 @@ SMALLER_STEPS, LARGE_STEP = (100, 500, 1000), 2000
 
 def epoch_mult_vae(bench: Bench) -> Line:
     """An epoch of the trainer, from shards on disk, against the same steps on batches in memory."""
-    size, spec = _prepared(bench, bench.folder / "epoch")
+    size, spec = prepared(bench, bench.folder / "epoch")
     with torch_threads(bench.threads) as threads:
-        alone = _training(1, threads)
+        alone = one_machine(1, threads)
         ours, reference = take_turns(
             bench.repeats,
             lambda: epoch_seconds([line["seconds"] for line in trained_epochs(bench, spec, alone)]),
@@ -54,11 +63,11 @@ def two_processes(bench: Bench) -> Line:
     They exchange all gradients at every step, so that smaller steps gain less: `ratio_at_N`, of one turn each, is for
     steps of N rows.
     """
-    size, spec = _prepared(bench, bench.folder / "processes")
+    size, spec = prepared(bench, bench.folder / "processes")
 
     def seconds(processes: int, batch_rows: int) -> float:
         told = TrainSpec(**{**spec.as_dict(), "settings": {**spec.settings, "batch_rows": batch_rows}, "threads": 1})
-        lines = trained_epochs(bench, told, _training(processes, 1))
+        lines = trained_epochs(bench, told, one_machine(processes, 1))
         return epoch_seconds([line["seconds"] for line in lines])
 
     def turns(repeats: int, batch_rows: int) -> tuple[float, float]:
@@ -97,13 +106,14 @@ def epoch_seconds(seconds: list[float]) -> float:
     return median(seconds[1:])
 
 
-def _prepared(bench: Bench, folder: Path) -> tuple[str, TrainSpec]:
-    """Writes shards; gives their size, and a run on them."""
+def prepared(bench: Bench, folder: Path, kind: str = "mult_vae") -> tuple[str, TrainSpec]:
+    """Writes shards of histories for a kind of network; gives their size, and a run on them."""
     rows = histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed)
-    shard_folder(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed)
+    recipe = load_network(kind).recipe
+    shard_folder(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed, recipe)
     settings = {"epochs": EPOCHS, "batch_rows": BATCH_ROWS}
     shards, model = str(folder / "shards"), str(folder / "model")
-    return size_of(rows, bench.n_items), TrainSpec("mult_vae", settings, bench.seed, shards, None, model)
+    return size_of(rows, bench.n_items), TrainSpec(kind, settings, bench.seed, shards, None, model)
 
 
 def _batches(spec: TrainSpec, manifest: Manifest, epoch: int) -> list[Batch]:
@@ -112,5 +122,6 @@ def _batches(spec: TrainSpec, manifest: Manifest, epoch: int) -> list[Batch]:
     return [batch_of(part, manifest.n_columns, torch.device("cpu")) for part in rows.batches(0, Counts())]
 
 
-def _training(processes: int, threads: int) -> TrainingSettings:
+def one_machine(processes: int, threads: int) -> TrainingSettings:
+    """Settings of training on this machine alone."""
     return TrainingSettings.model_validate({"processes": processes, "local": True, "threads": threads, "retries": 0})

@@ -15,6 +15,7 @@ from sklearn.utils import extmath
 
 from recsys_spark.benchmark import ease_measure, training_measures
 from recsys_spark.benchmark.data import histories, history_frame, shard_folder
+from recsys_spark.benchmark.factorization_measure import read_triples, triple_epochs
 from recsys_spark.benchmark.lsa_measure import plays_matrix, randomised_svd
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
 from recsys_spark.benchmark.measures import MEASURES
@@ -23,6 +24,7 @@ from recsys_spark.benchmark.training_measures import bare_epochs, epoch_seconds,
 from recsys_spark.config import TrainingSettings
 from recsys_spark.factorization.ease import ease_weights
 from recsys_spark.networks.batch import Batch
+from recsys_spark.recipe import Recipe
 from recsys_spark.training.spec import TrainSpec
 from tests.conftest import Workspace
 
@@ -236,3 +238,15 @@ def test_smaller_steps_are_told_beside_the_large_one(bench, monkeypatch):
     monkeypatch.setattr(training_measures, "trained_epochs", given)
     line = MEASURES["two_processes"](bench).as_dict()
     assert [line[name] for name in ("ratio", "ratio_at_100", "ratio_at_500", "ratio_at_1000")] == [1.5, 0.25, 0.75, 1.0]
+
+
+def test_triples_are_the_entries_of_the_shards(bench: Bench):
+    rows = histories(40, 60, 5)
+    shard_folder(bench.spark, rows, 60, bench.folder / "shards", 2, 5, Recipe(values="rating"))
+    spec = replace(spec_of(bench.folder, {"epochs": 2, "batch_rows": 16}, 5), kind="matrix_factorization")
+    (users, items, ratings), n_steps = read_triples(spec)
+    expected = {(row, item) for row in range(40) for item in rows.indices[rows.indptr[row] : rows.indptr[row + 1]]}
+    assert len(users) == len(expected)
+    assert set(zip(users.tolist(), items.tolist(), strict=True)) == expected
+    assert (ratings == 1).all()
+    assert len(triple_epochs(spec, (users, items, ratings), n_steps)) == 2

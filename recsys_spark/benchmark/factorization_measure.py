@@ -1,0 +1,72 @@
+"""What an epoch of factorisation costs beside a bare loop over triples of user, item and rating in memory."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
+from recsys_spark.benchmark.training_measures import epoch_seconds, one_machine, prepared, trained_epochs
+from recsys_spark.networks.matrix_factorization import FactorizationSettings
+from recsys_spark.shard_files import Manifest
+from recsys_spark.training.lanes import Epoch
+from recsys_spark.training.shard_loader import Counts, Rows
+from recsys_spark.training.spec import TrainSpec
+
+__all__ = ["epoch_matrix_factorization", "read_triples", "triple_epochs"]
+
+Triples = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def epoch_matrix_factorization(bench: Bench) -> Line:
+    """An epoch of the trainer, from shards on disk, against as many steps on shuffled triples in memory, of the same
+    model and optimiser: lookups of both sides, squared error and penalties of what was looked up.
+    """
+    size, spec = prepared(bench, bench.folder / "factorization", "matrix_factorization")
+    triples, n_steps = read_triples(spec)
+    with torch_threads(bench.threads) as threads:
+        alone = one_machine(1, threads)
+        ours, reference = take_turns(
+            bench.repeats,
+            lambda: epoch_seconds([line["seconds"] for line in trained_epochs(bench, spec, alone)]),
+            lambda: epoch_seconds(triple_epochs(spec, triples, n_steps)),
+        )
+    more = {"threads": threads, "steps": n_steps}
+    reference_name = "bare torch loop on triples in memory"
+    return Line("epoch_matrix_factorization", size, ours, reference_name, reference, "<= 1.2", more)
+
+
+def read_triples(spec: TrainSpec) -> tuple[Triples, int]:
+    """User, item and rating of every entry of the shards, each (nnz,), and the steps that an epoch of them takes."""
+    folder = Path(spec.train_folder)
+    epoch = Epoch(folder, Manifest.read(folder), spec.network_settings().batch_rows, 1, 0)
+    blocks = list(epoch.batches(0, Counts()))
+    rows = Rows.concat(blocks)
+    users = np.repeat(rows.numbers.astype(np.int64), rows.entries.lengths())
+    items, ratings = rows.entries.indices.astype(np.int64), rows.entries.values
+    return (torch.from_numpy(users), torch.from_numpy(items), torch.from_numpy(ratings)), len(blocks)
+
+
+def triple_epochs(spec: TrainSpec, triples: Triples, n_steps: int) -> list[float]:
+    """Seconds of each epoch of the plain loop."""
+    settings, manifest = spec.network_settings(), Manifest.read(Path(spec.train_folder))
+    assert isinstance(settings, FactorizationSettings)
+    torch.manual_seed(spec.seed)
+    sides = [nn.Embedding(n, settings.rank + 1) for n in (manifest.n_rows, manifest.n_columns)]
+    parameters = [weight for side in sides for weight in side.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
+    seconds = []
+    for _ in range(settings.epochs):
+        started = time.perf_counter()
+        for places in torch.randperm(len(triples[0])).chunk(n_steps):
+            user, item, rating = (column[places] for column in triples)
+            p, q = sides[0](user), sides[1](item)
+            errors = (p[:, :-1] * q[:, :-1]).sum(1) + p[:, -1] + q[:, -1] - rating
+            loss = errors.square().mean() + settings.l2 * (p.square().sum(1) + q.square().sum(1)).mean()
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+        seconds.append(time.perf_counter() - started)
+    return seconds
