@@ -25,7 +25,7 @@ class ContentSettings(Section):
         5, ge=1, description="An attribute value or word that fewer items with a vector have is left out."
     )
     reg_param: float = Field(
-        1.0, gt=0, description="Ridge penalty: the larger, the nearer predicted vectors are to the mean item's."
+        3.0, gt=0, description="Ridge penalty: the larger, the nearer predicted vectors are to the mean item's."
     )
     min_plays: int = Field(
         1,

@@ -122,11 +122,29 @@ def test_lists_can_hold_seen_items_and_never_denied_ones(built: Workspace, tmp_p
 
 def test_one_list_by_name_and_what_is_not_known(built: Workspace) -> None:
     outcome = built.done("build_recommendations", *FLAGS, "--items", "song  2", "Song 4", "Sing 6")
+    assert "model: what the model recommends" in outcome.stdout
     assert "Song" in outcome.stdout and "Song 2 " not in outcome.stdout
+    assert "not known: Sing 6" in outcome.stdout
     assert "no item is called 'Sing 6'" in outcome.stderr and "Song 6" in outcome.stderr
     assert (outcome.rows["items_known"], outcome.rows["items_unknown"]) == (2, 1)
-    outcome = built.run("build_recommendations", *FLAGS, "--items", "Nothing of the kind")
-    assert outcome.code == 4 and "nearest names" in outcome.stderr
+    before = built.versions()
+    outcome = built.run("build_recommendations", *FLAGS, "--items", "Nothing of the kind", "Song 100")
+    assert outcome.code == 4 and "nearest names" in outcome.stderr and "Song 10" in str(outcome.summary["error"])
+    assert outcome.rows == {} and built.versions() == before
+
+
+def test_a_list_of_items_that_the_model_does_not_know_gets_what_is_popular(
+    built: Workspace, write: Callable[..., Path]
+) -> None:
+    extra = write("more.csv", "user_id,item_id,name,n\nstranger,unheard,Unheard [bold]of,5\n")
+    built.done("ingest_plays", "--source.path", extra, *FLAGS)
+    built.done("build_interactions")
+    model: Any = built.table("models").where("algorithm = 'als'").first()
+    flags = [*FLAGS, "--model.version", model["model_version"]]
+    outcome = built.done("build_recommendations", *flags, "--items", "unheard [bold]of")
+    assert "popular: what most users play" in outcome.stdout and outcome.rows["recommended"] == 3
+    outcome = built.done("build_recommendations", *FLAGS, "--model.kind", "popularity", "--items", "Song 2")
+    assert "popular: what most users play" in outcome.stdout
 
 
 def test_publishing_moves_all_tables_in_one_commit_and_rolls_back(built: Workspace) -> None:

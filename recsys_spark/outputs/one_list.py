@@ -1,52 +1,114 @@
-"""Recommendations for one list of items, named as people name them, printed at once."""
+"""Recommendations for one list of items, named as people name them, printed at once.
+
+A kind that makes vectors of histories answers as it would for a new listener. One that cannot answers with the items
+nearest to the given ones, and where nothing is near with what most users play; the answer says which it is.
+"""
 
 import logging
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
 from recsys_spark.errors import MissingInputError
+from recsys_spark.factorization.popularity import PopularityScorer
 from recsys_spark.job import JobRun
+from recsys_spark.outputs.content_items import content_items
 from recsys_spark.outputs.item_filters import allowed_items
 from recsys_spark.outputs.item_names import match_items, names_of
 from recsys_spark.outputs.recommendations import ListSettings, recommend_for_history
-from recsys_spark.outputs.stored_model import StoredModel
+from recsys_spark.outputs.similarity import nearest_to_all
+from recsys_spark.outputs.stored_model import StoredModel, popular_scorer
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scorer import Scorer
 
-__all__ = ["print_list"]
+__all__ = ["Answer", "Liked", "answer", "print_list"]
 
 log = logging.getLogger(__name__)
 
+Source = Literal["model", "nearest", "popular"]
+TITLES: dict[Source, str] = {
+    "model": "what the model recommends to somebody who likes these items",
+    "nearest": "the items nearest to these: the model makes nothing of a new listener's items",
+    "popular": "what most users play: the model makes nothing of these items",
+}
+
+
+class Liked(NamedTuple):
+    """The items that were given, (n,), and those that the model counts, (m,), with their confidence."""
+
+    given: NDArray[np.int32]
+    item_idx: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+
+
+class Answer(NamedTuple):
+    """Where a list comes from, and its items and scores, best first."""
+
+    source: Source
+    item_idx: NDArray[np.int32]
+    score: NDArray[np.float32]
+
 
 def print_list(run: JobRun, stored: StoredModel) -> None:
-    """Prints what the model recommends to somebody who likes the given items.
+    """Prints what suits somebody who likes the given items, and which of them are not known.
 
     Raises MissingInputError, with the nearest names, when none of them is known.
     """
     matches = match_items(run, run.config.query.items)
-    for match in matches:
-        if match.item_idx is None:
-            log.warning("no item is called %r; nearest: %s", match.asked, ", ".join(match.suggestions))
+    unknown = [match for match in matches if match.item_idx is None]
+    for match in unknown:
+        log.warning("no item is called %r; nearest: %s", match.asked, ", ".join(match.suggestions))
     known = sorted({match.item_idx for match in matches if match.item_idx is not None})
     if not known:
         nearest = sorted({name for match in matches for name in match.suggestions})
         raise MissingInputError(f"none of these items is known; nearest names: {', '.join(nearest)}")
+    content = content_items(run, stored)
+    scorer = stored.scorer if content is None else content.scorer(stored.scorer)
+    vectors = content.vectors if content is not None else stored.item_vectors if stored.kind.has_item_vectors else None
+    lists = ListSettings(run.config.recommendations.top_k, True, allowed_items(run))
+    found = answer(scorer, vectors, lambda: popular_scorer(run), _liked(run, stored, known), lists)
+    _print(run, found, [match.asked for match in unknown])
+    run.count(items_known=len(known), items_unknown=len(unknown), recommended=found.item_idx.size)
+
+
+def answer(
+    scorer: Scorer, vectors: ItemMatrix | None, popular: Callable[[], Scorer], liked: Liked, lists: ListSettings
+) -> Answer:
+    """The first list that is not empty: the model's, the nearest items by `vectors` if there are any, the popular."""
+    own = recommend_for_history(scorer, liked.item_idx, liked.confidence, lists)
+    if own[0].size:
+        return Answer("popular" if isinstance(scorer, PopularityScorer) else "model", *own)
+    near = nearest_to_all(vectors, liked.given, lists.k, lists.allowed) if vectors is not None else own
+    if near[0].size:
+        return Answer("nearest", *near)
+    ones = np.ones(liked.given.size, dtype=np.float32)
+    return Answer("popular", *recommend_for_history(popular(), liked.given, ones, lists))
+
+
+def _liked(run: JobRun, stored: StoredModel, known: list[int]) -> Liked:
     history = run.spark.createDataFrame(
         [(0, number, 1) for number in known], "user_idx INT, item_idx INT, play_count BIGINT"
     ).withColumn("rating", F.lit(None).cast("double"))
     weighted = stored.kind.with_confidence(history, stored.folder).where("confidence IS NOT NULL").collect()
     item_idx = np.array([row["item_idx"] for row in weighted], dtype=np.int32)
     confidence = np.array([row["confidence"] for row in weighted], dtype=np.float32)
-    lists = ListSettings(run.config.recommendations.top_k, True, allowed_items(run))
-    items, scores = recommend_for_history(stored.scorer, item_idx, confidence, lists)
-    _print(run, items.tolist(), scores.tolist())
-    run.count(items_known=len(known), items_unknown=len(matches) - len(known), recommended=len(items))
+    return Liked(np.array(known, dtype=np.int32), item_idx, confidence)
 
 
-def _print(run: JobRun, items: list[int], scores: list[float]) -> None:
+def _print(run: JobRun, found: Answer, unknown: list[str]) -> None:
+    items = found.item_idx.tolist()
     names = names_of(run, items)
     table = Table("position", "item", "score")
-    for position, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
+    for position, (item, score) in enumerate(zip(items, found.score.tolist(), strict=True), start=1):
         table.add_row(str(position), names[item], f"{score:.4f}")
-    Console(soft_wrap=True).print(table)
+    # Names are other people's text: brackets in them are no markup.
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    if unknown:
+        console.print(f"not known: {', '.join(unknown)}")
+    console.print(f"{found.source}: {TITLES[found.source]}")
+    console.print(table)

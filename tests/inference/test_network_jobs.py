@@ -85,6 +85,9 @@ def test_a_network_of_items_gives_both_kinds_of_vectors_and_a_list_to_everyone(b
         assert built.table(table).where(f"model_version = '{version}'").count() == n_rows
     built.done("build_recommendations", "--model.kind", "autorec_item", "--recommendations.top_k", "2")
     assert built.table("recommendations").select("user_id").distinct().count() == N_USERS
+    # It has nothing to say to a new listener: what is near to the items is of their taste.
+    outcome = built.done("build_recommendations", "--model.kind", "autorec_item", "--items", "i00", "i04")
+    assert "nearest: the items nearest to these" in outcome.stdout and outcome.rows["recommended"] > 0
 
 
 def test_what_a_network_needs_is_named_when_it_is_not_there(built: Workspace) -> None:
