@@ -65,8 +65,13 @@ def feature_entries(features: DataFrame, vocabulary: Vocabulary, n_items: int) -
 
 def _values(entry: Column) -> Column:
     key = F.concat(_text(entry.key), F.lit("="))
-    values = F.transform(F.split(_text(entry.value), r"\|"), F.trim)
+    values = F.transform(F.split(_text(entry.value), r"\|"), _trimmed)
     return F.transform(F.filter(values, lambda value: value != ""), lambda value: F.concat(key, value))
+
+
+def _trimmed(value: Column) -> Column:
+    # Of a function with two parameters, as F.trim is, transform takes the second for the place in the array.
+    return F.trim(value)
 
 
 def _text(text: Column) -> Column:
