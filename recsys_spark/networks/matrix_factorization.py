@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.damping import weight_of_entries
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
 from recsys_spark.networks.ridge import ridge_codes
@@ -112,11 +113,7 @@ class Factorization(Network):
         return self.item_vectors
 
     def penalty(self, batch: Batch) -> Tensor:
-        """The squared vectors and biases of both sides, once for each of their entries in the batch, by their weights.
-
-        Undamped, the weight of a vector grows with its entries (as in Zhou et al. 2008); with a damping of a half, as
-        their root does, and who has rated much is freer to differ.
-        """
+        """The weighted squares of vectors and biases of both sides, once for each of their entries in the batch."""
         code = self.encode_trained(batch)
         row_vectors, row_bias = code[:, :-1], code[:, -1]
         entry_weights = batch.weights.to(code.dtype)
@@ -129,9 +126,7 @@ class Factorization(Network):
         return self.settings.l2 * vectors + self.settings.bias_l2 * biases
 
     def _damped(self, entries: Tensor) -> Tensor:
-        """What an entry of each of the vectors counts, given how many entries it has."""
-        weights: Tensor = entries.clamp_min(1).to(self.item_bias.dtype) ** -self.settings.damping
-        return weights
+        return weight_of_entries(entries, self.settings.damping).to(self.item_bias.dtype)
 
     def ridge(self, batch: Batch) -> Tensor:
         """The same weights for least squares on the item vectors, of a vector and a bias behind it, (n, rank + 1)."""

@@ -100,3 +100,24 @@ def test_the_neural_encoder_is_the_layers_of_its_formula() -> None:
     units = torch.relu(network.dense.weight @ torch.outer(u, v).flatten() + network.dense.bias)
     expected = network.last.weight[0] @ units + network.last.bias[0]
     assert network.score_pairs(hidden, torch.tensor([1]), torch.tensor([2])).item() == pytest.approx(expected.item())
+
+
+def test_the_neural_encoder_starts_near_the_inner_product_and_its_biases() -> None:
+    torch.manual_seed(0)
+    network = NeuralEncoder(NeuralEncoderSettings.model_validate({"embedding": 16, "start": 3.5}), Shape(30, 40)).eval()
+    scores = network.score_block(network.encode_trained(rows_of([[0]] * 30, 40)), 0, 40)
+    inner = network.rows.weight @ network.columns.weight.T
+    assert inner.std() > 0.05
+    torch.testing.assert_close(scores, inner + 3.5, rtol=0, atol=0.05)
+
+
+def test_embeddings_weigh_by_the_root_of_their_ratings() -> None:
+    torch.manual_seed(0)
+    settings = NeuralEncoderSettings.model_validate({"embedding": 3, "units": 4, "l2": 0.2, "bias_l2": 0.0})
+    network, batch = NeuralEncoder(settings, Shape(3, 4)), rated()
+    network.set_column_counts(torch.tensor([4, 1, 1, 1]))
+    loss = network(batch, 0)
+    u, v = network.rows.weight.square().sum(1), network.columns.weight.square().sum(1)
+    # Two ratings of the first row, three of the last; of the first column two of its four are here.
+    expected = 0.2 * (2 / 2**0.5 * u[0] + 3 / 3**0.5 * u[2] + 2 / 4**0.5 * v[0] + v[1] + v[2] + v[3])
+    assert (loss.total - loss.parts["squared_error"]).item() == pytest.approx(expected.item(), rel=1e-5)
