@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
 from recsys_spark.model_versions import ModelVersion, find_model
-from recsys_spark.outputs.content_items import content_fingerprint, scorer_with_content
+from recsys_spark.outputs.content_items import content_fingerprint, served_items
 from recsys_spark.outputs.item_filters import allowed_items, filters_fingerprint
 from recsys_spark.outputs.naming import name_items, name_users
 from recsys_spark.outputs.one_list import print_list
@@ -39,11 +39,11 @@ def _build(run: JobRun, model: ModelVersion, fingerprint: str) -> None:
     interactions = stored.kind.with_confidence(tables.read("interactions"), stored.folder)
     vectors = vectors_of(run, "user_vectors", model.version)
     users = recommendation_users(tables.read("user_index"), vectors, interactions, stored.kind.history_order)
-    scorer, content = scorer_with_content(run, stored)
-    lists = ListSettings(settings.top_k, settings.filter_seen, allowed_items(run), content)
+    items = served_items(run, stored)
+    lists = ListSettings(settings.top_k, settings.filter_seen, allowed_items(run), items.predicted)
     popular = popular_lists(run)
     users, tasks = popular.with_groups(users), TASKS_A_CORE * parallelism(run.spark)
-    rows = recommend(users, scorer, popular.scorer, lists, tasks)
+    rows = recommend(users, items.scorer, popular.scorer, lists, tasks)
     rows = name_users(name_items(rows, tables.read("item_index"), "item_idx"), tables.read("user_index"))
     rows = rows.withColumns({"model_version": F.lit(model.version), "algorithm": F.lit(model.kind)})
     tables.replace("recommendations", rows, "model_version", model.version, fingerprint=fingerprint)

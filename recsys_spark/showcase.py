@@ -7,6 +7,7 @@ from rich.table import Table
 
 from recsys_spark.job import JobRun
 from recsys_spark.logs import table_console
+from recsys_spark.outputs.item_names import users_of_items
 
 __all__ = ["neighbours_by_name", "show"]
 
@@ -49,10 +50,9 @@ def neighbours_by_name(run: JobRun) -> DataFrame:
     tables = run.tables
     serving = tables.read("models").where(F.array_contains("serves", "item_similarity"))
     similar = tables.read("item_similarity").join(serving.select("model_version"), on="model_version", how="left_semi")
-    counted = tables.read("interactions").groupBy("item_idx").agg(F.count(F.lit(1)).alias("users"))
-    known = counted.orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
+    known = users_of_items(run).orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
     names = tables.read("items").select("item_id", F.coalesce("name", "item_id").alias("name"))
-    known = known.join(tables.read("item_index"), on="item_idx", how="inner").join(names, on="item_id", how="left")
+    known = known.join(names, on="item_id", how="left")
     others = names.select(F.col("item_id").alias("similar_item_id"), F.col("name").alias("similar_name"))
     nearest = (
         known.join(similar.where(F.col("position") <= NEIGHBOURS), on="item_id", how="inner")

@@ -2,7 +2,7 @@
 
 The best summary of the matrix of users and items in a few directions, in closed form and without regularisation. Where
 ALS explains that something was played, this explains how much, and takes what was not played for a zero as good as any
-other: weights decide what it finds. On raw counts that is popularity; BM25 makes it tastes.
+other: weights decide what it finds. BM25 makes rare items and light listeners count.
 
 A user is a left singular vector, an item a right one times its singular value, so that their products are the weights
 as the few directions tell them. The vector of a new history is its projection, by the very formula that made those of

@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -27,7 +28,7 @@ from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.matrix_frames import matrix_frame
 from recsys_spark.ranking.scorer import ProductScorer, Scorer
 
-__all__ = ["ContentItems", "content_fingerprint", "content_items", "scorer_with_content"]
+__all__ = ["ContentItems", "ServedItems", "content_fingerprint", "content_items", "served_items"]
 
 COUNTS = "counts.json"
 
@@ -81,10 +82,22 @@ def content_items(run: JobRun, stored: StoredModel) -> ContentItems | None:
     return ContentItems(matrices[0], matrices[-1], ItemMatrix.open(folder / "new"))
 
 
-def scorer_with_content(run: JobRun, stored: StoredModel) -> tuple[Scorer, ItemMatrix | None]:
-    """The scorer of all items that have a vector, and ContentItems.flags; None where none is predicted."""
+class ServedItems(NamedTuple):
+    """The scorer of all items that have a vector, the vectors (None where the kind has none), and ContentItems.flags
+    (None where none is predicted).
+    """
+
+    scorer: Scorer
+    vectors: ItemMatrix | None
+    predicted: ItemMatrix | None
+
+
+def served_items(run: JobRun, stored: StoredModel) -> ServedItems:
+    """What lists are made from, with predicted items where content_items has some."""
     content = content_items(run, stored)
-    return (stored.scorer, None) if content is None else (content.scorer(stored.scorer), content.flags)
+    if content is not None:
+        return ServedItems(content.scorer(stored.scorer), content.vectors, content.flags)
+    return ServedItems(stored.scorer, stored.item_vectors if stored.kind.has_item_vectors else None, None)
 
 
 def _matrices(stored: StoredModel) -> dict[str, ItemMatrix]:

@@ -14,7 +14,7 @@ from recsys_spark.outputs.map_items import MapItems, map_items, neighbours_on_ma
 from recsys_spark.outputs.map_page import ItemMap, map_page
 from recsys_spark.outputs.stored_model import open_model
 from recsys_spark.projection.clusters import k_means
-from recsys_spark.projection.layout import lay_out, principal_plane
+from recsys_spark.projection.layout import NEIGHBOURS, lay_out, principal_plane
 from recsys_spark.projection.nearest import nearest, unit_length
 from recsys_spark.projection.preservation import kept_by_chance, kept_neighbours
 
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 CLUSTERS = "clusters"
 GENRES = "genres"
-# Neighbours that the layout is made from, and those that it is judged by.
-GRAPH, JUDGED = 15, 10
+# Neighbours that a layout is judged by.
+JUDGED = 10
 
 
 def map_path(run: JobRun, model: ModelVersion) -> Path:
@@ -48,7 +48,7 @@ def build_map(run: JobRun, model: ModelVersion) -> ItemMap:
     items = map_items(run, vectors, run.config.map.colour or GENRES)
     unit = unit_length(items.vectors)
     with step(f"layout of {len(items.item_id)} items"):
-        near = nearest(unit, GRAPH)
+        near = nearest(unit, NEIGHBOURS)
         points = lay_out(unit, near, run.config.run.seed)
     judged = near[:, :JUDGED]
     log.info(

@@ -1,5 +1,6 @@
 """From what people call items to the items: by id, or by name whatever its case and spacing."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
+from recsys_spark.errors import MissingInputError
 from recsys_spark.job import JobRun
 
-__all__ = ["Match", "match_items", "names_of"]
+__all__ = ["Match", "known_numbers", "match_items", "names_of", "users_of_items"]
+
+log = logging.getLogger(__name__)
 
 SUGGESTIONS = 3
 # Looking for near names costs a comparison with each name of the catalogue.
@@ -55,6 +59,29 @@ def match_items(run: JobRun, asked: Sequence[str]) -> list[Match]:
     return [
         Match(text, *numbers[text]) if text in numbers else Match(text, None, 0, near.get(text, ())) for text in texts
     ]
+
+
+def known_numbers(run: JobRun, asked: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The numbers of the items that `asked` names, ascending, each once, and the texts that name none, with a warning.
+
+    Raises MissingInputError, with the nearest names, when none of them is known.
+    """
+    matches = match_items(run, asked)
+    unknown = [match for match in matches if match.item_idx is None]
+    for match in unknown:
+        log.warning("no item is called %r; nearest: %s", match.asked, ", ".join(match.suggestions))
+    numbers = sorted({match.item_idx for match in matches if match.item_idx is not None})
+    if not numbers:
+        nearest = sorted({name for match in matches for name in match.suggestions})
+        raise MissingInputError(f"none of these items is known; nearest names: {', '.join(nearest)}")
+    return numbers, [match.asked for match in unknown]
+
+
+def users_of_items(run: JobRun) -> DataFrame:
+    """(item_id STRING, item_idx INT, users BIGINT): how many users have played each item."""
+    counted = run.tables.read("interactions").groupBy("item_idx").agg(F.count(F.lit(1)).alias("users"))
+    known = run.tables.read("item_index").where("item_id IS NOT NULL")
+    return known.join(counted, on="item_idx", how="inner").select("item_id", "item_idx", "users")
 
 
 def names_of(run: JobRun, item_idx: Sequence[int]) -> dict[int, str]:

@@ -11,6 +11,7 @@ from pyspark.sql.window import Window
 from recsys_spark.errors import MissingInputError
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import ModelVersion
+from recsys_spark.outputs.item_names import users_of_items
 from recsys_spark.ranking.item_matrix import ItemMatrix
 
 __all__ = ["MapItems", "Neighbours", "map_items", "neighbours_on_map", "similar_items"]
@@ -39,12 +40,11 @@ def map_items(run: JobRun, matrix: ItemMatrix, attribute: str) -> MapItems:
     The driver holds at most map.max_items of them, each with its vector. Raises MissingInputError if there is none.
     """
     tables, most = run.tables, run.config.map.max_items
-    counted = tables.read("interactions").groupBy("item_idx").agg(F.count(F.lit(1)).alias("users"))
-    known = tables.read("item_index").where(F.col("item_id").isNotNull() & (F.col("item_idx") < matrix.n_items))
     text = F.try_element_at("attributes", F.lit(attribute)).alias("text")
     named = tables.read("items").select("item_id", "name", text)
     rows = (
-        counted.join(known, on="item_idx", how="inner")
+        users_of_items(run)
+        .where(F.col("item_idx") < matrix.n_items)
         .join(named, on="item_id", how="left")
         .select("item_idx", "item_id", F.coalesce("name", "item_id").alias("name"), "users", "text")
         .orderBy(F.desc("users"), "item_idx")

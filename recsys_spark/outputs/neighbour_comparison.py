@@ -1,6 +1,5 @@
 """Which models are compared by their neighbours, their lists, and the items that people know."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,13 +9,11 @@ from pyspark.sql import functions as F
 from recsys_spark.errors import ConfigError, MissingInputError
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import find_model, kind_of
-from recsys_spark.outputs.item_names import match_items
-from recsys_spark.outputs.neighbour_lists import agreement, attribute_values, neighbour_lists, random_lists
+from recsys_spark.outputs.item_names import known_numbers, users_of_items
+from recsys_spark.outputs.neighbour_lists import agreement, neighbour_lists, random_lists, stated_values
 from recsys_spark.registry import all_kinds
 
 __all__ = ["agreement_of", "compared_versions", "known_items", "stored_lists"]
-
-log = logging.getLogger(__name__)
 
 WELL_KNOWN_ITEMS = 10
 
@@ -74,18 +71,11 @@ def known_items(run: JobRun) -> DataFrame:
 
     Raises MissingInputError, with the nearest names, when none of them is known.
     """
-    users = _users_of_items(run)
+    users = users_of_items(run)
     asked = run.config.query.items
     if not asked:
         return users.orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
-    matches = match_items(run, asked)
-    for match in matches:
-        if match.item_idx is None:
-            log.warning("no item is called %r; nearest: %s", match.asked, ", ".join(match.suggestions))
-    numbers = sorted({match.item_idx for match in matches if match.item_idx is not None})
-    if not numbers:
-        nearest = sorted({name for match in matches for name in match.suggestions})
-        raise MissingInputError(f"none of these items is known; nearest names: {', '.join(nearest)}")
+    numbers, _ = known_numbers(run, asked)
     return users.where(F.col("item_idx").isin(numbers))
 
 
@@ -96,15 +86,8 @@ def agreement_of(run: JobRun, lists: DataFrame, versions: Sequence[str]) -> Data
     settings = run.config.compare
     models = lists.groupBy("item_id").agg(F.count_distinct("model").alias("models"))
     common = models.where(F.col("models") == len(versions)).select("item_id")
-    played = _users_of_items(run).where(F.col("users") >= settings.min_users)
+    played = users_of_items(run).where(F.col("users") >= settings.min_users)
     judged = common.join(played, on="item_id", how="left_semi")
-    stated = attribute_values(run.tables.read("items"), settings.attribute)
+    stated = stated_values(run.tables.read("items"), settings.attribute)
     chance = random_lists(common, settings.k, run.config.run.seed)
     return agreement(lists.unionByName(chance), judged, stated)
-
-
-def _users_of_items(run: JobRun) -> DataFrame:
-    """(item_id, item_idx, users BIGINT)."""
-    counted = run.tables.read("interactions").groupBy("item_idx").agg(F.count(F.lit(1)).alias("users"))
-    known = run.tables.read("item_index").where("item_id IS NOT NULL")
-    return known.join(counted, on="item_idx", how="inner").select("item_id", "item_idx", "users")

@@ -9,7 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-__all__ = ["agreement", "attribute_values", "neighbour_lists", "overlaps", "random_lists"]
+from recsys_spark.preparation.item_features import attribute_values
+
+__all__ = ["agreement", "neighbour_lists", "overlaps", "random_lists", "stated_values"]
 
 
 def neighbour_lists(similarity: DataFrame, k: int) -> DataFrame:
@@ -53,18 +55,17 @@ def overlaps(lists: DataFrame) -> DataFrame:
     return pairs.select("item_id", "first", "second", (shared / longer).alias("overlap"))
 
 
-def attribute_values(items: DataFrame, attribute: str) -> DataFrame:
+def stated_values(items: DataFrame, attribute: str) -> DataFrame:
     """(item_id, stated ARRAY<STRING>): what `items` state under an attribute, split at `|`; only items that state
     something.
     """
-    texts = F.split(F.trim(F.element_at("attributes", F.lit(attribute))), r"\s*\|\s*")
-    stated = F.array_distinct(F.filter(texts, lambda text: text != ""))
+    stated = F.array_distinct(attribute_values(F.element_at("attributes", F.lit(attribute))))
     return items.select("item_id", stated.alias("stated")).where(F.size("stated") > 0)
 
 
 def agreement(lists: DataFrame, judged: DataFrame, stated: DataFrame) -> DataFrame:
     """(model, agreement DOUBLE, items BIGINT): of the neighbours of an item the share that states something which the
-    item states as well, as a mean over the `judged` (item_id) that state anything (attribute_values).
+    item states as well, as a mean over the `judged` (item_id) that state anything (stated_values).
 
     A neighbour that states nothing shares nothing.
     """

@@ -4,7 +4,6 @@ A kind that makes vectors of histories answers as it would for a new listener. O
 nearest to the given ones, and where nothing is near with what most users play; the answer says which it is.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -14,12 +13,11 @@ from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
-from recsys_spark.errors import MissingInputError
 from recsys_spark.factorization.popularity import PopularityScorer
 from recsys_spark.job import JobRun
-from recsys_spark.outputs.content_items import content_items
+from recsys_spark.outputs.content_items import served_items
 from recsys_spark.outputs.item_filters import allowed_items
-from recsys_spark.outputs.item_names import match_items, names_of
+from recsys_spark.outputs.item_names import known_numbers, names_of
 from recsys_spark.outputs.recommendations import ListSettings, recommend_for_history
 from recsys_spark.outputs.similarity import nearest_to_all
 from recsys_spark.outputs.stored_model import StoredModel, popular_scorer
@@ -27,8 +25,6 @@ from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 
 __all__ = ["Answer", "Liked", "answer", "print_list"]
-
-log = logging.getLogger(__name__)
 
 Source = Literal["model", "nearest", "popular"]
 TITLES: dict[Source, str] = {
@@ -59,20 +55,11 @@ def print_list(run: JobRun, stored: StoredModel) -> None:
 
     Raises MissingInputError, with the nearest names, when none of them is known.
     """
-    matches = match_items(run, run.config.query.items)
-    unknown = [match for match in matches if match.item_idx is None]
-    for match in unknown:
-        log.warning("no item is called %r; nearest: %s", match.asked, ", ".join(match.suggestions))
-    known = sorted({match.item_idx for match in matches if match.item_idx is not None})
-    if not known:
-        nearest = sorted({name for match in matches for name in match.suggestions})
-        raise MissingInputError(f"none of these items is known; nearest names: {', '.join(nearest)}")
-    content = content_items(run, stored)
-    scorer = stored.scorer if content is None else content.scorer(stored.scorer)
-    vectors = content.vectors if content is not None else stored.item_vectors if stored.kind.has_item_vectors else None
+    known, unknown = known_numbers(run, run.config.query.items)
+    items = served_items(run, stored)
     lists = ListSettings(run.config.recommendations.top_k, True, allowed_items(run))
-    found = answer(scorer, vectors, lambda: popular_scorer(run), _liked(run, stored, known), lists)
-    _print(run, found, [match.asked for match in unknown])
+    found = answer(items.scorer, items.vectors, lambda: popular_scorer(run), _liked(run, stored, known), lists)
+    _print(run, found, unknown)
     run.count(items_known=len(known), items_unknown=len(unknown), recommended=found.item_idx.size)
 
 

@@ -80,11 +80,10 @@ def recommend(
     (recommendation_users).
 
     A user gets the model's list where the scorer can make one (origin model or fold_in, content for items of
-    settings.content), else the fallback's
-    (popular), which may go by a column popular_group INT of `users`. Order: score descending, then item_idx
-    ascending. Lists are shorter than k where fewer items are left. `n_tasks` spreads the users anew, about four tasks
-    for each core; None keeps their partitions. A task holds an Arrow batch of users and block_users x (3 k + 8192) x
-    8 bytes beside the mapped matrices.
+    settings.content), else the fallback's (popular), which may go by a column popular_group INT of `users`. Order:
+    score descending, then item_idx ascending. Lists are shorter than k where fewer items are left. `n_tasks` spreads
+    the users anew, about four tasks for each core; None keeps their partitions. A task holds an Arrow batch of users
+    and block_users x (3 k + 8192) x 8 bytes beside the mapped matrices.
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)

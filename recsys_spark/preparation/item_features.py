@@ -7,7 +7,7 @@ first few thousand characters; letters and digits of any script make words.
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["Vocabulary", "feature_entries", "fit_vocabulary", "item_features"]
+__all__ = ["Vocabulary", "attribute_values", "feature_entries", "fit_vocabulary", "item_features"]
 
 # (feature, items that have it), the most frequent first: a feature's number is its place.
 Vocabulary = list[tuple[str, int]]
@@ -27,6 +27,11 @@ def item_features(items: DataFrame) -> DataFrame:
     said = F.concat(values, F.transform(words, lambda word: F.concat(F.lit("~"), word)))
     kept = F.filter(said, lambda feature: F.length(feature) <= MAX_FEATURE)
     return items.select("item_id", F.array_sort(F.array_distinct(kept)).alias("features"))
+
+
+def attribute_values(text: Column) -> Column:
+    """ARRAY<STRING>: what an attribute lists, parted by `|`, without space around it; empty ones are left out."""
+    return F.filter(F.split(F.trim(text), r"\s*\|\s*"), lambda value: value != "")
 
 
 def fit_vocabulary(features: DataFrame, min_items: int, max_features: int) -> Vocabulary:
@@ -65,13 +70,7 @@ def feature_entries(features: DataFrame, vocabulary: Vocabulary, n_items: int) -
 
 def _values(entry: Column) -> Column:
     key = F.concat(_text(entry.key), F.lit("="))
-    values = F.transform(F.split(_text(entry.value), r"\|"), _trimmed)
-    return F.transform(F.filter(values, lambda value: value != ""), lambda value: F.concat(key, value))
-
-
-def _trimmed(value: Column) -> Column:
-    # Of a function with two parameters, as F.trim is, transform takes the second for the place in the array.
-    return F.trim(value)
+    return F.transform(attribute_values(_text(entry.value)), lambda value: F.concat(key, value))
 
 
 def _text(text: Column) -> Column:

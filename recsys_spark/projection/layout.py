@@ -11,7 +11,7 @@ from scipy import sparse
 
 from recsys_spark.projection.repulsion import repulsion
 
-__all__ = ["lay_out", "principal_plane"]
+__all__ = ["NEIGHBOURS", "lay_out", "principal_plane"]
 
 Reals = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ __all__ = ["GroupBests"]
 
 SMALLEST = 32
 STEPS = 1 << 14
+SMALLEST_STEP = np.finfo(np.float32).tiny
 
 
 class GroupBests:
@@ -21,7 +22,6 @@ class GroupBests:
         self.n = n
         self.n_groups = max(SMALLEST, 1 << (2 * n - 1).bit_length())
         self.best = np.full((n_rows, self.n_groups), -np.inf, dtype=np.float32)
-        self.places = np.zeros_like(self.best)
 
     def offer(self, first: int, tile: NDArray[np.float32]) -> None:
         """Takes up the scores (n_rows, width) of the items from `first` on. What is not a number stays."""
@@ -35,16 +35,17 @@ class GroupBests:
 
     def bound(self) -> NDArray[np.float32]:
         """(n_rows,): no more than the n-th best score of each row so far; minus infinity where fewer are known."""
+        low = self.best.min(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            spread = self.best.max(axis=1) - low
         bound: NDArray[np.float32]
-        if not np.isfinite(self.best).all():
+        if not np.isfinite(spread).all():
             bound = np.sort(self.best, axis=1)[:, -self.n]
             return bound
         # numpy sorts numbers of 16 bits by counting, several times faster than floats on most processors. So the
         # bests of a row are laid on a scale between its extremes, and the bound is one step lower than it reads.
-        low = self.best.min(axis=1)
-        step = (self.best.max(axis=1) - low) / np.float32(STEPS)
-        places = np.divide(self.best - low[:, None], step[:, None], where=step[:, None] > 0, out=self.places)
-        on_scale = places.astype(np.int16)
-        on_scale.sort(axis=1, kind="stable")
-        bound = low + np.maximum(on_scale[:, -self.n] - 1, 0) * step
+        step = np.maximum(spread / np.float32(STEPS), SMALLEST_STEP)
+        places = ((self.best - low[:, None]) / step[:, None]).astype(np.int16)
+        places.sort(axis=1, kind="stable")
+        bound = low + np.maximum(places[:, -self.n] - 1, 0) * step
         return bound
