@@ -26,7 +26,7 @@ export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help run reproduce test test-slow check wheel lock jdk
+.PHONY: help run reproduce test test-slow check peers wheel lock jdk
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -47,6 +47,10 @@ check: $(TEST_READY) ## lint, format and types
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
+
+peers: $(RUN_READY) ## .venv-peers: the libraries that some measures of the benchmark compare with
+	$(BIN)/uv venv --quiet --python $(BIN)/python --clear .venv-peers
+	$(BIN)/uv pip install --python .venv-peers/bin/python -r requirements/peers.in
 
 wheel: $(RUN_READY) ## build dist/recsys_spark-*.whl
 	rm -rf build dist/recsys_spark-*.whl

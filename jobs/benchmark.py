@@ -22,7 +22,8 @@ def work(run: JobRun) -> None:
     settings, measures, lines = config.benchmark, chosen_measures(config.benchmark.measures), []
     parent = Path(config.files_root) / "benchmark"
     folder = parent / run.report.run_id
-    bench = Bench(run.spark, folder, settings.scale, settings.repeats, config.run.seed, threads_of(config.training))
+    threads = threads_of(config.training)
+    bench = Bench(run.spark, folder, settings.scale, settings.repeats, config.run.seed, threads, settings.peers)
     try:
         for name, measure in measures.items():
             # Processes that train write to stdout, which belongs to the lines.

@@ -36,7 +36,7 @@ HOUSE: tuple[dict[str, str], ...] = (
     {"evaluation": "evaluation"},
     {"search": "search", "gender": "gender"},
     {"the whole": "pipeline showcase"},
-    {"reproduction": "reproduction", "benchmark": "benchmark"},
+    {"peers": "benchmark.peers", "reproduction": "reproduction", "benchmark": "benchmark"},
     {"jobs": "jobs"},
 )
 ROOM_OF = {name: room for row in HOUSE for room, names in row.items() for name in names.split()}
@@ -48,7 +48,8 @@ ONLY_IN = {
     "fcntl": "locks",
     "py4j": "spark_errors",
     "petastorm": "training.shard_loader",
-    "pyspark.ml": "factorization.als training.distributed gender.features gender.classifier gender.reliability",
+    "pyspark.ml": "factorization.als training.distributed gender.features gender.classifier gender.reliability"
+    " benchmark.list_measures",
     "safetensors": "training.checkpoint training.weights",
     "torch.distributed": "training.ranks",
     "importlib.import_module": "pipeline registry",

@@ -77,7 +77,7 @@ def gender_training(bench: Bench) -> Line:
     frame.unpersist()
     size = f"{n_users} users, vectors of {RANK}, {settings.inner_folds} folds x {len(strengths)} values"
     more = {"threads": bench.threads or 2}
-    return Line("gender_training", size, ours, "scikit-learn LogisticRegressionCV", reference, "<= 100", more)
+    return Line("gender_training", size, ours, "scikit-learn LogisticRegressionCV", reference, "", more)
 
 
 def _write_people(bench: Bench, folder: Path, n_users: int) -> Features:

@@ -20,7 +20,7 @@ from recsys_spark.benchmark.measure import Bench, Line, blas_threads, take_turns
 from recsys_spark.factorization.lsa import Lsa, LsaSettings
 from recsys_spark.session import parallelism
 
-__all__ = ["lsa", "plays_matrix", "reference_svd"]
+__all__ = ["lsa", "plays_matrix", "reference_svd", "stored_pairs"]
 
 # The shape of Last.fm 360K.
 FULL_USERS, FULL_ITEMS, FULL_PAIRS = 360_000, 160_000, 17_600_000
@@ -37,7 +37,7 @@ def lsa(bench: Bench) -> Line:
     """
     n_users, n_items = round(FULL_USERS * bench.scale), round(FULL_ITEMS * bench.scale)
     plays = plays_matrix(n_users, n_items, round(FULL_PAIRS * bench.scale), bench.seed)
-    pairs = _stored(bench, plays)
+    pairs = stored_pairs(bench, plays)
 
     def ours() -> float:
         folder = bench.folder / "lsa"
@@ -88,7 +88,7 @@ def reference_svd(plays: sparse.csr_matrix, settings: LsaSettings, seed: int) ->
     return found
 
 
-def _stored(bench: Bench, plays: sparse.csr_matrix) -> DataFrame:
+def stored_pairs(bench: Bench, plays: sparse.csr_matrix) -> DataFrame:
     """The plays as interactions, which Spark reads from a file for each task that it runs at once."""
     entries, folder = plays.tocoo(), bench.folder / "interactions"
     folder.mkdir(parents=True)

@@ -26,7 +26,8 @@ Clock = Callable[[], float]
 class Bench:
     """What measures are taken with: users scale, items stay; the defaults have MovieLens-1M's shape.
 
-    `threads` 0 leaves the number to torch. A measure may use `folder` as it likes.
+    `threads` 0 leaves the number to torch; `peers` is another Python, for programs that need other libraries. A measure
+    may use `folder` as it likes.
     """
 
     spark: SparkSession
@@ -35,6 +36,7 @@ class Bench:
     repeats: int
     seed: int
     threads: int = 0
+    peers: str | None = None
     full_users: int = 6040
     n_items: int = 3706
 
@@ -45,7 +47,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Line:
-    """One measured comparison. `goal` is `>= x` or `<= x`, with a remark behind it if there is one."""
+    """One measured comparison. `goal` is `>= x` or `<= x`, with a remark behind it if there is one; empty: none."""
 
     measure: str
     size: str
@@ -63,7 +65,9 @@ class Line:
 
     @property
     def is_met(self) -> bool:
-        """Whether the goal was reached, this time and on this machine."""
+        """Whether there is a goal and it was reached, this time and on this machine."""
+        if not self.goal:
+            return False
         bound = float(self.goal.split()[1])
         return self.ratio >= bound if self.goal.startswith(">=") else self.ratio <= bound
 

@@ -33,7 +33,7 @@ from recsys_spark.ranges import Range, Ranges
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
 
-__all__ = ["Als", "AlsFactors", "AlsFoldIn", "AlsSettings", "als_observations", "fit_als"]
+__all__ = ["Als", "AlsFactors", "AlsFoldIn", "AlsSettings", "als_estimator", "als_observations", "fit_als"]
 
 
 class AlsSettings(WeightingSettings):
@@ -119,7 +119,7 @@ def fit_als(
         n_observations = observations.count()
         if n_observations == 0:
             raise TrainingError(_nothing_to_train_on(settings))
-        model = _als(settings, seed, blocks).fit(observations)
+        model = als_estimator(settings, seed, blocks).fit(observations)
     finally:
         observations.unpersist()
     return AlsFactors(
@@ -181,7 +181,8 @@ class Als(ModelKind):
         return bool(self.settings.implicit) and self.settings.needs_statistics
 
 
-def _als(settings: AlsSettings, seed: int, blocks: int) -> ALS:
+def als_estimator(settings: AlsSettings, seed: int, blocks: int) -> ALS:
+    """MLlib's ALS with these settings, on pairs as als_observations gives them."""
     return ALS(
         userCol="user_idx",
         itemCol="item_idx",

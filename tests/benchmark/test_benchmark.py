@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,10 @@ from recsys_spark.benchmark.lsa_measure import plays_matrix, reference_svd
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
 from recsys_spark.benchmark.measures import MEASURES
 from recsys_spark.benchmark.network_measures import first_layer, layer_pair, row_batches
+from recsys_spark.benchmark.peer_measures import ask
 from recsys_spark.benchmark.training_measures import bare_epochs, epoch_seconds, trained_epochs
 from recsys_spark.config import TrainingSettings
+from recsys_spark.errors import ConfigError
 from recsys_spark.factorization.ease import ease_weights
 from recsys_spark.factorization.lsa import LsaSettings
 from recsys_spark.networks.batch import Batch
@@ -30,7 +33,10 @@ from tests.conftest import Workspace
 
 FIELDS = ["measure", "size", "ours_seconds", "reference", "reference_seconds", "ratio", "goal"]
 # These work on sizes of their own, or start processes.
-FAST = ("shard_loading", "first_layer_3700")
+FAST = ("shard_loading", "first_layer_3700", "item_similarity")
+# These need another Python with other libraries.
+WITH_PEERS = ("als_pass", "small_data")
+WITHOUT_GOAL = ("gender_training", "als_pass")
 ALONE = TrainingSettings.model_validate({"processes": 1, "threads": 1})
 
 
@@ -50,22 +56,48 @@ def spec_of(folder: Path, settings: dict[str, int], seed: int) -> TrainSpec:
     return TrainSpec("mult_vae", settings, seed, str(folder / "shards"), None, str(folder / "model"), threads=1)
 
 
-@pytest.mark.parametrize("name", [pytest.param(m, marks=[pytest.mark.slow] * (m not in FAST)) for m in MEASURES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(m, marks=[pytest.mark.slow] * (m not in FAST)) for m in MEASURES if m not in WITH_PEERS]
+)
 def test_every_measure_gives_a_line_with_seconds_a_ratio_and_its_threads(bench, name):
     line = MEASURES[name](bench).as_dict()
     assert list(line)[: len(FIELDS)] == FIELDS
     assert line["measure"] == name
-    assert line["size"] and line["reference"] and line["goal"]
+    assert line["size"] and line["reference"]
+    assert bool(line["goal"]) == (name not in WITHOUT_GOAL)
     numbers = {key: value for key, value in line.items() if isinstance(value, int | float)}
     assert {"ours_seconds", "reference_seconds", "ratio", "threads"} <= numbers.keys()
     assert all(math.isfinite(value) and value > 0 for value in numbers.values()), numbers
     json.dumps(line)
 
 
+@pytest.mark.parametrize("name", WITH_PEERS)
+def test_a_measure_with_other_libraries_says_how_to_get_them(bench, name):
+    with pytest.raises(ConfigError, match="make peers"):
+        MEASURES[name](bench)
+
+
+def test_what_another_program_prints_last_is_its_figures(bench, tmp_path):
+    shown = 'import json, sys; print("noise"); print(json.dumps({"arguments": float(len(sys.argv))}))'
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nshift\nexec {sys.executable} -c '{shown}' \"$@\"\n")
+    python.chmod(0o755)
+    assert ask(replace(bench, peers=str(python)), "implicit_als.py", "a b", 3) == {"arguments": 3.0}
+    with pytest.raises(ConfigError, match=r"implicit_als.py failed: .*no such library"):
+        python.write_text("#!/bin/sh\necho no such library >&2\nexit 1\n")
+        ask(replace(bench, peers=str(python)), "implicit_als.py")
+
+
 def test_a_ratio_is_the_speed_for_a_least_and_the_time_for_a_most():
     assert line_of(goal=">= 1.5 at large steps").ratio == pytest.approx(1.5)
     assert line_of(goal="<= 1.3").ratio == pytest.approx(2 / 3)
     assert [line_of(goal=goal).is_met for goal in (">= 1.4", ">= 1.6", "<= 0.7", "<= 0.6")] == [True, False] * 2
+
+
+def test_a_line_without_a_goal_reaches_none_and_its_ratio_is_of_times():
+    line = line_of(goal="")
+    assert line.ratio == pytest.approx(2 / 3)
+    assert not line.is_met
 
 
 def test_ours_and_the_reference_take_turns_and_the_median_counts():
