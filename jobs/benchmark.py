@@ -13,9 +13,12 @@ from recsys_spark.logs import step
 
 
 def work(run: JobRun) -> None:
-    """Leaves nothing behind but its lines: the files that it needs lie below files.root while it runs."""
+    """Leaves nothing behind but its lines, and their table where benchmark.results names a folder: the files that it
+    needs lie below files.root while it runs.
+    """
+    from recsys_spark.benchmark.kept_lines import keep
     from recsys_spark.benchmark.measure import Bench
-    from recsys_spark.benchmark.measures import chosen_measures, table_of
+    from recsys_spark.benchmark.measures import MEASURES, chosen_measures, table_of
     from recsys_spark.training.distributed import threads_of
 
     config = run.config
@@ -36,6 +39,8 @@ def work(run: JobRun) -> None:
         # Another run's files may lie there.
         with contextlib.suppress(OSError):
             parent.rmdir()
+    if settings.results is not None:
+        run.report.outputs["table"] = str(keep(lines, Path(settings.results), list(MEASURES)))
     run.count(measures=len(lines), goals_met=sum(line.is_met for line in lines))
     Console(stderr=True).print(table_of(lines))
 

@@ -134,6 +134,9 @@ class BenchmarkSettings(Section):
     measures: tuple[str, ...] = Field((), description="Measures to take, by name; none: all.")
     scale: float = Field(0.1, ge=0.001, le=1, description="Size of the data, as a share of the full one.")
     repeats: int = Field(3, ge=1, le=100, description="Turns of ours and the reference; the median counts.")
+    results: str | None = Field(
+        None, description="Folder that keeps the lines, and a table of the latest of each measure."
+    )
     peers: str | None = Field(
         None, description="Python that has RePlay and implicit (make peers); some measures compare with them."
     )

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.benchmark import ease_measure, training_measures
 from recsys_spark.benchmark.data import histories, history_frame, shard_folder
 from recsys_spark.benchmark.factorization_measure import read_triples, triple_epochs
+from recsys_spark.benchmark.kept_lines import keep
 from recsys_spark.benchmark.lsa_measure import plays_matrix, reference_svd
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
 from recsys_spark.benchmark.measures import MEASURES
@@ -98,6 +99,18 @@ def test_a_line_without_a_goal_reaches_none_and_its_ratio_is_of_times():
     line = line_of(goal="")
     assert line.ratio == pytest.approx(2 / 3)
     assert not line.is_met
+
+
+def test_kept_lines_make_a_table_of_the_latest_of_each_measure(tmp_path):
+    keep([line_of(measure="b"), line_of(measure="a")], tmp_path, ["a", "b", "never"])
+    with (tmp_path / "benchmark.jsonl").open("a") as stream:
+        stream.write('{"measure": "a", "ha\n')
+    table = keep([line_of(measure="a", ours_seconds=1.5, goal="", more={"threads": 2})], tmp_path, ["a", "b", "never"])
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.read_text().splitlines()]
+    assert rows[2:] == [
+        ["a", "s", "r", "1.5", "3", "0.5", "", "2"],
+        ["b", "s", "r", "2", "3", "1.5", ">= 1", ""],
+    ]
 
 
 def test_ours_and_the_reference_take_turns_and_the_median_counts():

@@ -108,6 +108,7 @@ def test_a_last_fit_on_the_validation_pairs_as_well_is_given_them(built: Workspa
     assert kept_apart.code == 2 and "holds out users" in kept_apart.stderr
 
 
+@pytest.mark.slow
 def test_ratings_are_judged_by_their_errors_alone(built: Workspace) -> None:
     split = ["--split.protocol", "rating_random", "--split.test_share", "0.3"]
     built.done("split_interactions", *split)

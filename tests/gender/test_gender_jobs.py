@@ -91,6 +91,7 @@ def test_who_says_nothing_gets_a_prediction(built: Workspace):
     assert len(predictions(built)) == 66
 
 
+@pytest.mark.slow
 def test_every_user_is_counted_somewhere(built: Workspace, write: Callable[..., Path]):
     lines = [
         "user_id,item_id,item_name,gender",
@@ -139,6 +140,7 @@ def test_a_suppressed_person_is_nowhere(built: Workspace, write: Callable[..., P
     assert "a-key-of-tests" not in params
 
 
+@pytest.mark.slow
 def test_vectors_of_any_model(built: Workspace):
     """And what an executor computes is what MLlib's own classifier would say."""
     built.done("train_spark_model", "--models.als.rank", "8")
@@ -199,6 +201,7 @@ def test_a_list_of_titles(built: Workspace, spark):
         assert (unknown.gender, unknown.probability, unknown.known_items) == (None, None, 0)
 
 
+@pytest.mark.slow
 def test_a_very_long_list_and_two_items_of_one_name(built: Workspace, write: Callable[..., Path], spark):
     lines = ["user_id,item_id,item_name,gender", *[f"u{user:03},again,Song 3,{'fm'[user % 2]}" for user in range(4)]]
     ingest(built, write("again.csv", "\n".join(lines) + "\n"))
@@ -210,6 +213,7 @@ def test_a_very_long_list_and_two_items_of_one_name(built: Workspace, write: Cal
     assert (prediction.gender, prediction.known_items, len(prediction.unknown)) == ("m", 2, 10_000)
 
 
+@pytest.mark.slow
 def test_labels_that_cannot_be_learnt(workspace: Workspace, write: Callable[..., Path]):
     lines = plays(24, 0)
     ingest(workspace, write("silent.csv", "\n".join([lines[0], *[line.rstrip("fm") for line in lines[1:]]]) + "\n"))
@@ -262,6 +266,7 @@ def test_three_genders(workspace: Workspace, write: Callable[..., Path]):
     assert {user: gender for user, (gender, *_) in found.items()} == {f"u{u:03}": "fmx"[u % 3] for u in range(54, 60)}
 
 
+@pytest.mark.slow
 def test_evaluation_gate_and_publication(built: Workspace):
     settings = [*FAST, "--gender.folds", "2", "--gender.evaluated", "tf_idf", "--gender.features", "tf_idf"]
     outcome = built.done("evaluate_gender", *settings)

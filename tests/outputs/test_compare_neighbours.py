@@ -154,6 +154,7 @@ def test_the_job_prints_lists_side_by_side_and_figures_by_hand(shop: Workspace) 
     assert outcome.summary["outputs"].keys() <= {"job_runs"}
 
 
+@pytest.mark.slow
 def test_named_items_are_shown_instead(shop: Workspace) -> None:
     outcome = shop.done("compare_neighbours", *FLAGS, "--items", "item  C", "no such item")
     assert outcome.rows["items_shown"] == 1 and outcome.rows["items_compared"] == 3

@@ -95,6 +95,7 @@ def test_new_items_find_their_neighbours_and_their_listeners(
     assert outputs(trained) == before
 
 
+@pytest.mark.slow
 def test_training_with_unplayed_items_in_the_index_changes_nothing(
     workspace: Workspace, raw: Path, write: Callable[..., Path]
 ) -> None:
@@ -112,6 +113,7 @@ def test_training_with_unplayed_items_in_the_index_changes_nothing(
         assert any(row["item_id"].startswith("new") for row in recommended) == has_vectors
 
 
+@pytest.mark.slow
 def test_little_played_items_count_as_new_where_asked_for(trained: Workspace) -> None:
     flags = [*FLAGS, *CONTENT]
     assert trained.done("build_recommendations", *flags).rows["items_content"] == 0

@@ -100,6 +100,7 @@ def test_the_file_holds_what_the_tables_hold(trained: Workspace) -> None:
         assert near == sorted(near, reverse=True)
 
 
+@pytest.mark.slow
 def test_settings_and_what_is_refused(trained: Workspace, tmp_path: Path) -> None:
     trained.done("build_item_similarity")
     path = tmp_path / "elsewhere" / "map.html"

@@ -152,6 +152,7 @@ def test_strangers_get_the_list_of_where_they_come_from(built: Workspace) -> Non
     assert {"".join(item for item, _ in rows) for name, rows in lists(built).items() if name[:2] == "x-"} == {"ac"}
 
 
+@pytest.mark.slow
 def test_groups_that_are_too_small_leave_everybodys_list(built: Workspace) -> None:
     flags = ["--model.kind", "als", "--models.als.rank", "2", "--recommendations.top_k", "2"]
     stated(built, [("x", "KR", 20)])
