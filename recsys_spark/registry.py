@@ -38,6 +38,7 @@ FORMATS = {
 
 KINDS = {
     "popularity": "recsys_spark.factorization.popularity:Popularity",
+    "biased_mean": "recsys_spark.factorization.biased_mean:BiasedMean",
     "als": "recsys_spark.factorization.als:Als",
     "lsa": "recsys_spark.factorization.lsa:Lsa",
     "ease": "recsys_spark.factorization.ease:Ease",

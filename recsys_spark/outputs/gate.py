@@ -23,7 +23,7 @@ from recsys_spark.tables import Tables
 __all__ = ["Verdict", "gate"]
 
 # What knows nothing of the user.
-BASELINES = ("popularity", "majority")
+BASELINES = ("popularity", "biased_mean", "majority")
 
 
 @dataclass(frozen=True)

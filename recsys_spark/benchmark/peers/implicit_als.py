@@ -9,6 +9,8 @@ import sys
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """The first pass of each solver is not counted."""

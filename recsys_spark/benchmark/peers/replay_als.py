@@ -11,6 +11,8 @@ from replay.data import Dataset, FeatureHint, FeatureInfo, FeatureSchema, Featur
 from replay.models import ALSWrap
 from replay.utils.session_handler import State
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """Seconds of the three, in the session that the library makes for itself; reading the pairs is not counted."""
