@@ -195,7 +195,7 @@ ENTRIES = (
         "neural_encoder",
         FOLDS,
         (Target("rmse", None, "", None),),
-        repeats=5,
+        repeats=1,
         settings={
             "initialisation": "random",
             "dense_rate": "1",
