@@ -10,9 +10,12 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark import pipeline
+from recsys_spark.config import BaseConfig
 from recsys_spark.config_layers import load_config
+from recsys_spark.job import JobRun, Report
 from recsys_spark.jobs import run_pipeline
-from recsys_spark.pipeline import plan_steps
+from recsys_spark.pipeline import Step, plan_steps, run_steps
 from tests.conftest import Workspace
 
 USERS, ITEMS = 20, 16
@@ -239,6 +242,41 @@ def test_with_a_split_models_are_judged_before_outputs_are_built_and_may_learn_f
     everything = load_config([*flags, "--source.path", "p", "--source.format", "anime", "--pipeline.final_fit", "true"])
     steps = [str(step) for step in plan_steps(everything)]
     assert steps == [*judged, *[f"{step} everything" for step in training], *ends]
+
+
+def test_genders_come_last_and_are_learnt_from_a_kind_that_has_vectors_of_users() -> None:
+    flags = ["--tables.root", "t", "--source.path", "p", "--source.format", "plays", "--pipeline.gender", "true"]
+
+    def steps(*more: str) -> list[str]:
+        planned = [str(step) for step in plan_steps(load_config([*flags, *more]))]
+        first = next(place for place, step in enumerate(planned) if step.startswith("train_gender_model"))
+        return planned[first:]
+
+    learnt = ["train_gender_model als", "predict_gender gender"]
+    assert steps("--pipeline.kinds", "popularity,als") == [*learnt, "publish_model gender"]
+    judged = steps("--pipeline.kinds", "als", "--split.protocol", "strong_random")
+    assert judged == [*learnt, "evaluate_gender als", "publish_model gender"]
+    # EASE describes no users: what they played is left to learn from.
+    ends = ["predict_gender gender", "publish_model gender"]
+    assert steps("--pipeline.kinds", "ease") == ["train_gender_model", *ends]
+
+
+def test_too_few_profiles_end_the_pipeline_before_genders(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(["--tables.root", "t", "--source.path", "p", "--source.format", "plays"])
+    run, started = JobRun(spark, config, None, Report("run_pipeline", "r")), []  # type: ignore[arg-type]
+
+    def start(_: SparkSession, job: str, __: BaseConfig) -> Report:
+        started.append(job)
+        return Report(job, "r")
+
+    monkeypatch.setattr(pipeline, "start_job", start)
+    monkeypatch.setattr(pipeline, "_for_step", lambda config, *_: config)
+    steps = [Step("publish_model", "als"), Step("train_gender_model", "als"), Step("predict_gender", "gender")]
+    for enough, expected in ((False, steps[:1]), (True, steps)):
+        started.clear()
+        monkeypatch.setattr(pipeline, "enough_profiles", lambda *_, answer=enough: answer)
+        run_steps(run, steps)
+        assert started == [step.job for step in expected]
 
 
 @pytest.mark.slow
