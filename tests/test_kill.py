@@ -1,6 +1,7 @@
 """Killed anywhere and run again, ingestion and interactions end where a run that was never killed ends."""
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,11 +111,17 @@ def contents(spark: SparkSession, root: Path) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def never_killed(spark: SparkSession, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What both jobs make where nothing befalls them."""
+def never_killed_root(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both jobs ran and nothing befell them."""
     root = tmp_path_factory.mktemp("never_killed")
     run_jobs(root, raw)
-    found = contents(spark, root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def never_killed(spark: SparkSession, never_killed_root: Path) -> dict[str, list[str]]:
+    """What stands in their tables."""
+    found = contents(spark, never_killed_root)
     sizes = {name: len(rows) for name, rows in found.items()}
     assert sizes["plays_quarantine"] >= 41 and sizes["ingested_files"] == 4
     assert 1_500 < sizes["plays"] < 2_000 and sizes["users"] == sizes["user_index"] == 60
@@ -157,6 +164,41 @@ def test_two_processes_at_once_both_finish_and_count_nothing_twice(
     assert contents(spark, root) == never_killed
     runs = spark.read.format("delta").load(str(root / "job_runs")).where("job = 'ingest_plays'").collect()
     assert sorted(row["rows"]["files_new"] for row in runs) == [0, 4]
+
+
+@pytest.mark.slow
+def test_an_ingestion_and_a_build_at_once_lose_nothing(
+    spark: SparkSession, raw: Path, never_killed_root: Path, never_killed: dict[str, list[str]], tmp_path: Path
+) -> None:
+    root = tmp_path / "tables"
+    shutil.copytree(raw, tmp_path / "all")
+    (tmp_path / "all" / "plays" / "b.csv").rename(tmp_path / "b.csv")
+    flags = ["--tables.root", str(root), "--source.format", "sample", "--source.path", str(tmp_path / "all")]
+    run_jobs(root, tmp_path / "all")
+    (tmp_path / "b.csv").rename(tmp_path / "all" / "plays" / "b.csv")
+    commands = [
+        [sys.executable, "-m", f"recsys_spark.jobs.{job}", *flags, *SMALL]
+        for job in ("ingest_plays", "build_interactions")
+    ]
+    logs = [tmp_path / "ingestion.log", tmp_path / "build.log"]
+    processes = [_start(command, log) for command, log in zip(commands, logs, strict=True)]
+    codes = [process.wait(300) for process in processes]
+    assert set(codes) <= {0, 6}, [log.read_text()[-2_000:] for log in logs]
+    run_jobs(root, tmp_path / "all")
+    # Numbers go by arrival, and files lie elsewhere: so pairs by name, and as many rows of everything.
+    assert pairs(spark, root) == pairs(spark, never_killed_root)
+    assert {name: len(rows) for name, rows in contents(spark, root).items()} == {
+        name: len(rows) for name, rows in never_killed.items()
+    }
+
+
+def pairs(spark: SparkSession, root: Path) -> list[tuple[str, str, int]]:
+    """(user, item, plays) of all interactions, sorted."""
+    users, items, rows = (
+        spark.read.format("delta").load(str(root / name)) for name in ("user_index", "item_index", "interactions")
+    )
+    named = rows.join(users, "user_idx").join(items, "item_idx").select("user_id", "item_id", "play_count")
+    return sorted(tuple(row) for row in named.collect())
 
 
 def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

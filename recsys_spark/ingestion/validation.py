@@ -118,9 +118,10 @@ def _with_reasons(rows: DataFrame, reasons: Column) -> DataFrame:
 
 
 def _reasons(problem: Column, checks: list[Column]) -> Column:
-    # Once a row could not be cut into fields, what its fields look like means nothing.
-    found = F.array_compact(F.array(*checks))
-    return F.when(problem.isNotNull(), F.array(problem)).otherwise(found)
+    # Once a row could not be cut into fields, what its fields look like means nothing. Joined and cut again, as Spark
+    # compiles that; a filter of an array is interpreted, with all that it looks at.
+    found = F.coalesce(problem, F.concat_ws(",", *checks))
+    return F.when(found == "", F.array().cast("array<string>")).otherwise(F.split(found, ","))
 
 
 def _id_reason(column: str, settings: SourceSettings) -> Column:
