@@ -9,9 +9,7 @@ from recsys_spark.outputs.content_items import content_fingerprint, content_item
 from recsys_spark.outputs.naming import name_items
 from recsys_spark.outputs.similarity import item_similarity
 from recsys_spark.outputs.stored_model import open_model
-from recsys_spark.session import parallelism
-
-TASKS_A_CORE = 4
+from recsys_spark.session import block_tasks
 
 
 def work(run: JobRun) -> None:
@@ -22,7 +20,7 @@ def work(run: JobRun) -> None:
     if run.tables.built_from("item_similarity", model.version) == fingerprint:
         return
     stored = open_model(run, model)
-    tasks = TASKS_A_CORE * parallelism(run.spark)
+    tasks = block_tasks(run.spark)
     content = content_items(run, stored)
     vectors = stored.item_vectors if content is None else content.vectors
     with step(f"nearest items of {vectors.n_items} items"):

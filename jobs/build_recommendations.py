@@ -12,9 +12,7 @@ from recsys_spark.outputs.one_list import print_list
 from recsys_spark.outputs.popular_groups import groups_fingerprint, popular_lists
 from recsys_spark.outputs.recommendations import ListSettings, recommend, recommendation_users
 from recsys_spark.outputs.stored_model import open_model, vectors_of
-from recsys_spark.session import parallelism
-
-TASKS_A_CORE = 4
+from recsys_spark.session import block_tasks
 
 
 def work(run: JobRun) -> None:
@@ -42,7 +40,7 @@ def _build(run: JobRun, model: ModelVersion, fingerprint: str) -> None:
     items = served_items(run, stored)
     lists = ListSettings(settings.top_k, settings.filter_seen, allowed_items(run), items.predicted)
     popular = popular_lists(run)
-    users, tasks = popular.with_groups(users), TASKS_A_CORE * parallelism(run.spark)
+    users, tasks = popular.with_groups(users), block_tasks(run.spark)
     rows = recommend(users, items.scorer, popular.scorer, lists, tasks)
     rows = name_users(name_items(rows, tables.read("item_index"), "item_idx"), tables.read("user_index"))
     rows = rows.withColumns({"model_version": F.lit(model.version), "algorithm": F.lit(model.kind)})

@@ -23,7 +23,7 @@ from recsys_spark.errors import ConfigError
 from recsys_spark.locks import Locks
 from recsys_spark.spark_errors import SPARK_ERRORS
 
-__all__ = ["checkpoint_dir", "job_settings", "parallelism", "spark_session"]
+__all__ = ["block_tasks", "checkpoint_dir", "job_settings", "parallelism", "spark_session"]
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,11 @@ def job_settings(spark: SparkSession) -> Iterator[None]:
 def parallelism(spark: SparkSession) -> int:
     """Tasks that the cluster runs at once, as far as the session knows."""
     return spark.sparkContext.defaultParallelism
+
+
+def block_tasks(spark: SparkSession) -> int:
+    """Tasks for work in blocks of users or items: four a core, so that a slow one does not hold up the rest."""
+    return 4 * parallelism(spark)
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.stored import StoredClassifier
 from recsys_spark.job import JobRun
 from recsys_spark.outputs.suppressions import without_suppressed
-from recsys_spark.session import parallelism
+from recsys_spark.session import block_tasks
 
 __all__ = ["list_predictions", "rows_of"]
 
 TABLE = "gender_predictions"
-TASKS_A_CORE = 4
 
 
 def list_predictions(run: JobRun, stored: StoredClassifier) -> dict[str, int]:
@@ -25,7 +24,7 @@ def list_predictions(run: JobRun, stored: StoredClassifier) -> dict[str, int]:
     if run.tables.built_from(TABLE, version) == fingerprint:
         return {}
     users = people(run, stored.source)
-    known = predict(users, stored.model, ("user_id", "gender"), TASKS_A_CORE * parallelism(run.spark)).persist()
+    known = predict(users, stored.model, ("user_id", "gender"), block_tasks(run.spark)).persist()
     try:
         enough = known.where(F.col("known_items") >= run.config.gender.min_items)
         asked = enough if run.config.gender.all_users else enough.where("gender IS NULL")

@@ -147,7 +147,7 @@ def _append_plays(run: JobRun, batch: Batch, staging: Staging) -> None:
     staged = staging.rows("plays")
     if staged is None:
         return
-    plays = deduplicate(staged.where(~_is_refused()))
+    plays = deduplicate(staged.where(~_is_refused()), batch.source, staging.kind)
     plays = _stamped(plays, batch).withColumn("kind", F.lit(staging.kind))
     if batch.reprocess:
         replaced = F.col("old.source_file").isin([file.uri for file in batch.files])

@@ -10,47 +10,56 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-__all__ = ["deduplicate", "with_identity"]
+__all__ = ["deduplicate", "with_key"]
 
 # Up to this many repeated keys are sent to all tasks rather than shuffled to them.
 BROADCAST_KEYS = 1_000_000
 
 
-def with_identity(plays: DataFrame, source: str, kind: str) -> DataFrame:
-    """Adds `identity` (hash without the ordinal) and `once` (whether repetitions are duplicates).
+def with_key(plays: DataFrame, source: str, kind: str) -> DataFrame:
+    """Adds `key`, a number that rows of one identity share, and nearly no others.
 
     plays: source_file, file_modified_at, user_id, item_id, play_count, rating, played_at.
     """
-    user_item = [F.col("user_id"), F.col("item_id")]
-    if kind == "events":
-        timed = F.col("played_at").isNotNull()
-        parts = [F.when(timed, F.lit(source)).otherwise(F.col("source_file")), *user_item, F.col("played_at")]
-    else:
-        timed = F.lit(False)
-        file = [F.col("source_file"), F.col("file_modified_at")]
-        parts = [*file, *user_item, F.col("play_count"), F.col("rating"), F.col("played_at")]
-    return plays.withColumn("identity", F.md5(_unambiguous(parts))).withColumn("once", timed)
+    return plays.withColumn("key", F.xxhash64(*_parts(source, kind)))
 
 
-def deduplicate(plays: DataFrame) -> DataFrame:
-    """Drops repetitions of timed events (the row of the first file by name stays) and gives `event_id`.
+def deduplicate(plays: DataFrame, source: str, kind: str) -> DataFrame:
+    """Drops repetitions of timed events (the row of the first file by name stays) and gives `event_id`; `plays` as
+    with_key gives them.
 
-    Few rows repeat in practice: only those are gathered and numbered, the rest never leave their task.
+    Few rows repeat in practice: only those whose keys do are gathered and numbered, the rest never leave their task.
     """
-    keyed = plays.withColumn("key", F.xxhash64("identity"))
-    repeated = keyed.groupBy("key").count().where("count > 1").select("key").localCheckpoint()
+    repeated = plays.groupBy("key").count().where("count > 1").select("key").localCheckpoint()
     number = repeated.count()
+    identity = F.md5(_unambiguous(_parts(source, kind)))
     if number == 0:
-        return plays.withColumn("event_id", F.col("identity"))
+        return plays.withColumn("event_id", identity).drop("key")
     if number <= BROADCAST_KEYS:
         repeated = F.broadcast(repeated)
+    keyed = plays.withColumns({"identity": identity, "once": _once(kind)})
     alone = keyed.join(repeated, on="key", how="left_anti").withColumn("ordinal", F.lit(0))
     order = Window.partitionBy("identity").orderBy("source_file")
     several = keyed.join(repeated, on="key", how="left_semi").withColumn("ordinal", F.row_number().over(order) - 1)
     numbered = alone.unionByName(several.where((F.col("ordinal") == 0) | ~F.col("once")))
     suffix = F.when(F.col("ordinal") > 0, F.concat(F.lit("-"), F.col("ordinal").cast("string")))
     event_id = F.concat("identity", F.coalesce(suffix, F.lit("")))
-    return numbered.withColumn("event_id", event_id).drop("key", "ordinal")
+    return numbered.withColumn("event_id", event_id).drop("key", "identity", "once", "ordinal")
+
+
+def _once(kind: str) -> Column:
+    """Whether a repetition is a duplicate."""
+    return F.col("played_at").isNotNull() if kind == "events" else F.lit(False)
+
+
+def _parts(source: str, kind: str) -> list[Column]:
+    """What makes the identity of a row."""
+    user_item = [F.col("user_id"), F.col("item_id")]
+    if kind == "events":
+        origin = F.when(_once(kind), F.lit(source)).otherwise(F.col("source_file"))
+        return [origin, *user_item, F.col("played_at")]
+    file = [F.col("source_file"), F.col("file_modified_at")]
+    return [*file, *user_item, F.col("play_count"), F.col("rating"), F.col("played_at")]
 
 
 def _unambiguous(parts: list[Column]) -> Column:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from recsys_spark.addresses import file_uri
 from recsys_spark.ingestion.batches import Batch
 from recsys_spark.ingestion.discovery import RawFile, literal_path
-from recsys_spark.ingestion.events import with_identity
+from recsys_spark.ingestion.events import with_key
 from recsys_spark.ingestion.reader import Reader, Role
 from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
 from recsys_spark.source_settings import SourceSettings
@@ -55,7 +55,7 @@ class Staging:
                 rows = _parse(self._spark, reader, role, files, settings)
                 rows = _with_file_time(self._spark, rows, files)
                 if role == "plays":
-                    rows = with_identity(rows, batch.source, reader.kind)
+                    rows = with_key(rows, batch.source, reader.kind)
                 rows.write.mode("overwrite").option("compression", "lz4").parquet(self._uri(role))
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = self._folder / "draft"
