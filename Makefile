@@ -4,6 +4,8 @@
 PYTHON := python3.11 python3.12 python3
 # More arguments, as in `make run ARGS="--help"` or `make test ARGS="-k shards"`.
 ARGS :=
+# Processes that share the fast tests, each with a Spark of its own (3 GB).
+WORKERS := 2
 # Where the public data sets of `make reproduce` lie.
 DATA :=
 
@@ -38,7 +40,7 @@ reproduce: jdk $(RUN_READY) ## published results run again, on the data sets bel
 	$(BIN)/python jobs/reproduce.py --config conf/reproduce.yaml --reproduce.data "$(DATA)" $(ARGS)
 
 test: jdk check ## check, then the tests but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-slow: jdk $(TEST_READY) ## the slow tests alone
 	$(BIN)/python -m pytest -m slow $(ARGS)

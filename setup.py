@@ -36,6 +36,7 @@ TEST = [
     "pandas-stubs>=2.2,<3",
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "ruff>=0.12",
     "scikit-learn>=1.5",
     "types-PyYAML",

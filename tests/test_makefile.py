@@ -167,5 +167,5 @@ def test_ci_checks_and_tests(checkout):
         "ruff check",
         "ruff format --check",
         "mypy",
-        "pytest -m not slow",
+        "pytest -m not slow -n 2 --dist loadfile",
     ]
