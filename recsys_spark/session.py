@@ -31,6 +31,8 @@ DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+# Spark makes one Java method of many columns, and without this the JVM interprets those above 8,000 bytes forever.
+COMPILE_ALL = "-XX:-DontCompileHugeMethods"
 # Set where the platform makes the session, with Delta built in.
 PLATFORM = "DATABRICKS_RUNTIME_VERSION"
 # What our jobs need of any session; put back afterwards in a session that is not ours.
@@ -163,7 +165,7 @@ def _local_settings(config: BaseConfig) -> dict[str, str]:
     warehouse = Path(config.spark.warehouse).absolute()
     partitions = config.spark.shuffle_partitions or 2 * (os.cpu_count() or 2)
     log4j = files("recsys_spark") / "resources" / "log4j2.properties"
-    java = f"-Dlog4j2.configurationFile=file:{log4j} -Dderby.stream.error.file={os.devnull}"
+    java = f"{COMPILE_ALL} -Dlog4j2.configurationFile=file:{log4j} -Dderby.stream.error.file={os.devnull}"
     return {
         **DELTA,
         **JOB_SETTINGS,
