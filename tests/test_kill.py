@@ -48,14 +48,14 @@ sys.exit(importlib.import_module(f"recsys_spark.jobs.{job}").main(sys.argv[6:]))
 """
 POINTS = [
     ("ingest_plays", "after ensure plays 1"),
-    ("ingest_plays", "after replace ingested_files 1"),
+    ("ingest_plays", "after append ingested_files 1"),
     ("ingest_plays", "after write staging 1"),
     ("ingest_plays", "after append plays_quarantine 1"),
     ("ingest_plays", "before append plays 1"),
     ("ingest_plays", "after append plays 1"),
     ("ingest_plays", "after append users 1"),
     ("ingest_plays", "after append items 1"),
-    ("ingest_plays", "after replace ingested_files 2"),
+    ("ingest_plays", "after replace ingested_files 1"),
     ("ingest_plays", "after append job_runs 1"),
     ("build_interactions", "after append user_index 1"),
     ("build_interactions", "after append item_index 1"),

@@ -147,7 +147,8 @@ def start_batch(
 ) -> Batch:
     """Commits the plan; from here on it will be completed, by this run or by a later one."""
     batch = _next_batch(tables, selection.new, settings, run_id, selection.reprocess)
-    record(spark, tables, batch, [Verdict(file, "started") for file in batch.files])
+    # The number is new, so there is nothing to replace, which would cost a commit several times this one.
+    tables.append("ingested_files", _rows(spark, batch, [Verdict(file, "started") for file in batch.files]))
     return batch
 
 
@@ -170,6 +171,14 @@ def record(
 
     counts: source_file, rows_read, rows_valid, rows_duplicate, rows_quarantined; a file without is counted as empty.
     """
+    frame = _rows(spark, batch, verdicts)
+    if counts is not None:
+        frame = frame.drop(*COUNTS).join(F.broadcast(counts), on="source_file", how="left")
+        frame = frame.fillna(0, subset=list(COUNTS))
+    tables.replace("ingested_files", frame, "batch_id", batch.batch_id)
+
+
+def _rows(spark: SparkSession, batch: Batch, verdicts: Sequence[Verdict]) -> DataFrame:
     rows = [
         (
             *(batch.batch_id, batch.source, file.uri, file.size, file.modified_at, status),
@@ -178,11 +187,7 @@ def record(
         )
         for file, status, remembered in verdicts
     ]
-    frame = spark.createDataFrame(rows, TABLES["ingested_files"].schema)
-    if counts is not None:
-        frame = frame.drop(*COUNTS).join(F.broadcast(counts), on="source_file", how="left")
-        frame = frame.fillna(0, subset=list(COUNTS))
-    tables.replace("ingested_files", frame, "batch_id", batch.batch_id)
+    return spark.createDataFrame(rows, TABLES["ingested_files"].schema)
 
 
 def _next_batch(
