@@ -32,6 +32,8 @@ def work(run: JobRun) -> None:
             # Processes that train write to stdout, which belongs to the lines.
             with step(f"measure {name}"), contextlib.redirect_stdout(sys.stderr):
                 lines.append(measure(bench))
+            if settings.results is not None:
+                run.report.outputs["table"] = str(keep(lines[-1], Path(settings.results), list(MEASURES)))
             print(json.dumps(lines[-1].as_dict()), flush=True)
             shutil.rmtree(folder, ignore_errors=True)
     finally:
@@ -39,8 +41,6 @@ def work(run: JobRun) -> None:
         # Another run's files may lie there.
         with contextlib.suppress(OSError):
             parent.rmdir()
-    if settings.results is not None:
-        run.report.outputs["table"] = str(keep(lines, Path(settings.results), list(MEASURES)))
     run.count(measures=len(lines), goals_met=sum(line.is_met for line in lines))
     Console(stderr=True).print(table_of(lines))
 

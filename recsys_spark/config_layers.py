@@ -20,7 +20,7 @@ from recsys_spark.errors import ConfigError
 from recsys_spark.known_keys import KnownKeys
 from recsys_spark.registry import FORMATS, all_kinds
 
-__all__ = ["load_config"]
+__all__ = ["config_of", "load_config"]
 
 ENV_PREFIX = "RECSYS_"
 # One flag that people type by hand is worth a short name and several values.
@@ -83,6 +83,11 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     if merge.problems or config is None:
         raise ConfigError(*merge.problems)
     return config
+
+
+def config_of(flags: Mapping[str, object]) -> BaseConfig:
+    """What a command line with these keys and values alone would give, whatever the environment says."""
+    return load_config([word for key, value in flags.items() for word in (f"--{key}", str(value))], {})
 
 
 def _validate(merge: _Merge) -> BaseConfig | None:

@@ -1,21 +1,20 @@
 """The wheel on a standalone cluster: the whole pipeline by spark-submit, and an executor lost in mid-training."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from recsys_spark.jobs import run_pipeline
 from tests.clusters import SPARK_HOME, Cluster, standalone_cluster
+from tests.processes import executors, wait_until
+from tests.table_rows import rows_as_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 
@@ -62,8 +61,7 @@ def submitter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitter]:
 
 def rows(spark: SparkSession, table: Path) -> list[str]:
     """Every row as text, sorted, but for what tells of the run."""
-    frame: DataFrame = spark.read.format("delta").load(str(table)).drop(*OF_THE_RUN)
-    return sorted(row[0] for row in frame.select(F.to_json(F.struct("*"))).collect())
+    return rows_as_text(spark.read.format("delta").load(str(table)).drop(*OF_THE_RUN))
 
 
 def test_the_pipeline_on_a_cluster_gives_the_tables_of_one_machine(
@@ -92,22 +90,9 @@ def test_an_executor_killed_in_mid_als_is_replaced_and_the_job_finishes(
         submitter.done(job, root, tmp_path / f"{job}.log", *flags)
     training = submitter.start("train_spark_model", root, log, "--model.kind", "als", "--models.als.max_iter", "100")
     checkpoints = root / "_files" / "checkpoints"
-    wait_until(lambda: any(checkpoints.rglob("part-*")), training)
+    wait_until(lambda: training.poll() is not None or any(checkpoints.rglob("part-*")))
+    assert training.poll() is None, log.read_text()[-3_000:]
     os.kill(executors()[0], signal.SIGKILL)
     assert training.wait(900) == 0, log.read_text()[-3_000:]
     trained = spark.read.format("delta").load(str(root / "user_vectors"))
     assert trained.count() == trained.select("user_idx").distinct().count() == 300
-
-
-def executors() -> list[int]:
-    """Process ids of the executors on this machine."""
-    found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [int(pid) for pid in re.findall(r"^\s*(\d+) .*CoarseGrainedExecutorBackend", found, re.MULTILINE)]
-
-
-def wait_until(holds: Callable[[], bool], process: "subprocess.Popen[bytes]", seconds: float = 300) -> None:
-    """Waits while the process runs."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert process.poll() is None and time.monotonic() < until
-        time.sleep(0.05)

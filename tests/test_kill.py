@@ -5,20 +5,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from recsys_spark.ingestion.staging import Staging
 from recsys_spark.jobs import build_interactions, ingest_plays
 from recsys_spark.locks import Locks
 from recsys_spark.tables import Tables
 from tests.conftest import Workspace
+from tests.processes import wait_until
+from tests.table_rows import rows_as_text
 
 Write = Callable[..., Path]
 
@@ -102,12 +102,8 @@ def run_jobs(root: Path, raw: Path) -> None:
 
 def contents(spark: SparkSession, root: Path) -> dict[str, list[str]]:
     """Every row of every table as text, sorted."""
-
-    def rows(table: DataFrame) -> list[str]:
-        lasting = table.drop(*OF_THE_RUN)
-        return sorted(row[0] for row in lasting.select(F.to_json(F.struct("*"))).collect())
-
-    return {name: rows(spark.read.format("delta").load(str(root / name))) for name in COMPARED}
+    tables = {name: spark.read.format("delta").load(str(root / name)) for name in COMPARED}
+    return {name: rows_as_text(table.drop(*OF_THE_RUN)) for name, table in tables.items()}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +154,7 @@ def test_two_processes_at_once_both_finish_and_count_nothing_twice(
     with Locks(root / "_locks", 0).hold("ingested_files"):
         # Held until both wait: from there on they race.
         processes = [_start(command, log) for log in logs]
-        _wait_until(lambda: all("another job that writes ingested_files" in log.read_text() for log in logs))
+        wait_until(lambda: all("another job that writes ingested_files" in log.read_text() for log in logs))
     assert [process.wait(300) for process in processes] == [0, 0], [log.read_text()[-2_000:] for log in logs]
     assert build_interactions.main(["--tables.root", str(root)]) == 0
     assert contents(spark, root) == never_killed
@@ -204,13 +200,6 @@ def pairs(spark: SparkSession, root: Path) -> list[tuple[str, str, int]]:
 def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("w") as stderr:
         return subprocess.Popen(command, cwd=log.parent, stdout=subprocess.DEVNULL, stderr=stderr)
-
-
-def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 240
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def die_before(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, table: str | None = None) -> None:

@@ -4,13 +4,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+
+from tests.table_rows import rows_as_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 
@@ -76,13 +76,12 @@ def contents(spark: SparkSession, root: Path) -> dict[str, list[str]]:
     for log in sorted(root.glob("*/_delta_log")):
         table = spark.read.format("delta").load(str(log.parent)).drop(*OF_THE_RUN)
         if log.parent.name not in UNLIKE:
-            rows = table.select(F.to_json(F.struct("*"))).collect()
-            found[log.parent.name] = sorted(row[0] for row in rows)
+            found[log.parent.name] = rows_as_text(table)
     return found
 
 
 @pytest.fixture(scope="module")
-def states(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+def states(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Roots as they are before the first job of the chain, and behind each."""
     folder = tmp_path_factory.mktemp("states")
     root = folder / "root" / "tables"
@@ -95,7 +94,7 @@ def states(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ite
             run(job, root, flags)
         kept.append(folder / str(number))
         shutil.copytree(root, kept[-1])
-    yield kept
+    return kept
 
 
 @pytest.mark.parametrize("place", range(len(CHAIN)), ids=[job for job, _ in CHAIN])
@@ -105,7 +104,6 @@ def test_a_job_killed_behind_any_commit_and_run_again_ends_as_one_never_killed(
     job, flags = CHAIN[place]
     expected, commits = contents(spark, states[place + 1]), 0
     while True:
-        # Always the same path, as tables and files keep it.
         root = tmp_path / f"after-{commits + 1}" / "tables"
         shutil.copytree(states[place], root)
         if not killed(job, root, flags, commits + 1):

@@ -4,24 +4,25 @@ MLlib's own.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.benchmark.lsa_measure import plays_matrix, stored_pairs
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed, torch_threads
+from recsys_spark.benchmark.measure import Bench, Line, compute, take_turns, timed, torch_threads
+from recsys_spark.factorization.als import AlsSettings, als_estimator, als_factors, als_observations
 from recsys_spark.outputs.recommendations import ListSettings, recommend, recommendation_users
 from recsys_spark.outputs.similarity import item_similarity
-from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer
 from recsys_spark.session import block_tasks, parallelism
 
-__all__ = ["item_similarity_lists", "recommendations"]
+__all__ = ["LISTED", "MAX_BYTES", "item_similarity_lists", "lists_of_all", "recommendations"]
 
 RANK, LISTED = 64, 100
 SIMILAR_ITEMS = 50_000
@@ -56,22 +57,27 @@ def recommendations(bench: Bench) -> Line:
     """
     n_users = max(64, round(FULL_USERS * bench.scale))
     pairs = stored_pairs(bench, plays_matrix(n_users, FULL_ITEMS, n_users * PLAYS_A_USER, bench.seed))
-    model = _fitted(pairs, bench.seed)
-    vectors = model.itemFactors.select(F.col("id").alias("item_idx"), F.col("features").alias("vector"))
-    scorer = DotScorer(write_item_matrix(vectors, bench.folder / "items", FULL_ITEMS, MAX_BYTES))
-    user_vectors = model.userFactors.select(F.col("id").alias("user_idx"), F.col("features").alias("vector")).persist()
-    tasks = block_tasks(bench.spark)
-
-    def ours() -> None:
-        index = pairs.select("user_idx").distinct().withColumn("user_id", F.col("user_idx").cast("string"))
-        users = recommendation_users(index, user_vectors, pairs.withColumn("confidence", F.lit(1.0)))
-        _run(recommend(users, scorer, scorer, ListSettings(LISTED), tasks))
-
-    seconds = take_turns(bench.repeats, timed(ours), timed(lambda: _run(model.recommendForAllUsers(LISTED))))
+    # One pass is enough to have factors of every user and item.
+    settings = AlsSettings(rank=RANK, max_iter=1, weighting="linear")
+    model = als_estimator(settings, bench.seed, parallelism(bench.spark)).fit(als_observations(pairs, settings))
+    factors = als_factors(model, pairs.count())
+    user_vectors = factors.user_vectors.persist()
+    matrix = write_item_matrix(factors.item_vectors, bench.folder / "items", FULL_ITEMS, MAX_BYTES)
+    lists = partial(lists_of_all, pairs, user_vectors, matrix, block_tasks(bench.spark))
+    theirs = partial(model.recommendForAllUsers, LISTED)
+    seconds = take_turns(bench.repeats, timed(lambda: compute(lists())), timed(lambda: compute(theirs())))
     user_vectors.unpersist()
     size = f"{n_users:,} users x {FULL_ITEMS:,} items, rank {RANK}, lists of {LISTED}"
     more = {"threads": parallelism(bench.spark)}
     return Line("recommendations", size, seconds[0], "MLlib recommendForAllUsers", seconds[1], ">= 5", more)
+
+
+def lists_of_all(pairs: DataFrame, user_vectors: DataFrame, matrix: ItemMatrix, tasks: int) -> DataFrame:
+    """The rows of recommendations for all users of `pairs` (user_idx, item_idx), without what they played."""
+    index = user_vectors.select("user_idx", F.col("user_idx").cast("string").alias("user_id"))
+    users = recommendation_users(index, user_vectors, pairs.withColumn("confidence", F.lit(1.0)))
+    scorer = DotScorer(matrix)
+    return recommend(users, scorer, scorer, ListSettings(LISTED), tasks)
 
 
 def _beside_product(bench: Bench, ours: Callable[[], None], vectors: Vectors, cores: int) -> tuple[float, float, str]:
@@ -104,13 +110,3 @@ def _numpy_product(vectors: Vectors, pool: ThreadPoolExecutor, cores: int) -> No
             np.matmul(block, vectors.T, out=out[: len(block)])
 
     list(pool.map(work, range(cores)))
-
-
-def _fitted(pairs: DataFrame, seed: int) -> ALSModel:
-    """One pass is enough to have factors of every user and item."""
-    als = ALS(userCol="user_idx", itemCol="item_idx", ratingCol="play_count", rank=RANK, maxIter=1, seed=seed)
-    return als.setImplicitPrefs(True).setColdStartStrategy("nan").fit(pairs)
-
-
-def _run(rows: DataFrame) -> None:
-    rows.write.format("noop").mode("overwrite").save()

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
-from recsys_spark.benchmark.measure import Bench, Line, blas_threads, take_turns
+from recsys_spark.benchmark.measure import Bench, Line, blas_threads, compute, take_turns
 from recsys_spark.factorization.lsa import Lsa, LsaSettings
 from recsys_spark.session import parallelism
 
@@ -45,7 +45,7 @@ def lsa(bench: Bench) -> Line:
         started = time.perf_counter()
         fitted = Lsa(SETTINGS).fit(pairs, folder, bench.seed, parallelism(bench.spark))
         assert fitted.user_vectors is not None
-        fitted.user_vectors.write.format("noop").mode("overwrite").save()
+        compute(fitted.user_vectors)
         seconds = time.perf_counter() - started
         for frame in fitted.cached:
             frame.unpersist()

@@ -14,9 +14,9 @@ from statistics import median
 from typing import Any
 
 import torch
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Bench", "Clock", "Line", "blas_threads", "take_turns", "timed", "torch_threads"]
+__all__ = ["Bench", "Clock", "Line", "blas_threads", "compute", "take_turns", "timed", "torch_threads"]
 
 # Does a piece of work once and gives its seconds, without what was to be prepared for it.
 Clock = Callable[[], float]
@@ -102,6 +102,11 @@ def take_turns(repeats: int, ours: Clock, reference: Clock) -> tuple[float, floa
     """Median seconds of ours and of the reference."""
     turns = [(ours(), reference()) for _ in range(repeats)]
     return median(turn[0] for turn in turns), median(turn[1] for turn in turns)
+
+
+def compute(rows: DataFrame) -> None:
+    """Has Spark make all rows, and throws them away."""
+    rows.write.format("noop").mode("overwrite").save()
 
 
 @contextmanager

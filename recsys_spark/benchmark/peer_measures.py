@@ -7,28 +7,25 @@ import subprocess
 from pathlib import Path
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from scipy import sparse
 
 from recsys_spark.benchmark.data import histories, size_of
+from recsys_spark.benchmark.list_measures import LISTED, MAX_BYTES, lists_of_all
 from recsys_spark.benchmark.lsa_measure import plays_matrix, stored_pairs
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.benchmark.measure import Bench, Line, compute, take_turns, timed
 from recsys_spark.csr import Csr
 from recsys_spark.errors import ConfigError
 from recsys_spark.factorization.als import AlsSettings, als_estimator, als_observations, fit_als
-from recsys_spark.outputs.recommendations import ListSettings, recommend, recommendation_users
 from recsys_spark.outputs.similarity import item_similarity
 from recsys_spark.ranking.item_matrix import write_item_matrix
-from recsys_spark.ranking.scorer import DotScorer
 from recsys_spark.session import parallelism
 
 __all__ = ["als_pass", "ask", "small_data"]
 
 # MovieLens-1M's ratings of 4 and more have this shape.
-SMALL_USERS, SMALL_ITEMS, LISTED = 6040, 3706, 100
+SMALL_USERS, SMALL_ITEMS = 6040, 3706
 # Users, items and pairs of the comparison of single passes.
 FULL_USERS, FULL_ITEMS, FULL_PAIRS, PASSES = 120_000, 60_000, 7_200_000, 3
-MAX_BYTES = 1 << 30
 SETTINGS = AlsSettings(weighting="linear")
 # What would make the other program use this one's packages or Spark.
 NOT_PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "SPARK_HOME", "PYSPARK_PYTHON", "PYSPARK_GATEWAY_PORT", "VIRTUAL_ENV")
@@ -114,14 +111,8 @@ def _fit_and_list(bench: Bench, pairs: DataFrame) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     factors = fit_als(pairs, SETTINGS, bench.seed, tasks)
     matrix = write_item_matrix(factors.item_vectors, folder, SMALL_ITEMS, MAX_BYTES)
-    scorer = DotScorer(matrix)
-    index = factors.user_vectors.select("user_idx", F.col("user_idx").cast("string").alias("user_id"))
-    users = recommendation_users(index, factors.user_vectors, pairs.withColumn("confidence", F.lit(1.0)))
-    for rows in (
-        recommend(users, scorer, scorer, ListSettings(LISTED), tasks),
-        item_similarity(bench.spark, matrix, LISTED, tasks),
-    ):
-        rows.write.format("noop").mode("overwrite").save()
+    compute(lists_of_all(pairs, factors.user_vectors, matrix, tasks))
+    compute(item_similarity(bench.spark, matrix, LISTED, tasks))
 
 
 def _matrix(rows: Csr, n_items: int) -> sparse.csr_matrix:

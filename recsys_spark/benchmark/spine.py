@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from recsys_spark.benchmark.measure import Bench
 from recsys_spark.config import BaseConfig
-from recsys_spark.config_layers import load_config
+from recsys_spark.config_layers import config_of
 from recsys_spark.pipeline import start_job
 from recsys_spark.sample.generator import generate
 from recsys_spark.sample.settings import SIZES, SampleFormat, SampleSettings
@@ -50,7 +50,7 @@ class Spine:
         given: dict[str, object] = {"tables.root": self.folder, "source.format": FORMAT, "source.path": self.raw}
         given |= {"run.seed": self.bench.seed, "run.log_level": "warning"}
         given |= {name.replace("__", "."): value for name, value in flags.items()}
-        return load_config([word for key, value in given.items() for word in (f"--{key}", str(value))], {})
+        return config_of(given)
 
 
 def write_plays(bench: Bench, folder: Path, share: float, seed: int) -> str:

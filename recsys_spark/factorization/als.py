@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
-from pyspark.ml.recommendation import ALS
+from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -33,7 +33,16 @@ from recsys_spark.ranges import Range, Ranges
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
 
-__all__ = ["Als", "AlsFactors", "AlsFoldIn", "AlsSettings", "als_estimator", "als_observations", "fit_als"]
+__all__ = [
+    "Als",
+    "AlsFactors",
+    "AlsFoldIn",
+    "AlsSettings",
+    "als_estimator",
+    "als_factors",
+    "als_observations",
+    "fit_als",
+]
 
 
 class AlsSettings(WeightingSettings):
@@ -122,6 +131,11 @@ def fit_als(
         model = als_estimator(settings, seed, blocks).fit(observations)
     finally:
         observations.unpersist()
+    return als_factors(model, n_observations)
+
+
+def als_factors(model: ALSModel, n_observations: int) -> AlsFactors:
+    """The factors of MLlib's model under our names."""
     return AlsFactors(
         user_vectors=model.userFactors.select(F.col("id").alias("user_idx"), F.col("features").alias("vector")),
         item_vectors=model.itemFactors.select(F.col("id").alias("item_idx"), F.col("features").alias("vector")),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -14,6 +15,7 @@ from recsys_spark import __version__
 from recsys_spark.preparation.split_settings import SplitSettings
 from recsys_spark.registry import load_settings
 from recsys_spark.reproduction.entries import Entry, Target
+from recsys_spark.result_files import add_line, markdown_table, read_lines
 
 __all__ = ["Result", "Results", "key_of", "markdown", "table_rows", "terminal_table"]
 
@@ -76,10 +78,7 @@ class Results:
     def add(self, result: Result) -> None:
         """Keeps a result."""
         self._known[result.key] = result
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        half = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
-        with self.file.open("a", encoding="utf-8") as stream:
-            stream.write("\n" * half + json.dumps(asdict(result), sort_keys=True) + "\n")
+        add_line(self.file, asdict(result))
 
     def of(self, entry: Entry) -> list[Result]:
         """The results of an entry that are there."""
@@ -87,14 +86,10 @@ class Results:
         return [result for result in found if result is not None]
 
     def _read(self) -> Iterator[Result]:
-        if not self.file.exists():
-            return
-        # A run that was killed may have left half a line.
-        for line in self.file.read_text(encoding="utf-8").split("\n")[:-1]:
-            try:
-                yield Result(**json.loads(line))
-            except (json.JSONDecodeError, TypeError):
-                continue
+        for line in read_lines(self.file):
+            # Lines of another release may say other things.
+            with suppress(TypeError):
+                yield Result(**line)
 
 
 def table_rows(entries: Iterable[Entry], results: Results) -> Iterator[tuple[str, ...]]:
@@ -122,8 +117,7 @@ def table_rows(entries: Iterable[Entry], results: Results) -> Iterator[tuple[str
 
 def markdown(rows: Sequence[tuple[str, ...]]) -> str:
     """The table as documents have it."""
-    lines = [HEADER, tuple("---" for _ in HEADER), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(HEADER, rows)
 
 
 def terminal_table(rows: Sequence[tuple[str, ...]]) -> Table:

@@ -7,7 +7,7 @@ from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from recsys_spark.config import BaseConfig
-from recsys_spark.config_layers import load_config
+from recsys_spark.config_layers import config_of
 from recsys_spark.job import JobRun
 from recsys_spark.logs import step
 from recsys_spark.model_versions import ModelVersion, find_model
@@ -85,8 +85,7 @@ def _figures(tables: Tables, model: ModelVersion, whose: Column) -> dict[str, Ro
 def _config(base: BaseConfig, dataset: DataSet, flags: dict[str, str]) -> BaseConfig:
     """The configuration that these flags give on a command line, with tables in a folder of the data set's own."""
     roots = {"tables.root": f"{base.tables.root}/{dataset.name}", "files.root": f"{base.files_root}/{dataset.name}"}
-    words = [word for key, value in {**roots, **flags}.items() for word in (f"--{key}", value)]
-    config = load_config(words, {})
+    config = config_of({**roots, **flags})
     return config.model_copy(update={name: getattr(base, name) for name in PASSED_ON})
 
 

@@ -1,6 +1,5 @@
 """The same training on one process, two local ones, and two executors of a real cluster; and when one is lost."""
 
-import contextlib
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.clusters import Cluster, standalone_cluster
+from tests.processes import command_lines, executors
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 
@@ -121,15 +121,6 @@ def test_two_executors_train_as_one(ready: Path, tmp_path: Path, alone: list[dic
     assert_same(log_of(root), alone, 1e-4)
 
 
-def command_lines() -> dict[int, bytes]:
-    """Of every process that there is."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            found[int(entry.name)] = (entry / "cmdline").read_bytes()
-    return found
-
-
 def rank_processes() -> list[int]:
     """Processes that train: children of torchrun."""
     parents = (b"torch_run_process_wrapper", b"torch.distributed")
@@ -138,11 +129,6 @@ def rank_processes() -> list[int]:
         for process, command in command_lines().items()
         if b"train.py" in command and not any(parent in command for parent in parents)
     ]
-
-
-def executors() -> list[int]:
-    """JVMs of executors of clusters."""
-    return [process for process, command in command_lines().items() if b"CoarseGrainedExecutorBackend" in command]
 
 
 def wait_for_epoch(root: Path, process: "subprocess.Popen[str]", epoch: int) -> None:
