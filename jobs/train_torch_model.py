@@ -13,7 +13,7 @@ def work(run: JobRun) -> None:
     plan = plan_model(run, run.config.network_kind())
     run.report.model_version = plan.version
     if not plan.is_done(run):
-        recipe = load_network(plan.kind).recipe
+        recipe = load_network(plan.kind).recipe_of(plan.settings)
         shards = written_shards(plan_shards(run.tables, run.config, plan.pairs, recipe), plan.kind)
         with step(f"training {plan.version}"):
             train_network(run, plan, shards)

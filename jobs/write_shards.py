@@ -11,7 +11,8 @@ def work(run: JobRun) -> None:
     """Shards of the same rows in the same form are shared by all networks that want them, and written once."""
     kind = run.config.network_kind()
     pairs = training_pairs(run.tables, run.config)
-    shards = plan_shards(run.tables, run.config, pairs, load_network(kind).recipe)
+    recipe = load_network(kind).recipe_of(run.config.settings_of(kind))
+    shards = plan_shards(run.tables, run.config, pairs, recipe)
     with step(f"shards in {shards.train.parent}"):
         manifests = shards.write(pairs, run.config.shards.files, run.config.run.seed)
     for part, manifest in zip(("", "validation_"), manifests, strict=False):

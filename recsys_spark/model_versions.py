@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import __version__
@@ -21,7 +21,16 @@ from recsys_spark.registry import training_job
 from recsys_spark.schemas import TABLES
 from recsys_spark.tables import Tables
 
-__all__ = ["ModelVersion", "find_model", "find_versions", "is_recorded", "kind_of", "record_model", "version_name"]
+__all__ = [
+    "ModelVersion",
+    "find_model",
+    "find_versions",
+    "is_recorded",
+    "kind_of",
+    "not_before",
+    "record_model",
+    "version_name",
+]
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,17 @@ class ModelVersion:
 
 
 def version_name(
-    kind: str, settings: BaseModel, seed: int, data_version: int, split_id: str | None = None, fit: str = "train"
+    kind: str,
+    settings: BaseModel,
+    seed: int,
+    data_version: int,
+    split_id: str | None = None,
+    fit: str = "train",
+    users_version: int | None = None,
 ) -> str:
-    """kind-hash of everything that determines the model."""
-    parts = (kind, settings.model_dump(mode="json"), seed, split_id, fit, data_version, __version__)
+    """kind-hash of everything that determines the model; `users_version` where it learns from profiles as well."""
+    parts: list[Any] = [kind, settings.model_dump(mode="json"), seed, split_id, fit, data_version, __version__]
+    parts += [] if users_version is None else [users_version]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{kind}-{digest[:12]}"
 
@@ -83,8 +99,18 @@ def record_model(
     inputs = json.dumps(dict(tables.inputs), sort_keys=True)
     described = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, split_id, parent_version)
     row: tuple[Any, ...] = (*described, dict(metrics), selection_metric, artifact, [], None, None, None)
-    frame = spark.createDataFrame([row], TABLES["models"].schema)
+    frame = not_before(spark.createDataFrame([row], TABLES["models"].schema), tables.read("models"), "created_at")
     tables.merge("models", frame, ("model_version",), None, scope=version)
+
+
+def not_before(rows: DataFrame, models: DataFrame, time: str) -> DataFrame:
+    """`rows` whose column `time` lies behind all times of that column in `models`: the newest version is the one that
+    was made last, even where the clock was set back in between.
+    """
+    latest = models.agg(F.max(time).alias("latest"))
+    dated = rows.join(F.broadcast(latest), how="cross")
+    later = F.greatest(time, F.col("latest") + F.expr("INTERVAL 1 MICROSECOND"))
+    return dated.withColumn(time, F.when(F.col(time).isNotNull(), later)).drop("latest")
 
 
 def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:

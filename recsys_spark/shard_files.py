@@ -1,8 +1,9 @@
 """The format of a shard folder: Parquet files of CSR blocks, and the manifest that vouches for them.
 
 A Parquet row holds a block of up to 256 sparse rows as little-endian buffers: columns `rows`, `indptr`, `indices`,
-`values`, and where the folder has something to predict, `held_indptr`, `held_indices`, `held_values`. That reads
-many times faster than a row a user, and needs no schema that would have to be unpickled. The manifest is written
+`values`, where profiles stand beside the rows `side`, (rows, fields) numbers of features, 0 for nothing known, and
+where the folder has something to predict, `held_indptr`, `held_indices`, `held_values`. That reads many times faster
+than a row a user, and needs no schema that would have to be unpickled. The manifest is written
 last and is the truth: a folder without one was never finished. Known to the Spark side, which writes, and to the
 training side, which reads; imports neither.
 """
@@ -25,6 +26,8 @@ __all__ = [
     "FORMAT",
     "HELD_BUFFERS",
     "MANIFEST",
+    "SIDE",
+    "SIDE_TYPE",
     "Manifest",
     "ShardFile",
     "file_digest",
@@ -34,6 +37,8 @@ __all__ = [
 BLOCK_ROWS = 256
 BUFFERS = {"rows": "<i4", "indptr": "<i8", "indices": "<i4", "values": "<f4"}
 HELD_BUFFERS = {"held_indptr": "<i8", "held_indices": "<i4", "held_values": "<f4"}
+SIDE = "side"
+SIDE_TYPE = "<i4"
 MANIFEST = "manifest.json"
 FORMAT = 1
 
@@ -56,7 +61,9 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a complete shard folder holds. `n_rows` and `n_columns` are those of the matrix, not of the files."""
+    """What a complete shard folder holds. `n_rows` and `n_columns` are those of the matrix, not of the files;
+    features of profiles are numbered from 1 to `side_features`.
+    """
 
     recipe: Recipe
     n_rows: int
@@ -64,6 +71,7 @@ class Manifest:
     seed: int
     inputs: dict[str, Any]
     files: tuple[ShardFile, ...]
+    side_features: int = 0
 
     @property
     def rows(self) -> int:
@@ -99,7 +107,7 @@ class Manifest:
             content = json.loads((folder / MANIFEST).read_text())
             if content.pop("format") != FORMAT:
                 raise MissingInputError(f"{folder} was written by another version: delete it, run write_shards")
-            content["recipe"] = Recipe(**content["recipe"])
+            content["recipe"] = Recipe.of(content["recipe"])
             content["files"] = tuple(ShardFile(**file) for file in content["files"])
             return cls(**content)
         except FileNotFoundError:

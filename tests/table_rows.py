@@ -1,11 +1,30 @@
 """Rows of a table in a form that two tables can be compared by."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["rows_as_text"]
+__all__ = ["arrow_rows", "rows_as_text"]
 
 
 def rows_as_text(table: DataFrame) -> list[str]:
     """Every row as JSON, sorted."""
     return sorted(row[0] for row in table.select(F.to_json(F.struct("*"))).collect())
+
+
+def arrow_rows(table: pa.Table) -> list[str]:
+    """Every row as text, sorted, whoever made the Arrow table: times in UTC, maps in order of their keys."""
+    return sorted(repr({name: _plain(value) for name, value in row.items()}) for row in table.to_pylist())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    if isinstance(value, Mapping):
+        return sorted(value.items())
+    is_map = isinstance(value, list) and value and all(isinstance(entry, tuple) for entry in value)
+    return sorted(value) if is_map else value

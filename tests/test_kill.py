@@ -50,6 +50,7 @@ POINTS = [
     ("ingest_plays", "after ensure plays 1"),
     ("ingest_plays", "after append ingested_files 1"),
     ("ingest_plays", "after write staging 1"),
+    ("ingest_plays", "after finish staging 1"),
     ("ingest_plays", "after append plays_quarantine 1"),
     ("ingest_plays", "before append plays 1"),
     ("ingest_plays", "after append plays 1"),

@@ -16,7 +16,9 @@ from recsys_spark.config_layers import load_config
 from recsys_spark.job import JobRun, Report
 from recsys_spark.jobs import run_pipeline
 from recsys_spark.pipeline import Step, plan_steps, run_steps
+from recsys_spark.schemas import TABLES
 from tests.conftest import Workspace
+from tests.table_rows import arrow_rows
 
 USERS, ITEMS = 20, 16
 ALS = ["--models.als.rank", "4", "--models.als.max_iter", "3", "--models.als.blocks", "1"]
@@ -105,6 +107,23 @@ def test_a_new_user_is_folded_in_and_a_user_of_unknown_items_gets_what_is_popula
     assert all(int(item[1:]) % 2 == 0 and item not in ("i00", "i02") for item, _ in found["new"])
     assert {origin for _, origin in found["stranger"]} == {"popular"}
     assert len(found["stranger"]) == 3 and "unheard" not in dict(found["stranger"])
+
+
+def test_other_readers_find_every_row_of_every_table(built: Workspace) -> None:
+    deltalake, duckdb = pytest.importorskip("deltalake"), pytest.importorskip("duckdb")
+    names = sorted(path.parent.name for path in built.root.glob("*/_delta_log"))
+    assert {"plays", "interactions", "models", "item_similarity", "recommendations", "job_runs"} <= set(names)
+    for name in names:
+        expected = arrow_rows(built.table(name).toArrow())
+        other = deltalake.DeltaTable(str(built.root / name))
+        found = other.to_pyarrow_table()
+        assert found.column_names == TABLES[name].schema.fieldNames()
+        assert arrow_rows(found) == expected, name
+        stream = other.to_pyarrow_dataset().scanner().to_reader()
+        duck = duckdb.connect()
+        duck.register("stream", stream)
+        assert arrow_rows(duck.execute("SELECT * FROM stream").fetch_arrow_table()) == expected, name
+        assert name == "plays_quarantine" or expected
 
 
 def test_lists_can_hold_seen_items_and_never_denied_ones(built: Workspace, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from recsys_spark.errors import MissingInputError
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import ModelVersion, find_model, is_recorded, version_name
+from recsys_spark.preparation.profiles import side_fields
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.registry import training_job
@@ -73,10 +74,11 @@ def plan_model(run: JobRun, kind: str) -> Plan:
 def plan_version(run: JobRun, kind: str, settings: BaseModel, pairs: TrainingPairs) -> Plan:
     """The same for settings and pairs that are given."""
     seed = run.config.run.seed
-    version = version_name(kind, settings, seed, pairs.data_version, pairs.split_id, pairs.fit)
+    users = run.tables.data_version("users") if side_fields(settings) else None
+    version = version_name(kind, settings, seed, pairs.data_version, pairs.split_id, pairs.fit, users)
     parent = None
     if pairs.fit != "train":
-        name = version_name(kind, settings, seed, pairs.data_version, pairs.split_id)
+        name = version_name(kind, settings, seed, pairs.data_version, pairs.split_id, users_version=users)
         if not is_recorded(run.tables, name):
             raise MissingInputError(
                 f"model.fit = {pairs.fit}: these settings were not tried on {pairs.split_id} yet: run "

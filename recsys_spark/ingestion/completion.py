@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.errors import DataQualityError
 from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, started_batches
-from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.discovery import RawFile, changed_files
 from recsys_spark.ingestion.events import deduplicate
 from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
 from recsys_spark.ingestion.reader import Reader
@@ -96,6 +96,22 @@ def _stage(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
         raise DataQualityError(
             "\n".join([*causes, "nothing was ingested: deliver the file again, or remove it and run again"])
         ) from None
+    _check_unchanged(run, batch, staging)
+    staging.finish(reader)
+
+
+def _check_unchanged(run: JobRun, batch: Batch, staging: Staging) -> None:
+    """Refuses a copy that may hold half of one version of a file and half of another."""
+    changed = changed_files(run.spark, run.config.source.path or run.config.sample_path, batch.files)
+    if not changed:
+        return
+    staging.remove()
+    record(run.spark, run.tables, batch, [Verdict(file, "refused", remembered=False) for file in batch.files])
+    names = ", ".join(file.uri for file in changed)
+    raise DataQualityError(
+        f"{names} changed or vanished while being read: nothing was ingested. Deliver files under another name (_x or "
+        ".x) and rename them when they are whole; run again to read what is there then"
+    )
 
 
 def _count(staging: Staging) -> DataFrame:

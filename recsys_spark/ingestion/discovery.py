@@ -1,6 +1,7 @@
 """Which raw files there are: address, size and time of each, listed by Spark wherever they lie."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.errors import MissingInputError
 
-__all__ = ["RawFile", "list_files", "literal_path", "utc_time"]
+__all__ = ["RawFile", "changed_files", "list_files", "literal_path", "utc_time"]
 
 
 @dataclass(frozen=True, order=True)
@@ -60,6 +61,15 @@ def list_files(spark: SparkSession, path: str) -> list[RawFile]:
     return sorted(
         RawFile(row["file_path"], row["path"], row["file_size"], utc_time(row["modified_micros"])) for row in found
     )
+
+
+def changed_files(spark: SparkSession, path: str, files: Sequence[RawFile]) -> list[RawFile]:
+    """Those of `files`, listed at a path before, that are no longer there as they were."""
+    try:
+        present = {file.identity for file in list_files(spark, path)}
+    except MissingInputError:
+        present = set()
+    return [file for file in files if file.identity not in present]
 
 
 def literal_path(path: str) -> str:

@@ -47,7 +47,7 @@ class Staging:
         return self._marker.read_text()
 
     def write(self, reader: Reader, batch: Batch, settings: SourceSettings) -> None:
-        """Parses the files of the batch; rows keep the name and time of their file."""
+        """Parses the files of the batch; rows keep the name and time of their file. `finish` makes them a copy."""
         self.remove()
         for role in ROLES:
             files = [file for file in batch.files if reader.role(file) == role]
@@ -57,6 +57,9 @@ class Staging:
                 if role == "plays":
                     rows = with_key(rows, batch.source, reader.kind)
                 rows.write.mode("overwrite").option("compression", "lz4").parquet(self._uri(role))
+
+    def finish(self, reader: Reader) -> None:
+        """Says that what was written is whole."""
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = self._folder / "draft"
         draft.write_text(reader.kind)

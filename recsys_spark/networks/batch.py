@@ -17,7 +17,8 @@ class Batch:
 
     `rows` (n,) int64 numbers of the rows (user_idx or item_idx), `indptr` (n + 1,) int64, `indices` (nnz,) int64,
     `values` (nnz,) float32, `weights` (n,) float32: 1 for a row that counts, 0 for one that only pads. `n_columns`
-    is the width of the matrix.
+    is the width of the matrix. `side` (n, fields) int64: features of the rows' users, from 1, 0 for nothing known;
+    None where nothing is known of anybody.
     """
 
     rows: Tensor
@@ -26,6 +27,7 @@ class Batch:
     values: Tensor
     weights: Tensor
     n_columns: int
+    side: Tensor | None = None
 
     @classmethod
     def of(
@@ -35,6 +37,7 @@ class Batch:
         indices: NDArray[np.integer[Any]],
         values: NDArray[np.floating[Any]],
         n_columns: int,
+        side: NDArray[np.integer[Any]] | None = None,
     ) -> "Batch":
         """A batch of arrays, whose rows all count; without any row, one empty row that only pads."""
         if not len(rows):
@@ -46,6 +49,7 @@ class Batch:
             torch.from_numpy(values.astype(np.float32)),
             torch.ones(len(rows)),
             n_columns,
+            None if side is None else torch.from_numpy(side.astype(np.int64)),
         )
 
     def __len__(self) -> int:
@@ -54,7 +58,9 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
         names = ("rows", "indptr", "indices", "values", "weights")
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
+        side = None if self.side is None else self.side.to(device, non_blocking=True)
+        return replace(self, **moved, side=side)
 
     def with_values(self, values: Tensor) -> "Batch":
         """The same entries with other values (nnz,)."""

@@ -13,8 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
+from recsys_spark.networks.network import Loss, Shape
 from recsys_spark.networks.output_layer import bce_loss
+from recsys_spark.networks.side_information import SideSettings, WithSideInformation
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries
 from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
@@ -22,7 +23,7 @@ from recsys_spark.recipe import Recipe
 __all__ = ["Cdae", "CdaeSettings"]
 
 
-class CdaeSettings(NetworkSettings):
+class CdaeSettings(SideSettings):
     """What MovieLens-1M likes: on its validation data averaged, decaying weights gain 0.011 NDCG@10."""
 
     ranges: ClassVar[Ranges] = {
@@ -43,8 +44,10 @@ class CdaeSettings(NetworkSettings):
     dropout: float = Field(default=0.5, ge=0, lt=1, description="Share of the input entries dropped in training.")
 
 
-class Cdae(Network):
-    """sigmoid(W x + vector of the row) as the code, binary cross-entropy over all columns."""
+class Cdae(WithSideInformation):
+    """sigmoid(W x + vector of the row + what its user's profile says) as the code, binary cross-entropy over all
+    columns.
+    """
 
     Settings = CdaeSettings
     recipe: ClassVar[Recipe] = Recipe(values="one")
@@ -61,6 +64,7 @@ class Cdae(Network):
         nn.init.zeros_(self.row_vectors.weight)
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
+        self.make_side(settings.units)
 
     def forward(self, batch: Batch, step: int) -> Loss:
         """Cross-entropy of the whole history, rebuilt from what is left of it, summed over columns and rows."""
@@ -74,4 +78,4 @@ class Cdae(Network):
 
     def encode_trained(self, batch: Batch) -> Tensor:
         """(n, units) with the vectors of batch.rows, which have to be rows of the matrix it was made for."""
-        return torch.sigmoid(self.first(batch) + self.row_vectors(batch.rows))
+        return torch.sigmoid(self.with_side(self.first(batch) + self.row_vectors(batch.rows), batch))

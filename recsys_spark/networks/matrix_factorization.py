@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.damping import weight_of_entries
-from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
+from recsys_spark.networks.network import Loss, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
 from recsys_spark.networks.ridge import ridge_codes
+from recsys_spark.networks.side_information import SideSettings, WithSideInformation
 from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
 
@@ -27,7 +28,7 @@ __all__ = ["FactorizationSettings", "MatrixFactorization", "MatrixFactorizationS
 UNIFORM_TOP = 11.0
 
 
-class FactorizationSettings(NetworkSettings):
+class FactorizationSettings(SideSettings):
     """What factorisations by gradient descent share."""
 
     rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
@@ -36,7 +37,9 @@ class FactorizationSettings(NetworkSettings):
     damping: float = Field(
         default=0.5, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
     )
-    bias_l2: float = Field(default=1e-3, ge=0, description="Weight of the squared biases, a time each entry.")
+    bias_l2: float = Field(
+        default=1e-3, ge=0, description="Weight of the squared biases and side information, a time each entry."
+    )
     spread: float = Field(default=1.0, gt=0, description="Deviation of the first vectors times the root of rank.")
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimiser: adam, or sgd with momentum.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
@@ -69,8 +72,9 @@ class MatrixFactorizationSettings(FactorizationSettings):
     )
 
 
-class Factorization(Network):
-    """score = p . q + b of the user + b of the item (+ an offset): a code is p with the user's bias behind it.
+class Factorization(WithSideInformation):
+    """score = p . q + b of the user + b of the item (+ an offset): a code is p with the user's bias behind it, and to
+    both is added what the user's profile says.
 
     Rows are users. Users of whom training has no rating keep a code of zero, columns without one are not served.
     """
@@ -84,6 +88,7 @@ class Factorization(Network):
         self.item_vectors = nn.Parameter(torch.empty(shape.n_columns, settings.rank))
         nn.init.normal_(self.item_vectors, std=settings.spread / settings.rank**0.5)
         self.user_bias, self.item_bias, self.offset = self._biases(shape, offset)
+        self.make_side(settings.rank + 1)
 
     def _biases(self, shape: Shape, offset: float) -> tuple[Tensor, Tensor, Tensor]:
         first = (torch.zeros(shape.n_rows), torch.zeros(shape.n_columns), torch.tensor(offset))
@@ -95,6 +100,9 @@ class Factorization(Network):
 
     def encode_trained(self, batch: Batch) -> Tensor:
         """(n, rank + 1): the vectors and biases of batch.rows, which have to be rows that it was made for."""
+        return self.with_side(self._own(batch), batch)
+
+    def _own(self, batch: Batch) -> Tensor:
         return torch.cat([self.user_vectors[batch.rows], self.user_bias[batch.rows, None]], 1)
 
     @property
@@ -114,15 +122,17 @@ class Factorization(Network):
 
     def penalty(self, batch: Batch) -> Tensor:
         """The weighted squares of vectors and biases of both sides, once for each of their entries in the batch."""
-        code = self.encode_trained(batch)
-        row_vectors, row_bias = code[:, :-1], code[:, -1]
-        entry_weights = batch.weights.to(code.dtype)
-        lengths = batch.lengths().to(code.dtype) * entry_weights
+        own = self._own(batch)
+        row_vectors, row_bias = own[:, :-1], own[:, -1]
+        entry_weights = batch.weights.to(own.dtype)
+        lengths = batch.lengths().to(own.dtype) * entry_weights
         counts = torch.zeros_like(self.item_bias)
         counts.index_add_(0, batch.indices, entry_weights[batch.entry_rows()])
         vectors = (lengths * self._damped(batch.lengths())) @ row_vectors.square().sum(1)
         vectors = vectors + (counts * self._damped(self.column_counts)) @ self.item_vectors.square().sum(1)
         biases = lengths @ row_bias.square() + counts @ self.item_bias.square()
+        if self.side is not None:
+            biases = biases + lengths @ self.side(batch).square().sum(1)
         return self.settings.l2 * vectors + self.settings.bias_l2 * biases
 
     def _damped(self, entries: Tensor) -> Tensor:

@@ -50,10 +50,11 @@ class NetworkSettings(BaseModel):
 
 
 class Shape(NamedTuple):
-    """The matrix that a network is made for."""
+    """The matrix that a network is made for, and how many features profiles have."""
 
     n_rows: int
     n_columns: int
+    side_features: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ class Network(nn.Module, ABC):
     def set_column_counts(self, counts: Tensor) -> None:
         """Takes the number of training entries of each column, (n_columns,) int64, before training starts."""
         self.column_counts.copy_(counts)
+
+    @classmethod
+    def recipe_of(cls, settings: BaseModel) -> Recipe:
+        """What its shards hold under these settings; `recipe` unless overridden."""
+        return cls.recipe
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Loss:

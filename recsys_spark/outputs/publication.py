@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import MissingInputError
-from recsys_spark.model_versions import ModelVersion
+from recsys_spark.model_versions import ModelVersion, not_before
 from recsys_spark.outputs.gate import gate
 from recsys_spark.tables import Tables
 
@@ -121,7 +121,7 @@ def _serve(tables: Tables, served: dict[str, str], published: str | None, verdic
         changed = models.withColumn("before", F.coalesce("serves", F.array().cast("array<string>"))).withColumn(
             "serves", F.array_sort(F.array_union(_kept(served), _gained(served)))
         )
-        changed = _dated(changed, published).where(F.col("serves") != F.array_sort("before"))
+        changed = _dated(changed, models, published).where(F.col("serves") != F.array_sort("before"))
         changed = changed.withColumn("gate", F.when(_is(published), F.lit(verdict)).otherwise(F.col("gate")))
         update = {name: f"new.{name}" for name in ("serves", "published_at", "retired_at", "gate")}
         tables.merge("models", changed, ("model_version",), update, served=served, gate=verdict)
@@ -137,15 +137,17 @@ def _gained(served: dict[str, str]) -> Column:
     return F.array_compact(F.array(*given))
 
 
-def _dated(models: DataFrame, published: str | None) -> DataFrame:
-    now = F.current_timestamp()
+def _dated(changed: DataFrame, models: DataFrame, published: str | None) -> DataFrame:
     retired = (F.size("serves") == 0) & (F.size("before") > 0)
-    return models.withColumns(
-        {
-            "published_at": F.when(_is(published), now).otherwise(F.col("published_at")),
-            "retired_at": F.when(retired, now).when(F.size("serves") == 0, F.col("retired_at")),
-        }
+    now = not_before(
+        changed.withColumn("now", F.current_timestamp()), models.withColumnRenamed("published_at", "now"), "now"
     )
+    return now.withColumns(
+        {
+            "published_at": F.when(_is(published), F.col("now")).otherwise(F.col("published_at")),
+            "retired_at": F.when(retired, F.col("now")).when(F.size("serves") == 0, F.col("retired_at")),
+        }
+    ).drop("now")
 
 
 def _is(version: str | None) -> Column:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import DataFrame
+
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import MissingInputError
-from recsys_spark.preparation.shards import write_shards
+from recsys_spark.preparation.profiles import Profiles, read_profiles
+from recsys_spark.preparation.shards import complete_shards, write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
 from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes
 from recsys_spark.recipe import Recipe
@@ -20,18 +23,20 @@ __all__ = ["ShardSet", "plan_shards", "written_shards"]
 
 @dataclass(frozen=True)
 class ShardSet:
-    """Where the shards of a recipe lie; `inputs` are what they are made from and named by."""
+    """Where the shards of a recipe lie; `inputs` are what they are made from and named by; `profiles` stand beside the
+    rows where the recipe says so.
+    """
 
     train: Path
     validation: Path | None
     recipe: Recipe
     shape: tuple[int, int]
     inputs: dict[str, Any]
+    profiles: Profiles | None = None
 
     def write(self, pairs: TrainingPairs, n_files: int, seed: int) -> list[Manifest]:
         """Writes what is not there yet; see write_shards. Raises MissingInputError if there is nothing to train on."""
-        rows = sparse_rows(pairs.train, self.recipe)
-        manifests = [write_shards(rows, self.train, self.recipe, self.shape, n_files, seed, self.inputs)]
+        manifests = [self._write(sparse_rows(pairs.train, self.recipe), self.train, n_files, seed)]
         if not manifests[0].rows:
             lacking = "pairs with a rating" if self.recipe.values == "rating" else "pairs"
             raise MissingInputError(
@@ -39,13 +44,23 @@ class ShardSet:
             )
         if self.validation is not None and pairs.fold_in is not None and pairs.held_out is not None:
             held = with_held_out(sparse_rows(pairs.fold_in, self.recipe), sparse_rows(pairs.held_out, self.recipe))
-            manifests.append(write_shards(held, self.validation, self.recipe, self.shape, n_files, seed, self.inputs))
+            manifests.append(self._write(held, self.validation, n_files, seed))
         return manifests
+
+    def _write(self, rows: DataFrame, folder: Path, n_files: int, seed: int) -> Manifest:
+        complete = complete_shards(folder, self.inputs)
+        if complete is not None:
+            return complete
+        n_features = 0
+        if self.profiles is not None:
+            rows, n_features = self.profiles.beside(rows)
+        return write_shards(rows, folder, self.recipe, self.shape, n_files, seed, self.inputs, n_features)
 
 
 def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe: Recipe) -> ShardSet:
     """The folders of a recipe below files.root, named by all that decides what is in them."""
     n_users, n_items = index_sizes(tables)
+    profiles = read_profiles(tables, recipe.side)
     shape = (n_users, n_items) if recipe.rows == "users" else (n_items, n_users)
     inputs = {
         "interactions": pairs.data_version,
@@ -56,11 +71,12 @@ def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe
         "seed": config.run.seed,
         "files": config.shards.files,
         "format": FORMAT,
+        **({} if profiles is None else {"users": profiles.version}),
     }
     name = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
     folder = Path(config.files_root) / "shards" / name
     validation = None if pairs.held_out is None else folder / "validation"
-    return ShardSet(folder / "train", validation, recipe, shape, inputs)
+    return ShardSet(folder / "train", validation, recipe, shape, inputs, profiles)
 
 
 def written_shards(shards: ShardSet, kind: str) -> ShardSet:

@@ -25,6 +25,8 @@ from recsys_spark.shard_files import (
     BUFFERS,
     HELD_BUFFERS,
     MANIFEST,
+    SIDE,
+    SIDE_TYPE,
     Manifest,
     ShardFile,
     file_digest,
@@ -54,8 +56,10 @@ def write_shards(
     n_files: int,
     seed: int,
     inputs: dict[str, Any],
+    side_features: int = 0,
 ) -> Manifest:
-    """Writes `rows` (sparse_rows, or with_held_out of them) as at most `n_files` files below `folder`.
+    """Writes `rows` (sparse_rows, or with_held_out of them, or with_side of those) as at most `n_files` files below
+    `folder`.
 
     `shape` is that of the whole matrix; `inputs` say where the rows come from. A folder that was completed from the
     same inputs is used again; whatever else lies in it is replaced. A task holds the rows of one file. The driver
@@ -74,7 +78,7 @@ def write_shards(
     files = [ShardFile(_file_name(row["file"]), *list(row)[1:]) for row in sorted(written)]
     for leftover in folder.glob("*.tmp"):
         leftover.unlink(missing_ok=True)
-    manifest = Manifest(recipe, *shape, seed, inputs, tuple(files))
+    manifest = Manifest(recipe, *shape, seed, inputs, tuple(files), side_features)
     manifest.write(folder)
     return manifest
 
@@ -90,8 +94,9 @@ def _write_file(folder: Path, table: pa.Table) -> pa.Table:
     row_idx = table["row_idx"].to_numpy()[order]
     entries = _csr(table, "indices", "values").take(order)
     held = _csr(table, "held_indices", "held_values").take(order) if "held_indices" in table.column_names else None
+    side = _side(table, order)
     starts = range(0, len(order), BLOCK_ROWS)
-    blocks = [_block(row_idx, entries, held, start, min(start + BLOCK_ROWS, len(order))) for start in starts]
+    blocks = [_block(row_idx, entries, held, side, start, min(start + BLOCK_ROWS, len(order))) for start in starts]
     path = folder / _file_name(number)
     _save(blocks, path)
     counts = [len(order), entries.indices.size, 0 if held is None else held.indices.size, path.stat().st_size]
@@ -108,8 +113,20 @@ def _csr(table: pa.Table, indices: str, values: str) -> Csr:
     return Csr.of_lengths(lengths, lists.flatten().to_numpy(), flat.to_numpy())
 
 
+def _side(table: pa.Table, order: NDArray[np.intp]) -> NDArray[np.int32] | None:
+    if SIDE not in table.column_names:
+        return None
+    codes: NDArray[np.int32] = table[SIDE].combine_chunks().flatten().to_numpy()
+    return codes.reshape(len(order), -1)[order]
+
+
 def _block(
-    row_idx: NDArray[np.int32], entries: Csr, held: Csr | None, start: int, stop: int
+    row_idx: NDArray[np.int32],
+    entries: Csr,
+    held: Csr | None,
+    side: NDArray[np.int32] | None,
+    start: int,
+    stop: int,
 ) -> dict[str, NDArray[Any]]:
     part = entries.between(start, stop)
     block: dict[str, NDArray[Any]] = {
@@ -121,7 +138,9 @@ def _block(
     if held is not None:
         held_part = held.between(start, stop)
         block |= {f"held_{name}": getattr(held_part, name) for name in ("indptr", "indices", "values")}
-    kinds = BUFFERS | HELD_BUFFERS
+    if side is not None:
+        block[SIDE] = side[start:stop]
+    kinds = BUFFERS | HELD_BUFFERS | {SIDE: SIDE_TYPE}
     return {name: np.ascontiguousarray(array, dtype=kinds[name]) for name, array in block.items()}
 
 

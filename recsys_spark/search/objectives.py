@@ -42,7 +42,8 @@ def network_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path
     from recsys_spark.preparation.shard_sets import plan_shards, written_shards
     from recsys_spark.training.distributed import run_training
 
-    shards = plan_shards(run.tables, run.config, pairs, load_network(kind).recipe)
+    recipe = load_network(kind).recipe_of(run.config.settings_of(kind))
+    shards = plan_shards(run.tables, run.config, pairs, recipe)
     shards.write(pairs, run.config.shards.files, run.config.run.seed)
     shards = written_shards(shards, kind)
 

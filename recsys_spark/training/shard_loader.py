@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recsys_spark.csr import Csr
 from recsys_spark.errors import TrainingError
-from recsys_spark.shard_files import BUFFERS, HELD_BUFFERS, Manifest, ShardFile
+from recsys_spark.shard_files import BUFFERS, HELD_BUFFERS, SIDE, SIDE_TYPE, Manifest, ShardFile
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -30,11 +30,14 @@ __all__ = ["Counts", "Rows", "check_counts", "read_file", "read_rows"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of the matrix with their numbers, (n,) int32; `held` are what is to be predicted for them, if anything."""
+    """Rows of the matrix with their numbers, (n,) int32; `held` are what is to be predicted for them, if anything;
+    `side` (n, fields) int32 are features of their users, if shards hold any.
+    """
 
     numbers: NDArray[np.int32]
     entries: Csr
     held: Csr | None = None
+    side: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return self.numbers.size
@@ -42,19 +45,23 @@ class Rows:
     def take(self, rows: NDArray[np.intp]) -> "Rows":
         """Some rows, in the order of `rows`."""
         held = None if self.held is None else self.held.take(rows)
-        return Rows(self.numbers[rows], self.entries.take(rows), held)
+        side = None if self.side is None else self.side[rows]
+        return Rows(self.numbers[rows], self.entries.take(rows), held, side)
 
     def between(self, start: int, stop: int) -> "Rows":
         """Rows [start, stop)."""
         held = None if self.held is None else self.held.between(start, stop)
-        return Rows(self.numbers[start:stop], self.entries.between(start, stop), held)
+        side = None if self.side is None else self.side[start:stop]
+        return Rows(self.numbers[start:stop], self.entries.between(start, stop), held, side)
 
     @classmethod
     def concat(cls, parts: Sequence["Rows"]) -> "Rows":
         """The rows of all parts, in order."""
         held = [part.held for part in parts if part.held is not None]
+        side = [part.side for part in parts if part.side is not None]
         numbers = np.concatenate([np.zeros(0, np.int32), *[part.numbers for part in parts]])
-        return cls(numbers, Csr.concat([part.entries for part in parts]), Csr.concat(held) if held else None)
+        entries = Csr.concat([part.entries for part in parts])
+        return cls(numbers, entries, Csr.concat(held) if held else None, np.concatenate(side) if side else None)
 
 
 @dataclass
@@ -118,7 +125,8 @@ def _blocks(group: Any) -> Iterator[Rows]:
         held = None
         if hasattr(group, "held_indptr"):
             held = Csr(*(_array(group, name, kind, place) for name, kind in HELD_BUFFERS.items()))
-        yield Rows(numbers, Csr(indptr, indices, values), held)
+        side = _array(group, SIDE, SIDE_TYPE, place).reshape(len(numbers), -1) if hasattr(group, SIDE) else None
+        yield Rows(numbers, Csr(indptr, indices, values), held, side)
 
 
 def _array(group: Any, name: str, kind: str, place: int) -> NDArray[Any]:

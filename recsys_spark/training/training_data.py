@@ -29,7 +29,7 @@ class TrainingData:
     @property
     def shape(self) -> Shape:
         """The matrix that the shards are rows of."""
-        return Shape(self.manifest.n_rows, self.manifest.n_columns)
+        return Shape(self.manifest.n_rows, self.manifest.n_columns, self.manifest.side_features)
 
     @property
     def digests(self) -> tuple[str, ...]:

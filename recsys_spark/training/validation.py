@@ -40,7 +40,7 @@ class Observed:
 def batch_of(rows: Rows, n_columns: int, device: torch.device) -> Batch:
     """The rows as a network takes them."""
     entries = rows.entries
-    return Batch.of(rows.numbers, entries.indptr, entries.indices, entries.values, n_columns).to(device)
+    return Batch.of(rows.numbers, entries.indptr, entries.indices, entries.values, n_columns, rows.side).to(device)
 
 
 @torch.no_grad()

@@ -151,3 +151,20 @@ def test_a_folder_that_lost_or_gained_a_shard_is_refused_by_its_name(built: Work
     assert refused.code == 5 and f"{shard} {fault}" in refused.summary["error"]
     built.done("write_shards", *flags)
     built.done("train_torch_model", *flags)
+
+
+@pytest.mark.slow
+def test_profiles_are_learned_from_where_settings_name_them(built: Workspace, write: Callable[..., Path]) -> None:
+    plain = train(built, "cdae")
+    named = train(built, "cdae", "--models.cdae.side_information", "age_group,country")
+    assert plain != named
+    folder = built.root / "_files" / "models" / named
+    assert load_network_weights(folder).network.shape == (N_USERS, N_ITEMS, 0)
+    profiles = write("users.csv", "user_id,item_id,country\n" + "".join(f"u{u:02d},i00,c{u % 2}\n" for u in range(60)))
+    told = ["--source.format", "plays", "--source.path", profiles, "--source.columns.country", "country"]
+    built.done("ingest_plays", "--source.name", "profiles", *told)
+    again = train(built, "cdae", "--models.cdae.side_information", "age_group,country")
+    assert again != named, "the table of users has changed"
+    network = load_network_weights(built.root / "_files" / "models" / again).network
+    assert network.shape == (N_USERS, N_ITEMS, 2)
+    assert network.state_dict()["side.vectors.weight"][1:].abs().sum() > 0

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from recsys_spark.errors import MissingInputError, TrainingError
+from recsys_spark.networks.network import Shape
 from recsys_spark.recipe import Recipe
 from recsys_spark.shard_files import BLOCK_ROWS, Manifest
 from recsys_spark.training import shard_loader
@@ -264,7 +265,7 @@ def test_statistics_are_those_of_the_training_values(tmp_path: Path) -> None:
     columns = [column for entries in tastes.rows.values() for column in entries]
     assert data.observed.column_counts.tolist() == np.bincount(columns, minlength=tastes.shape[1]).tolist()
     assert (data.observed.lowest, data.observed.highest, data.observed.middle) == (1, 5, 3)
-    assert data.shape == tastes.shape
+    assert data.shape == Shape(*tastes.shape)
 
 
 def test_held_out_parts_travel_with_their_rows_through_shuffled_batches(tmp_path: Path) -> None:
