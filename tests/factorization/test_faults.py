@@ -121,6 +121,7 @@ def test_gaps_in_numbers_are_nobody(spark: SparkSession, tmp_path: Path) -> None
         assert_tastes_are_told_apart(plays, users, items)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["als", "lsa"])
 def test_what_support_filters_leave_out_is_in_no_output(
     workspace: Workspace, write: Callable[..., Path], kind: str

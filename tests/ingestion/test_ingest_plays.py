@@ -84,6 +84,7 @@ def test_times_out_of_range_or_unreadable_are_refused(workspace: Workspace, writ
     assert reasons(workspace) == {"played_at_not_a_time": 3, "played_at_out_of_range": 2}
 
 
+@pytest.mark.slow
 def test_a_time_without_a_zone_is_read_in_the_configured_one(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,at\nu,i,2024-07-01 09:00:00\nv,i,2024-07-01T00:00:00Z\n")
     ingest(workspace, *TIMED, "--source.timezone", "Asia/Tokyo")
@@ -125,18 +126,21 @@ def test_empty_blank_and_overlong_ids_are_refused(workspace: Workspace, write: W
     }
 
 
+@pytest.mark.slow
 def test_bytes_that_are_not_of_the_encoding_are_refused_not_merged(workspace: Workspace, write: Write) -> None:
     write("a.csv", b"user_id,item_id,n\n" + "é,i,1\nè,i,1\n".encode("ISO-8859-1") + b"e,i,1\n")
     assert accounts(ingest(workspace, *TOTALS, *ANYTHING).rows) == (3, 1, 0, 2)
     assert reasons(workspace) == {"invalid_encoding": 2}
 
 
+@pytest.mark.slow
 def test_latin_1_files_are_read_when_they_are_declared(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,n\né,i,1\nè,i,1\n".encode("ISO-8859-1"))
     ingest(workspace, *TOTALS, "--source.encoding", "ISO-8859-1")
     assert {row[0] for row in plays(workspace)} == {"é", "è"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_type", ["tsv", "jsonl", "parquet", "csv.gz"])
 def test_every_file_type_gives_the_same_plays(workspace: Workspace, write: Write, file_type: str) -> None:
     rows = [("u", "i", 3), ("u", "j", 1), ("vé", "i", 2)]
@@ -181,6 +185,7 @@ def test_only_new_files_are_read_and_nothing_else_changes(workspace: Workspace, 
     assert workspace.table("job_runs").count() == 2
 
 
+@pytest.mark.slow
 def test_a_changed_file_of_totals_states_everything_anew(workspace: Workspace, write: Write) -> None:
     for number, total in enumerate((5, 7, 5)):
         path = write("a.csv", f"user_id,item_id,n\nu,i,{total}\n")
@@ -190,6 +195,7 @@ def test_a_changed_file_of_totals_states_everything_anew(workspace: Workspace, w
         assert [row["play_count"] for row in workspace.table("interactions").collect()] == [total]
 
 
+@pytest.mark.slow
 def test_a_changed_file_of_untimed_events_is_refused_until_reprocessed(workspace: Workspace, write: Write) -> None:
     flags = ["--source.format", "plays"]
     write("a.csv", "user_id,item_id\nu,i\nu,j\n")
@@ -205,6 +211,7 @@ def test_a_changed_file_of_untimed_events_is_refused_until_reprocessed(workspace
     ingest(workspace, *flags)
 
 
+@pytest.mark.slow
 def test_a_wrong_delimiter_is_refused_and_read_once_it_is_set_right(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id;item_id;n\n" + "".join(f"u{n};i;1\n" for n in range(50)))
     outcome = refuse(workspace, 3, *TOTALS)
@@ -253,6 +260,7 @@ def test_an_empty_file_is_ingested_as_nothing(workspace: Workspace, write: Write
     assert {tuple(row) for row in counts} == {("ingested", 0)}
 
 
+@pytest.mark.slow
 def test_a_truncated_gzip_is_refused_by_name_and_its_neighbours_are_read_next(
     workspace: Workspace, write: Write
 ) -> None:

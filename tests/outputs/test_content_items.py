@@ -56,6 +56,7 @@ def outputs(workspace: Workspace, *flags: str) -> tuple[list[dict[str, Any]], li
     return similar, rows_of(workspace, "recommendations", "user_id", "position")
 
 
+@pytest.mark.slow
 def test_new_items_find_their_neighbours_and_their_listeners(
     trained: Workspace, raw: Path, write: Callable[..., Path]
 ) -> None:

@@ -122,6 +122,7 @@ def lists(workspace: Workspace) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+@pytest.mark.slow
 def test_strangers_get_the_list_of_where_they_come_from(built: Workspace) -> None:
     flags = ["--model.kind", "als", "--models.als.rank", "2", *GROUPS]
     people = [(f"{country or 'no'}-{age}-{n}", country or None, age) for country, age in TASTES for n in range(3)]

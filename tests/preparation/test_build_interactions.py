@@ -57,6 +57,7 @@ def test_of_statements_of_one_file_the_larger_counts(workspace: Workspace, write
     assert {row[2] for row in pairs(workspace)} == {9}
 
 
+@pytest.mark.slow
 def test_a_third_first_and_the_rest_later_gives_the_same_as_all_at_once(workspace: Workspace, write: Write) -> None:
     lines = [f"u{n % 17},i{n % 23},2024-01-{1 + n % 28:02d}T00:00:{n % 60:02d}\n" for n in range(600)]
     header = "user_id,item_id,at\n"
@@ -98,6 +99,7 @@ def test_indexes_are_contiguous_sorted_by_id_and_unique(workspace: Workspace, wr
     assert [index[n] for n in range(7)] == ["Z", "a", "a ", "b", "é", "A", "zz"]
 
 
+@pytest.mark.slow
 def test_support_filters_count_different_items_and_users(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,n\nu,i,1\nu,j,1\nv,i,9\nv,k,1\nw,i,1\n")
     deliver(workspace, TOTALS, "--interactions.min_user_items", "2", "--interactions.min_item_users", "2")

@@ -348,6 +348,7 @@ def test_shares_must_leave_something() -> None:
         SplitSettings(fold=6)
 
 
+@pytest.mark.slow
 def test_the_job_writes_a_split_once(workspace: Workspace, rows: list[Row]) -> None:
     workspace.tables().overwrite("interactions", frame(workspace.spark, rows))
     arguments = ["--split.protocol", "strong_random", "--split.held_out_users", 3]
