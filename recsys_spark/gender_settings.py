@@ -29,7 +29,7 @@ class GenderSettings(Section):
     min_class_users: int = Field(10, ge=2, description="Genders that fewer users state are left out of training.")
     max_classes: int = Field(20, ge=2, le=1000, description="More different genders than these are refused.")
     reg_params: tuple[float, ...] = Field(
-        (0.01, 0.003, 0.001, 0.0003, 0.0001),
+        (0.01, 0.003, 0.001, 0.0004, 0.0002, 0.0001),
         min_length=1,
         description="L2 weights to choose from by cross-validation within the training users.",
     )

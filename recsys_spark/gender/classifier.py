@@ -1,9 +1,10 @@
 """Logistic regression on features, its probabilities calibrated, as weights that need no MLlib to predict.
 
-The regularisation is chosen by cross-validation within the training users, by log loss. The margins that the chosen
-one gives to the users left out train a second logistic regression of a few numbers, from margins to labels (Platt
-1999; with more classes matrix scaling, Guo et al. 2017). Both are linear up to the last step, so the calibrated
-classifier is one matrix and one vector again.
+The regularisation is chosen by cross-validation within the training users. The margins that each gives to the users
+left out train a second logistic regression of a few numbers, from margins to labels (Platt 1999; with more classes
+matrix scaling, Guo et al. 2017), and what that one loses decides: by the log loss of the margins themselves too little
+regularisation would win, for much of it makes margins small, which calibration undoes. Both are linear up to the last
+step, so the calibrated classifier is one matrix and one vector again.
 """
 
 from dataclasses import dataclass
@@ -44,11 +45,23 @@ class Classifier:
 
 @dataclass(frozen=True)
 class _Searched:
-    """At the best regularisation: the model of all users, one a fold, and the log loss of the users left out."""
+    """At the best regularisation: the model of all users, what calibrates it, and the calibrated probabilities of the
+    users left out (label, probability), with their log loss.
+    """
 
     final: LogisticRegressionModel
-    of_folds: list[LogisticRegressionModel]
+    calibration: LogisticRegressionModel
+    left_out: DataFrame
     reg_param: float
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """The same of one regularisation that was tried."""
+
+    calibration: LogisticRegressionModel
+    left_out: DataFrame
     log_loss: float
 
 
@@ -76,11 +89,8 @@ def _fit(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) ->
         )
     weighted = _weighted(frame, class_users, settings)
     searched = _search(weighted, settings)
-    left_out = _left_out(weighted, searched.of_folds).select("label", "rawPrediction")
-    calibration = _fit_calibration(left_out)
-    probabilities = calibration.transform(left_out).select("label", F.col("calibrated").alias("probability"))
-    weights, bias = _composed(searched.final, calibration)
-    measured = reliability(probabilities)
+    weights, bias = _composed(searched.final, searched.calibration)
+    measured = reliability(searched.left_out)
     return Classifier(labels, weights, bias, searched.reg_param, searched.log_loss, measured, class_users)
 
 
@@ -114,14 +124,25 @@ def _search(frame: DataFrame, settings: GenderSettings) -> _Searched:
     in_thread = inheritable_thread_target(frame.sparkSession)
     with ThreadPool(FITS_AT_ONCE) as pool:
         models = dict(zip(places, pool.map(in_thread(fit), places), strict=True))
-    evaluator = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
-    by_reg = [
-        [models[fold, which] for fold in range(settings.inner_folds)] for which in range(len(settings.reg_params))
+    tried = [
+        _calibrated(frame, [models[fold, which] for fold in range(settings.inner_folds)])
+        for which in range(len(settings.reg_params))
     ]
-    losses = [evaluator.evaluate(_left_out(frame, of_folds)) for of_folds in by_reg]
-    best = int(np.argmin(losses))
+    best = int(np.argmin([calibrated.log_loss for calibrated in tried]))
     final = regression.fit(frame, {regression.regParam: settings.reg_params[best]})
-    return _Searched(final, by_reg[best], settings.reg_params[best], float(losses[best]))
+    chosen = tried[best]
+    return _Searched(final, chosen.calibration, chosen.left_out, settings.reg_params[best], chosen.log_loss)
+
+
+def _calibrated(frame: DataFrame, of_folds: list[LogisticRegressionModel]) -> _Calibrated:
+    """Calibrates what the models of the folds say of the users they have not seen."""
+    left_out = _left_out(frame, of_folds).select("label", "rawPrediction").localCheckpoint()
+    calibration = _fit_calibration(left_out)
+    probabilities = calibration.transform(left_out).select("label", F.col("calibrated").alias("probability"))
+    evaluator = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
+    # It wants predictions, and of log loss does not look at them.
+    loss = evaluator.evaluate(probabilities.withColumn("prediction", F.lit(0.0)))
+    return _Calibrated(calibration, probabilities, float(loss))
 
 
 def _left_out(frame: DataFrame, of_folds: list[LogisticRegressionModel]) -> DataFrame:
