@@ -122,7 +122,7 @@ def test_other_readers_find_every_row_of_every_table(built: Workspace) -> None:
         stream = other.to_pyarrow_dataset().scanner().to_reader()
         duck = duckdb.connect()
         duck.register("stream", stream)
-        assert arrow_rows(duck.execute("SELECT * FROM stream").fetch_arrow_table()) == expected, name
+        assert arrow_rows(duck.sql("SELECT * FROM stream").to_arrow_table()) == expected, name
         assert name == "plays_quarantine" or expected
 
 
