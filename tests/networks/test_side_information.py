@@ -92,3 +92,22 @@ def test_strangers_have_no_profile_and_codes_of_their_history_alone(kind: str) -
     assert torch.equal(network.encode(batch), unknown)
     moved = network.encode_trained(batch) - network.encode_trained(replace(batch, side=None))
     assert moved.abs().sum() > 0 and not network.state_dict()["side.vectors.weight"][0].any()
+
+
+def test_what_profiles_add_to_a_factorisation_weighs_as_biases_do() -> None:
+    batch = replace(rows_of([[0, 2], [1]], 3), side=torch.tensor([[1, 2], [0, 1]]))
+    network = make_network("matrix_factorization", Shape(2, 3, 2), l2=0.0, bias_l2=0.5, **NAMED)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(torch.randn_like(weight))
+    state = network.state_dict()
+    side = state["side.vectors.weight"]
+    added = torch.stack([side[1] + side[2], side[0] + side[1]])
+    codes = torch.cat([state["user_vectors"], state["user_bias"][:, None]], 1) + added
+    expected = 0.0
+    for row, column in ((0, 0), (0, 2), (1, 1)):
+        score = codes[row, :-1] @ state["item_vectors"][column] + codes[row, -1]
+        score = score + state["item_bias"][column] + state["offset"]
+        squares = state["user_bias"][row] ** 2 + state["item_bias"][column] ** 2 + added[row] @ added[row]
+        expected += ((score - 1) ** 2 + 0.5 * squares).item()
+    assert network(batch, 0).total.item() == pytest.approx(expected, rel=1e-5)
