@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 
 from recsys_spark.errors import DataQualityError
 from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, started_batches
-from recsys_spark.ingestion.discovery import RawFile, changed_files
+from recsys_spark.ingestion.copying import copy_files
+from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.events import deduplicate
 from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
 from recsys_spark.ingestion.reader import Reader
-from recsys_spark.ingestion.staging import Staging, staged_batches, unreadable_files
+from recsys_spark.ingestion.staging import Staging, staged_batches
 from recsys_spark.job import JobRun
 from recsys_spark.logs import step
-from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["complete", "resume", "sweep"]
 
@@ -37,7 +37,7 @@ def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
     staging = _staging(run, batch.batch_id)
     if not staging.is_complete:
         with step(f"reading {len(batch.files)} files"):
-            _stage(run, batch, reader, staging)
+            copy_files(run, batch, reader, staging)
     counts = _count(staging)
     _append_quarantine(run, batch, staging)
     _judge(run, batch, staging, counts)
@@ -79,39 +79,6 @@ def _abandon(run: JobRun, batch: Batch) -> None:
     run.tables.delete("plays_quarantine", F.col("run_id") == batch.run_id)
     # Last: what a kill leaves in between is given up again by the next run.
     record(run.spark, run.tables, batch, [Verdict(file, "refused", False) for file in batch.files])
-
-
-def _stage(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
-    try:
-        staging.write(reader, batch, run.config.source)
-    except SPARK_ERRORS:
-        broken = unreadable_files(run.spark, batch.files)
-        if not broken:
-            raise
-        staging.remove()
-        # Only the broken ones are held back; the others will be read by the next run.
-        verdicts = [Verdict(file, "refused", file in broken) for file in batch.files]
-        record(run.spark, run.tables, batch, verdicts)
-        causes = [f"{file.uri} cannot be read to its end ({cause})" for file, cause in broken.items()]
-        raise DataQualityError(
-            "\n".join([*causes, "nothing was ingested: deliver the file again, or remove it and run again"])
-        ) from None
-    _check_unchanged(run, batch, staging)
-    staging.finish(reader)
-
-
-def _check_unchanged(run: JobRun, batch: Batch, staging: Staging) -> None:
-    """Refuses a copy that may hold half of one version of a file and half of another."""
-    changed = changed_files(run.spark, run.config.source.path or run.config.sample_path, batch.files)
-    if not changed:
-        return
-    staging.remove()
-    record(run.spark, run.tables, batch, [Verdict(file, "refused", remembered=False) for file in batch.files])
-    names = ", ".join(file.uri for file in changed)
-    raise DataQualityError(
-        f"{names} changed or vanished while being read: nothing was ingested. Deliver files under another name (_x or "
-        ".x) and rename them when they are whole; run again to read what is there then"
-    )
 
 
 def _count(staging: Staging) -> DataFrame:
