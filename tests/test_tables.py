@@ -278,6 +278,30 @@ def test_no_table_asks_more_of_its_readers_than_others_can_do(ingested: Path) ->
         assert protocol["minReaderVersion"] == 1, name
 
 
+def test_delta_rs_reads_every_table_as_spark_does(spark: SparkSession, ingested: Path) -> None:
+    deltalake = pytest.importorskip("deltalake")
+    for name in TABLES:
+        found = deltalake.DeltaTable(str(ingested / name)).to_pyarrow_table()
+        assert found.column_names == TABLES[name].schema.fieldNames()
+        expected = spark.read.format("delta").load(str(ingested / name))
+        assert found.num_rows == expected.count(), name
+    plays = deltalake.DeltaTable(str(ingested / "plays")).to_pyarrow_table().to_pylist()
+    assert {(row["user_id"], row["item_id"], row["played_at"].isoformat()) for row in plays} == {
+        ("u", "i", "2024-01-01T10:00:00+00:00"),
+        ("ü", "'j'", "2024-01-02T00:00:00+00:00"),
+    }
+    runs = deltalake.DeltaTable(str(ingested / "job_runs")).to_pyarrow_table().to_pylist()
+    rows = {row["job"]: dict(row["rows"]) for row in runs}
+    assert rows["ingest_plays"]["valid"] == 2 and rows["build_interactions"]["interactions"] == 2
+
+
+def test_duckdb_reads_the_arrow_stream_of_delta_rs(ingested: Path) -> None:
+    deltalake, duckdb = pytest.importorskip("deltalake"), pytest.importorskip("duckdb")
+    plays = deltalake.DeltaTable(str(ingested / "plays")).to_pyarrow_dataset().scanner().to_reader()
+    assert duckdb.sql("SELECT sum(play_count), count(DISTINCT user_id) FROM plays").fetchall() == [(2, 2)]
+    assert plays is not None
+
+
 def test_a_root_with_a_backtick_is_refused_before_spark_is_asked(workspace: Workspace, tmp_path: Path) -> None:
     outcome = workspace.run("build_interactions", "--tables.root", tmp_path / "back`tick")
     assert outcome.code == 2 and "backtick" in outcome.stderr
