@@ -14,7 +14,7 @@ def work(run: JobRun) -> None:
     """Completes a plan that a killed run left, then plans and reads what is new."""
     settings = run.config.source
     reader = load_reader(settings.format)(settings)
-    path = settings.path or run.config.sample_path
+    path = run.config.sample_path
     files = [file for file in list_files(run.spark, path) if reader.role(file) is not None]
     if not files:
         raise MissingInputError(f"source.path {path!r} holds no files of format {settings.format}")

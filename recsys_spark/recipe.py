@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "side_fields"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,9 @@ class Recipe:
     def of(cls, stated: Mapping[str, Any]) -> "Recipe":
         """From as_dict. Raises TypeError for other keys."""
         return cls(**{**stated, "side": tuple(stated.get("side", ()))})
+
+
+def side_fields(settings: object) -> tuple[str, ...]:
+    """The fields of profiles that the settings of a kind name (Recipe.side); none for kinds that take none."""
+    fields: tuple[str, ...] = getattr(settings, "side_information", ())
+    return fields

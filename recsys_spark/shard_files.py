@@ -3,9 +3,9 @@
 A Parquet row holds a block of up to 256 sparse rows as little-endian buffers: columns `rows`, `indptr`, `indices`,
 `values`, where profiles stand beside the rows `side`, (rows, fields) numbers of features, 0 for nothing known, and
 where the folder has something to predict, `held_indptr`, `held_indices`, `held_values`. That reads many times faster
-than a row a user, and needs no schema that would have to be unpickled. The manifest is written
-last and is the truth: a folder without one was never finished. Known to the Spark side, which writes, and to the
-training side, which reads; imports neither.
+than a row a user, and needs no schema that would have to be unpickled. The manifest is written last and is the truth:
+a folder without one was never finished. Known to the Spark side, which writes, and to the training side, which reads;
+imports neither.
 """
 
 import hashlib

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from recsys_spark.errors import MissingInputError
 from recsys_spark.job import JobRun
 from recsys_spark.model_versions import ModelVersion, find_model, is_recorded, version_name
-from recsys_spark.preparation.profiles import side_fields
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.recipe import side_fields
 from recsys_spark.registry import training_job
 
 __all__ = ["Plan", "plan_model", "plan_version"]

@@ -44,22 +44,12 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class _Searched:
-    """At the best regularisation: the model of all users, what calibrates it, and the calibrated probabilities of the
-    users left out (label, probability), with their log loss.
+class _Calibrated:
+    """Of one regularisation: what calibrates its margins, and the calibrated probabilities of the users left out
+    (label, probability), with their log loss.
     """
 
-    final: LogisticRegressionModel
-    calibration: LogisticRegressionModel
-    left_out: DataFrame
     reg_param: float
-    log_loss: float
-
-
-@dataclass(frozen=True)
-class _Calibrated:
-    """The same of one regularisation that was tried."""
-
     calibration: LogisticRegressionModel
     left_out: DataFrame
     log_loss: float
@@ -88,10 +78,10 @@ def _fit(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) ->
             f"{settings.inner_folds}: nothing can be learnt from so few"
         )
     weighted = _weighted(frame, class_users, settings)
-    searched = _search(weighted, settings)
-    weights, bias = _composed(searched.final, searched.calibration)
-    measured = reliability(searched.left_out)
-    return Classifier(labels, weights, bias, searched.reg_param, searched.log_loss, measured, class_users)
+    final, best = _search(weighted, settings)
+    weights, bias = _composed(final, best.calibration)
+    measured = reliability(best.left_out)
+    return Classifier(labels, weights, bias, best.reg_param, best.log_loss, measured, class_users)
 
 
 def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSettings) -> DataFrame:
@@ -103,8 +93,8 @@ def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSe
     return frame.withColumn("weight", weights[F.col("label").cast("int")])
 
 
-def _search(frame: DataFrame, settings: GenderSettings) -> _Searched:
-    """Cross-validates every regularisation, folds and regularisations side by side, and trains the best on all.
+def _search(frame: DataFrame, settings: GenderSettings) -> tuple[LogisticRegressionModel, _Calibrated]:
+    """Cross-validates every regularisation, folds and regularisations side by side, and trains the best on all users.
 
     In place of CrossValidator, whose folds are a Python function: its workers, with what they have imported, are
     thrown away at every look at a first row.
@@ -125,16 +115,14 @@ def _search(frame: DataFrame, settings: GenderSettings) -> _Searched:
     with ThreadPool(FITS_AT_ONCE) as pool:
         models = dict(zip(places, pool.map(in_thread(fit), places), strict=True))
     tried = [
-        _calibrated(frame, [models[fold, which] for fold in range(settings.inner_folds)])
-        for which in range(len(settings.reg_params))
+        _calibrated(frame, reg_param, [models[fold, which] for fold in range(settings.inner_folds)])
+        for which, reg_param in enumerate(settings.reg_params)
     ]
-    best = int(np.argmin([calibrated.log_loss for calibrated in tried]))
-    final = regression.fit(frame, {regression.regParam: settings.reg_params[best]})
-    chosen = tried[best]
-    return _Searched(final, chosen.calibration, chosen.left_out, settings.reg_params[best], chosen.log_loss)
+    best = min(tried, key=lambda calibrated: calibrated.log_loss)
+    return regression.fit(frame, {regression.regParam: best.reg_param}), best
 
 
-def _calibrated(frame: DataFrame, of_folds: list[LogisticRegressionModel]) -> _Calibrated:
+def _calibrated(frame: DataFrame, reg_param: float, of_folds: list[LogisticRegressionModel]) -> _Calibrated:
     """Calibrates what the models of the folds say of the users they have not seen."""
     left_out = _left_out(frame, of_folds).select("label", "rawPrediction").localCheckpoint()
     calibration = _fit_calibration(left_out)
@@ -142,7 +130,7 @@ def _calibrated(frame: DataFrame, of_folds: list[LogisticRegressionModel]) -> _C
     evaluator = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
     # It wants predictions, and of log loss does not look at them.
     loss = evaluator.evaluate(probabilities.withColumn("prediction", F.lit(0.0)))
-    return _Calibrated(calibration, probabilities, float(loss))
+    return _Calibrated(reg_param, calibration, probabilities, float(loss))
 
 
 def _left_out(frame: DataFrame, of_folds: list[LogisticRegressionModel]) -> DataFrame:

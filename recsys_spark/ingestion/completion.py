@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from recsys_spark.errors import DataQualityError
 from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, started_batches
 from recsys_spark.ingestion.copying import copy_files
-from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.discovery import RawFile, changed_files
 from recsys_spark.ingestion.events import deduplicate
 from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
 from recsys_spark.ingestion.reader import Reader
@@ -54,7 +54,7 @@ def resume(run: JobRun, batch: Batch, reader: Reader, files: Sequence[RawFile]) 
     Giving up is safe: without a complete staged copy nothing but quarantined rows can have been committed.
     """
     staged = _staging(run, batch.batch_id).is_complete
-    unchanged = {file.identity for file in batch.files} <= {file.identity for file in files}
+    unchanged = not changed_files(batch.files, files)
     if staged or (unchanged and batch.settings_hash == settings_hash(run.config.source)):
         log.info("completing batch %d, which run %s left unfinished", batch.batch_id, batch.run_id)
         complete(run, batch, reader)

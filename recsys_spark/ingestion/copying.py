@@ -1,8 +1,8 @@
 """Making the staged copy of a batch: whole, or refused with the names of the files that are to blame."""
 
-from recsys_spark.errors import DataQualityError
+from recsys_spark.errors import DataQualityError, MissingInputError
 from recsys_spark.ingestion.batches import Batch, Verdict, record
-from recsys_spark.ingestion.discovery import changed_files
+from recsys_spark.ingestion.discovery import changed_files, list_files
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.ingestion.staging import Staging, unreadable_files
 from recsys_spark.job import JobRun
@@ -36,7 +36,11 @@ def copy_files(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> N
 
 def _check_unchanged(run: JobRun, batch: Batch, staging: Staging) -> None:
     """Refuses a copy that may hold half of one version of a file and half of another."""
-    changed = changed_files(run.spark, run.config.source.path or run.config.sample_path, batch.files)
+    try:
+        present = list_files(run.spark, run.config.sample_path)
+    except MissingInputError:
+        present = []
+    changed = changed_files(batch.files, present)
     if not changed:
         return
     staging.remove()

@@ -63,13 +63,10 @@ def list_files(spark: SparkSession, path: str) -> list[RawFile]:
     )
 
 
-def changed_files(spark: SparkSession, path: str, files: Sequence[RawFile]) -> list[RawFile]:
-    """Those of `files`, listed at a path before, that are no longer there as they were."""
-    try:
-        present = {file.identity for file in list_files(spark, path)}
-    except MissingInputError:
-        present = set()
-    return [file for file in files if file.identity not in present]
+def changed_files(planned: Sequence[RawFile], present: Sequence[RawFile]) -> list[RawFile]:
+    """Those of `planned` that are no longer there as they were."""
+    identities = {file.identity for file in present}
+    return [file for file in planned if file.identity not in identities]
 
 
 def literal_path(path: str) -> str:

@@ -7,7 +7,7 @@ which knows dot products, serves it. A network that combines rows and columns in
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from recsys_spark.networks.batch import Batch
 from recsys_spark.ranges import Ranges
-from recsys_spark.recipe import Recipe
+from recsys_spark.recipe import Recipe, side_fields
 
 __all__ = ["Loss", "Network", "NetworkSettings", "Shape"]
 
@@ -101,8 +101,8 @@ class Network(nn.Module, ABC):
 
     @classmethod
     def recipe_of(cls, settings: BaseModel) -> Recipe:
-        """What its shards hold under these settings; `recipe` unless overridden."""
-        return cls.recipe
+        """What its shards hold: `recipe`, with the fields of profiles that the settings name, if any."""
+        return replace(cls.recipe, side=side_fields(settings))
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Loss:

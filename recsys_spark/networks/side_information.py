@@ -5,15 +5,12 @@ attributes of Koren, Bell and Volinsky 2009, "additional input sources"). It hel
 known; strangers have none, as their profiles were in no shard.
 """
 
-from dataclasses import replace
-
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Network, NetworkSettings
-from recsys_spark.recipe import Recipe
 
 __all__ = ["SideInformation", "SideSettings", "WithSideInformation"]
 
@@ -48,12 +45,6 @@ class WithSideInformation(Network):
 
     settings: SideSettings
     side: SideInformation | None
-
-    @classmethod
-    def recipe_of(cls, settings: BaseModel) -> Recipe:
-        """The recipe of the class, with the fields of profiles that the settings name."""
-        assert isinstance(settings, SideSettings)
-        return replace(cls.recipe, side=settings.side_information)
 
     def make_side(self, width: int) -> None:
         """Makes what `with_side` adds, for codes of this width."""

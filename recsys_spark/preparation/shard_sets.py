@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import MissingInputError
 from recsys_spark.preparation.profiles import Profiles, read_profiles
-from recsys_spark.preparation.shards import complete_shards, write_shards
+from recsys_spark.preparation.shards import write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
 from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes
 from recsys_spark.recipe import Recipe
@@ -48,13 +48,7 @@ class ShardSet:
         return manifests
 
     def _write(self, rows: DataFrame, folder: Path, n_files: int, seed: int) -> Manifest:
-        complete = complete_shards(folder, self.inputs)
-        if complete is not None:
-            return complete
-        n_features = 0
-        if self.profiles is not None:
-            rows, n_features = self.profiles.beside(rows)
-        return write_shards(rows, folder, self.recipe, self.shape, n_files, seed, self.inputs, n_features)
+        return write_shards(rows, folder, self.recipe, self.shape, n_files, seed, self.inputs, self.profiles)
 
 
 def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe: Recipe) -> ShardSet:

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.csr import Csr
 from recsys_spark.errors import MissingInputError, TrainingError
+from recsys_spark.preparation.profiles import Profiles
 from recsys_spark.recipe import Recipe
 from recsys_spark.shard_files import (
     BLOCK_ROWS,
@@ -56,10 +57,10 @@ def write_shards(
     n_files: int,
     seed: int,
     inputs: dict[str, Any],
-    side_features: int = 0,
+    profiles: Profiles | None = None,
 ) -> Manifest:
-    """Writes `rows` (sparse_rows, or with_held_out of them, or with_side of those) as at most `n_files` files below
-    `folder`.
+    """Writes `rows` (sparse_rows, or with_held_out of them), with `profiles` beside them if there are any, as at most
+    `n_files` files below `folder`.
 
     `shape` is that of the whole matrix; `inputs` say where the rows come from. A folder that was completed from the
     same inputs is used again; whatever else lies in it is replaced. A task holds the rows of one file. The driver
@@ -72,13 +73,16 @@ def write_shards(
     (folder / MANIFEST).unlink(missing_ok=True)
     for leftover in folder.iterdir():
         leftover.unlink()
+    if profiles is not None:
+        rows = profiles.beside(rows)
     place = F.xxhash64(F.col("row_idx"), F.lit(seed))
     placed = rows.withColumns({"place": place, "file": F.pmod(place, F.lit(n_files)).cast("int")})
     written = placed.groupBy("file").applyInArrow(partial(_write_file, folder), WRITTEN).collect()
     files = [ShardFile(_file_name(row["file"]), *list(row)[1:]) for row in sorted(written)]
     for leftover in folder.glob("*.tmp"):
         leftover.unlink(missing_ok=True)
-    manifest = Manifest(recipe, *shape, seed, inputs, tuple(files), side_features)
+    n_features = 0 if profiles is None else len(profiles.features)
+    manifest = Manifest(recipe, *shape, seed, inputs, tuple(files), n_features)
     manifest.write(folder)
     return manifest
 

@@ -37,8 +37,8 @@ def rows(spark: SparkSession) -> DataFrame:
 
 
 def numbers_of(stated: DataFrame, rows: DataFrame) -> tuple[dict[int, list[int]], int]:
-    found, n_features = Profiles(stated, FIELDS, 0).beside(rows)
-    return {row["row_idx"]: row["side"] for row in found.collect()}, n_features
+    profiles = Profiles(stated, FIELDS, 0)
+    return {row["row_idx"]: row["side"] for row in profiles.beside(rows).collect()}, len(profiles.features)
 
 
 def test_values_that_enough_users_state_are_numbered_by_field_and_value(stated: DataFrame, rows: DataFrame) -> None:
@@ -65,9 +65,9 @@ def test_nobody_states_anything(stated: DataFrame, rows: DataFrame) -> None:
 def test_profiles_travel_with_their_rows_through_shards_and_shuffled_batches(
     stated: DataFrame, rows: DataFrame, tmp_path: Path
 ) -> None:
-    beside, n_features = Profiles(stated, FIELDS, 0).beside(rows)
     recipe = Recipe(side=FIELDS)
-    manifest = write_shards(beside, tmp_path / "shards", recipe, (13, 5), 3, 1, {"made": "here"}, n_features)
+    profiles = Profiles(stated, FIELDS, 0)
+    manifest = write_shards(rows, tmp_path / "shards", recipe, (13, 5), 3, 1, {"made": "here"}, profiles)
     assert type(manifest).read(tmp_path / "shards") == manifest
     assert (manifest.recipe, manifest.side_features) == (recipe, 4)
     read = Rows.concat(list(Epoch(tmp_path / "shards", manifest, 4, 1, shuffle_seed=2).batches(0, Counts())))
