@@ -15,7 +15,7 @@ from recsys_spark.errors import ConfigError, TrainingError
 from recsys_spark.gender.rows import Codes, FeatureRows, Features, TfIdf, user_vectors
 from recsys_spark.gender_settings import FeatureSet
 from recsys_spark.job import JobRun
-from recsys_spark.outputs.recommendations import BLOCK_COLUMNS, user_block
+from recsys_spark.outputs.recommendations import block_columns, user_block
 from recsys_spark.outputs.stored_model import StoredModel, n_items
 from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.scorer import VectorScorer
@@ -61,7 +61,7 @@ def _codes(users: DataFrame, stored: StoredModel) -> Codes:
             f"models of kind {stored.version.kind} describe no users by vectors: choose another --model.kind, or "
             "gender.features tf_idf"
         )
-    parts = users.select("user_idx", *BLOCK_COLUMNS).mapInArrow(partial(_moments, scorer), MOMENTS).collect()
+    parts = users.select("user_idx", *block_columns()).mapInArrow(partial(_moments, scorer), MOMENTS).collect()
     parts = [part for part in parts if part["users"]]
     total = sum(part["users"] for part in parts)
     if not total:
@@ -94,7 +94,7 @@ def feature_frame(users: DataFrame, features: Features) -> DataFrame:
     kept = [T.StructField("user_idx", T.IntegerType()), T.StructField("label", T.DoubleType())]
     kept.append(T.StructField("fold", T.IntegerType()))
     schema = T.StructType([*kept, T.StructField("features", VectorUDT())])
-    rows = users.select("user_idx", "label", "fold", *BLOCK_COLUMNS)
+    rows = users.select("user_idx", "label", "fold", *block_columns())
     return rows.mapInArrow(partial(_to_vectors, features), schema)
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 from recsys_spark.gender.features import BLOCK_USERS
 from recsys_spark.gender.rows import FeatureRows
 from recsys_spark.gender.stored import LinearModel
-from recsys_spark.outputs.recommendations import BLOCK_COLUMNS, user_block
+from recsys_spark.outputs.recommendations import block_columns, user_block
 from recsys_spark.ranking.scorer import UserBlock
 
 __all__ = ["predict", "probabilities_of"]
@@ -29,7 +29,7 @@ def predict(users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks
     wanted = ("user_idx", *kept)
     schema = T.StructType([users.schema[name] for name in wanted])
     schema = schema.add("probabilities", T.ArrayType(T.DoubleType())).add("known_items", T.IntegerType())
-    return spread.select(*wanted, *BLOCK_COLUMNS).mapInArrow(partial(_predict_batches, model, wanted), schema)
+    return spread.select(*wanted, *block_columns()).mapInArrow(partial(_predict_batches, model, wanted), schema)
 
 
 def probabilities_of(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

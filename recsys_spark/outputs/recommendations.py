@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import TrainingError
@@ -22,10 +22,9 @@ from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
 from recsys_spark.ranking.scores import exclude_items, exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 
-__all__ = ["BLOCK_COLUMNS", "ListSettings", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
+__all__ = ["ListSettings", "block_columns", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
 
-# What user_block reads, and what it reads where it is there.
-BLOCK_COLUMNS = ("vector", "history", "history_confidence")
+# What user_block reads where it is there.
 GROUP_COLUMN = "popular_group"
 SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
 
@@ -68,6 +67,15 @@ def recommendation_users(
     )
 
 
+def block_columns() -> list[Column]:
+    """The columns of recommendation_users that user_block reads, with an empty list for none.
+
+    A column of lists of which all are null takes Spark several times as long to hand to Python as full ones do.
+    """
+    types = {"vector": "array<float>", "history": "array<int>", "history_confidence": "array<float>"}
+    return [F.coalesce(name, F.array().cast(type_)).alias(name) for name, type_ in types.items()]
+
+
 def recommend(
     users: DataFrame,
     scorer: Scorer,
@@ -88,7 +96,7 @@ def recommend(
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)
     group = [GROUP_COLUMN] if GROUP_COLUMN in users.columns else []
-    return spread.select("user_idx", *BLOCK_COLUMNS, *group).mapInArrow(lists, SCHEMA)
+    return spread.select("user_idx", *block_columns(), *group).mapInArrow(lists, SCHEMA)
 
 
 def recommend_for_history(
@@ -153,11 +161,11 @@ def _lists(block: UserBlock, scorer: Scorer, settings: ListSettings) -> Iterator
 
 
 def user_block(batch: pa.RecordBatch) -> UserBlock:
-    """A batch with BLOCK_COLUMNS as arrays; without a popular_group a user is in group 0, as everybody is."""
-    lengths = pc.fill_null(pc.list_value_length(batch["history"]), 0).to_numpy()
+    """A batch with block_columns as arrays; without a popular_group a user is in group 0, as everybody is."""
+    lengths = pc.list_value_length(batch["history"]).to_numpy()
     item_idx = batch["history"].flatten().to_numpy()
-    given = np.repeat(batch["history_confidence"].is_valid().to_numpy(zero_copy_only=False), lengths)
     confidence = np.full(item_idx.size, np.nan, dtype=np.float32)
+    given = np.repeat(pc.list_value_length(batch["history_confidence"]).to_numpy() > 0, lengths)
     confidence[given] = batch["history_confidence"].flatten().to_numpy(zero_copy_only=False)
     indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     histories = Histories(indptr, item_idx, confidence)
@@ -168,11 +176,12 @@ def user_block(batch: pa.RecordBatch) -> UserBlock:
 
 
 def _vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
-    """Vectors (n, k), zero where the column is null; None if all are."""
-    has_vector = column.is_valid().to_numpy(zero_copy_only=False)
+    """Vectors (n, k), zero where a list is empty; None if all are."""
+    lengths = pc.list_value_length(column).to_numpy()
+    has_vector = lengths > 0
     if not has_vector.any():
         return None
-    ranks = np.unique(pc.list_value_length(column).drop_null())
+    ranks = np.unique(lengths[has_vector])
     if ranks.size != 1:
         raise TrainingError("User vectors differ in length. Train the model again.")
     vectors = np.zeros((len(column), ranks[0]), dtype=np.float32)
