@@ -21,6 +21,7 @@ from recsys_spark.addresses import file_uri
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError
 from recsys_spark.locks import Locks
+from recsys_spark.registry import NETWORKS
 from recsys_spark.spark_errors import SPARK_ERRORS
 
 __all__ = ["block_tasks", "checkpoint_dir", "job_settings", "parallelism", "spark_session"]
@@ -177,12 +178,18 @@ def _local_settings(config: BaseConfig) -> dict[str, str]:
         "spark.hadoop.javax.jdo.option.ConnectionURL": (
             f"jdbc:derby:;databaseName={warehouse / '_metastore'};create=true"
         ),
+        "spark.python.daemon.module": _worker_daemon(config),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.parquet.compression.codec": "zstd",
         # A walk through the stack for every column that is named: a sixth of the planning of small jobs.
         "spark.sql.dataFrameQueryContext.enabled": "false",
     }
+
+
+def _worker_daemon(config: BaseConfig) -> str:
+    kinds = {config.model.kind, *config.pipeline.kinds}
+    return f"recsys_spark.{'' if kinds.isdisjoint(NETWORKS) else 'inference.'}worker_daemon"
 
 
 @contextmanager

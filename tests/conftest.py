@@ -39,6 +39,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         # A walk through the stack for every column, for the sake of messages that nobody reads here.
         .config("spark.sql.dataFrameQueryContext.enabled", "false")
         .config("spark.driver.memory", "3g")
+        .config("spark.python.daemon.module", "recsys_spark.inference.worker_daemon")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.warehouse.dir", str(warehouse))

@@ -181,6 +181,16 @@ ENTRIES = (
         fit="train_and_validation",
     ),
     Entry(
+        "Matrix factorisation, with profiles",
+        "ml-100k",
+        "matrix_factorization",
+        FOLDS,
+        (Target("rmse", None, "", None),),
+        repeats=5,
+        settings={"side_information": "age_group,occupation"},
+        fit="train_and_validation",
+    ),
+    Entry(
         "Neural encoder",
         "ml-100k",
         "neural_encoder",

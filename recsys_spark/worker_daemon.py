@@ -1,0 +1,17 @@
+"""What Spark forks its Python workers from on one machine: all that they import is imported once, here.
+
+A worker ends after a minute without work, and wherever a task wants only the first of its rows. Each new one would
+import numpy, pandas and pyarrow again, which takes longer than many a task.
+"""
+
+import pandas as pd
+import pyarrow.compute
+from pyspark.daemon import manager
+
+__all__ = ["LOADED", "manager"]
+
+# Named so that no tool takes what workers need for something that nobody uses.
+LOADED = (pd, pyarrow.compute)
+
+if __name__ == "__main__":
+    manager()  # type: ignore[no-untyped-call]

@@ -1,0 +1,34 @@
+"""New Python workers find what they need imported."""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from recsys_spark.config_layers import config_of
+from recsys_spark.session import _worker_daemon
+
+
+def _loaded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    list(batches)
+    yield pa.RecordBatch.from_pydict({"name": pa.array(sorted(sys.modules))})
+
+
+def test_a_worker_is_born_with_what_it_needs(spark: SparkSession) -> None:
+    names = {row["name"] for row in spark.range(1).mapInArrow(_loaded, "name STRING").collect()}
+    assert {"torch", "pandas", "pyarrow.compute", "recsys_spark.ranking.scorer"} <= names
+
+
+@pytest.mark.parametrize(
+    ("flags", "daemon"),
+    [
+        ({}, "worker_daemon"),
+        ({"model.kind": "lsa"}, "worker_daemon"),
+        ({"model.kind": "mult_vae"}, "inference.worker_daemon"),
+        ({"pipeline.kinds": "als,cdae"}, "inference.worker_daemon"),
+    ],
+)
+def test_torch_is_loaded_where_networks_are_named(flags: dict[str, str], daemon: str) -> None:
+    assert _worker_daemon(config_of({"tables.root": "unused", **flags})) == f"recsys_spark.{daemon}"
