@@ -1,8 +1,8 @@
 """The autoencoder of a karaoke app, whose code of a user's songs predicts who the user is.
 
 The defaults are the app's: which songs were sung (not how often), one relu layer, binary cross-entropy, 50 epochs. A
-better code for prediction comes from `normalise_input`, `dropout` 0.5, `activation` tanh and `loss` multinomial,
-which is the denoising autoencoder of Liang et al. 2018.
+better code for prediction comes from `loss` multinomial and much `dropout`, 0.7 on histories of some 20 items; or, on
+long ones, from the denoising autoencoder of Liang et al. 2018: `normalise_input`, `dropout` 0.5, `activation` tanh too.
 """
 
 from typing import ClassVar, Literal
