@@ -12,8 +12,8 @@ from statistics import mean, stdev
 from rich.table import Table
 
 from recsys_spark import __version__
+from recsys_spark.config_layers import config_of
 from recsys_spark.preparation.split_settings import SplitSettings
-from recsys_spark.registry import load_settings
 from recsys_spark.reproduction.entries import Entry, Target
 from recsys_spark.result_files import add_line, markdown_table, read_lines
 
@@ -57,7 +57,8 @@ class Result:
 
 def key_of(entry: Entry, repeat: int) -> str:
     """A name for all that decides a repeat: with other settings or defaults it is another, and run anew."""
-    settings = load_settings(entry.kind).model_validate(dict(entry.settings)).model_dump(mode="json")
+    config = config_of({"tables.root": "any", **entry.flags(repeat, "any")})
+    settings = config.settings_of(entry.kind).model_dump(mode="json")
     split = SplitSettings.model_validate(dict(entry.split)).model_dump(mode="json")
     metrics = [target.metric for target in entry.targets]
     parts = (entry.data, entry.kind, split, settings, entry.fit, repeat, metrics, __version__)

@@ -38,6 +38,7 @@ def test_every_entry_is_a_command_line_that_jobs_take(entry: Entry) -> None:
         else:
             parse_metric(target.metric)
         assert (target.published is None) == (target.source == "")
+    assert key_of(entry, 1) != key_of(entry, 2)
 
 
 def test_repeats_are_seeds_or_folds() -> None:
