@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.outputs.recommendations import or_empty
 from recsys_spark.outputs.stored_model import StoredModel
 from recsys_spark.preparation.judged_pairs import FED, FOUND
 from recsys_spark.preparation.sparse_rows import history_order
@@ -42,7 +43,7 @@ def judged_users(pairs: DataFrame, candidates: Sequence[Candidate]) -> DataFrame
     orders equal times.
 
     The arrays of a user are parallel and ordered by role, then item. A confidence is null where the model is not fed
-    the pair, a vector where the model has none of the user. A user's whole history has to fit into a task.
+    the pair, a vector empty where the model has none of the user. A user's whole history has to fit into a task.
     """
     fed = pairs.where(F.col("role") != FOUND)
     for number, candidate in enumerate(candidates):
@@ -60,8 +61,8 @@ def judged_users(pairs: DataFrame, candidates: Sequence[Candidate]) -> DataFrame
     if vectors is not None:
         users = users.join(vectors, on="user_idx", how="left")
     stored = {f"vector_{n}": candidate.user_vectors for n, candidate in enumerate(candidates)}
-    lacking = {name: F.lit(None).cast("array<float>") for name, rows in stored.items() if rows is None}
-    return users.withColumns(lacking) if lacking else users
+    lists = {name: F.lit(None) if rows is None else F.col(name) for name, rows in stored.items()}
+    return users.withColumns({name: or_empty(column, "float") for name, column in lists.items()})
 
 
 def _vectors(candidates: Sequence[Candidate]) -> DataFrame | None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys_spark.csr import Csr
-from recsys_spark.errors import TrainingError
+from recsys_spark.outputs.recommendations import dense_vectors
 from recsys_spark.preparation.judged_pairs import FED, FOUND
 from recsys_spark.ranking.scorer import Histories, UserBlock
 
@@ -78,22 +78,9 @@ class Users:
             places = places[np.argsort(self.row[places] << 32 | self.item_idx[places])]
         indptr = np.concatenate(([0], np.cumsum(np.bincount(self.row[places], minlength=len(self)))))
         histories = Histories(indptr, self.item_idx[places], confidence[places].astype(np.float32))
-        return UserBlock(_vectors(self.batch[f"vector_{number}"]), histories)
+        return UserBlock(dense_vectors(self.batch[f"vector_{number}"]), histories)
 
 
 def _flat(batch: pa.RecordBatch, name: str, missing: float) -> NDArray[Any]:
     values: NDArray[Any] = pc.fill_null(batch[name].flatten(), missing).to_numpy(zero_copy_only=False)
     return values
-
-
-def _vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
-    """(n, k), zero where the column is null; None if all are."""
-    present = column.is_valid().to_numpy(zero_copy_only=False)
-    if not present.any():
-        return None
-    ranks = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
-    if len(ranks) != 1:
-        raise TrainingError("user vectors differ in length: train the model again")
-    vectors = np.zeros((len(column), ranks[0]), np.float32)
-    vectors[present] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, ranks[0])
-    return vectors

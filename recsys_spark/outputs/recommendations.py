@@ -22,7 +22,16 @@ from recsys_spark.ranking.scorer import Histories, Origin, Scorer, UserBlock
 from recsys_spark.ranking.scores import exclude_items, exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 
-__all__ = ["ListSettings", "block_columns", "recommend", "recommend_for_history", "recommendation_users", "user_block"]
+__all__ = [
+    "ListSettings",
+    "block_columns",
+    "dense_vectors",
+    "or_empty",
+    "recommend",
+    "recommend_for_history",
+    "recommendation_users",
+    "user_block",
+]
 
 # What user_block reads where it is there.
 GROUP_COLUMN = "popular_group"
@@ -68,12 +77,17 @@ def recommendation_users(
 
 
 def block_columns() -> list[Column]:
-    """The columns of recommendation_users that user_block reads, with an empty list for none.
+    """The columns of recommendation_users that user_block reads, with an empty list for none."""
+    elements = {"vector": "float", "history": "int", "history_confidence": "float"}
+    return [or_empty(F.col(name), element).alias(name) for name, element in elements.items()]
 
-    A column of lists of which all are null takes Spark several times as long to hand to Python as full ones do.
+
+def or_empty(lists: Column, element: str) -> Column:
+    """A column of lists of `element`, with an empty one in place of null.
+
+    A column of which all lists are null takes Spark several times as long to hand to Python as full ones do.
     """
-    types = {"vector": "array<float>", "history": "array<int>", "history_confidence": "array<float>"}
-    return [F.coalesce(name, F.array().cast(type_)).alias(name) for name, type_ in types.items()]
+    return F.coalesce(lists, F.array().cast(f"array<{element}>"))
 
 
 def recommend(
@@ -170,14 +184,14 @@ def user_block(batch: pa.RecordBatch) -> UserBlock:
     indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     histories = Histories(indptr, item_idx, confidence)
     if GROUP_COLUMN not in batch.schema.names:
-        return UserBlock(_vectors(batch["vector"]), histories)
+        return UserBlock(dense_vectors(batch["vector"]), histories)
     groups = pc.fill_null(batch[GROUP_COLUMN], 0).to_numpy().astype(np.int64)
-    return UserBlock(_vectors(batch["vector"]), histories, groups)
+    return UserBlock(dense_vectors(batch["vector"]), histories, groups)
 
 
-def _vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
-    """Vectors (n, k), zero where a list is empty; None if all are."""
-    lengths = pc.list_value_length(column).to_numpy()
+def dense_vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
+    """Vectors (n, k), zero where a list is empty or null; None if all are. Raises TrainingError for several lengths."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     has_vector = lengths > 0
     if not has_vector.any():
         return None
