@@ -4,14 +4,11 @@ A worker ends after a minute without work, and wherever a task wants only the fi
 import numpy, pandas and pyarrow again, which takes longer than many a task.
 """
 
-import pandas as pd
-import pyarrow.compute
+import pandas  # noqa: F401 - for the workers, as the next
+import pyarrow.compute  # noqa: F401
 from pyspark.daemon import manager
 
-__all__ = ["LOADED", "manager"]
-
-# Named so that no tool takes what workers need for something that nobody uses.
-LOADED = (pd, pyarrow.compute)
+__all__ = ["manager"]
 
 if __name__ == "__main__":
     manager()  # type: ignore[no-untyped-call]

@@ -53,15 +53,8 @@ def gender_prediction(bench: Bench) -> Line:
 
     mine, theirs = take_turns(bench.repeats, timed(ours), timed(reference))
     size = f"{n_users} users, vectors of {RANK}, {PLAYS} plays each of {FULL_ITEMS} items"
-    return Line(
-        "gender_prediction",
-        size,
-        mine,
-        "Spark's reading and writing, and numpy",
-        theirs,
-        "<= 2",
-        {"threads": bench.threads or 2},
-    )
+    more = {"threads": bench.threads or 2}
+    return Line("gender_prediction", size, mine, "Spark's reading and writing, and numpy", theirs, "<= 2", more)
 
 
 def gender_training(bench: Bench) -> Line:
