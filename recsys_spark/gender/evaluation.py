@@ -93,7 +93,10 @@ def _judge_each(
 def _kept(run: JobRun, predicted: DataFrame, version: str, name: str, place: JudgedOn) -> Judged:
     figures = list(judged(predicted, version, run.config.evaluation.draws, place.seed))
     record_figures(run, figures, {version: MAJORITY if name == MAJORITY else "gender"}, place)
-    return Judged(name, place.protocol, place.seed, figures)
+    one = Judged(name, place.protocol, place.seed, figures)
+    auc, accuracy = one.of_all("auc"), one.of_all("accuracy")
+    log.info("%s, seed %d, %s: AUC %.4f, accuracy %.4f", one.protocol, one.seed, one.name, auc, accuracy)
+    return one
 
 
 def _name(features: FeatureSet, source: StoredModel | None) -> str:

@@ -40,9 +40,7 @@ class ImplicitFactorizationSettings(FactorizationSettings):
     damping: float = Field(
         default=0.0, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
     )
-    bias_l2: float = Field(
-        default=0.01, ge=0, description="Weight of the squared biases and side information, a time each entry."
-    )
+    bias_l2: float = Field(default=0.01, ge=0, description="Weight of the squared biases, a time each entry.")
     spread: float = Field(default=0.1, gt=0, description="Deviation of the first vectors times the root of rank.")
     learning_rate: float = Field(default=5e-3, gt=0, description="Step size of the optimiser at its largest.")
 

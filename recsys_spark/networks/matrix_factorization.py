@@ -37,9 +37,7 @@ class FactorizationSettings(SideSettings):
     damping: float = Field(
         default=0.5, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
     )
-    bias_l2: float = Field(
-        default=1e-3, ge=0, description="Weight of the squared biases and side information, a time each entry."
-    )
+    bias_l2: float = Field(default=1e-3, ge=0, description="Weight of the squared biases, a time each entry.")
     spread: float = Field(default=1.0, gt=0, description="Deviation of the first vectors times the root of rank.")
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimiser: adam, or sgd with momentum.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
@@ -121,18 +119,19 @@ class Factorization(WithSideInformation):
         return self.item_vectors
 
     def penalty(self, batch: Batch) -> Tensor:
-        """The weighted squares of vectors and biases of both sides, once for each of their entries in the batch."""
-        own = self._own(batch)
-        row_vectors, row_bias = own[:, :-1], own[:, -1]
-        entry_weights = batch.weights.to(own.dtype)
-        lengths = batch.lengths().to(own.dtype) * entry_weights
+        """The weighted squares of vectors and biases of both sides, once for each of their entries in the batch; what
+        profiles add weighs as what is the row's own.
+        """
+        of_rows = self._own(batch).square()
+        if self.side is not None:
+            of_rows = of_rows + self.side(batch).square()
+        entry_weights = batch.weights.to(of_rows.dtype)
+        lengths = batch.lengths().to(of_rows.dtype) * entry_weights
         counts = torch.zeros_like(self.item_bias)
         counts.index_add_(0, batch.indices, entry_weights[batch.entry_rows()])
-        vectors = (lengths * self._damped(batch.lengths())) @ row_vectors.square().sum(1)
+        vectors = (lengths * self._damped(batch.lengths())) @ of_rows[:, :-1].sum(1)
         vectors = vectors + (counts * self._damped(self.column_counts)) @ self.item_vectors.square().sum(1)
-        biases = lengths @ row_bias.square() + counts @ self.item_bias.square()
-        if self.side is not None:
-            biases = biases + lengths @ self.side(batch).square().sum(1)
+        biases = lengths @ of_rows[:, -1] + counts @ self.item_bias.square()
         return self.settings.l2 * vectors + self.settings.bias_l2 * biases
 
     def _damped(self, entries: Tensor) -> Tensor:

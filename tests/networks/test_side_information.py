@@ -94,9 +94,10 @@ def test_strangers_have_no_profile_and_codes_of_their_history_alone(kind: str) -
     assert moved.abs().sum() > 0 and not network.state_dict()["side.vectors.weight"][0].any()
 
 
-def test_what_profiles_add_to_a_factorisation_weighs_as_biases_do() -> None:
+def test_what_profiles_add_to_a_factorisation_weighs_as_what_is_the_users_own() -> None:
     batch = replace(rows_of([[0, 2], [1]], 3), side=torch.tensor([[1, 2], [0, 1]]))
-    network = make_network("matrix_factorization", Shape(2, 3, 2), l2=0.0, bias_l2=0.5, **NAMED)
+    network = make_network("matrix_factorization", Shape(2, 3, 2), l2=0.3, bias_l2=0.5, damping=0.5, **NAMED)
+    network.set_column_counts(torch.tensor([4, 1, 9]))
     with torch.no_grad():
         for weight in network.parameters():
             weight.copy_(torch.randn_like(weight))
@@ -108,6 +109,9 @@ def test_what_profiles_add_to_a_factorisation_weighs_as_biases_do() -> None:
     for row, column in ((0, 0), (0, 2), (1, 1)):
         score = codes[row, :-1] @ state["item_vectors"][column] + codes[row, -1]
         score = score + state["item_bias"][column] + state["offset"]
-        squares = state["user_bias"][row] ** 2 + state["item_bias"][column] ** 2 + added[row] @ added[row]
-        expected += ((score - 1) ** 2 + 0.5 * squares).item()
+        of_user = state["user_vectors"][row].square().sum() + added[row, :-1].square().sum()
+        of_item = state["item_vectors"][column].square().sum()
+        biases = state["user_bias"][row] ** 2 + added[row, -1] ** 2 + state["item_bias"][column] ** 2
+        vectors = of_user / (2, 1)[row] ** 0.5 + of_item / (4, 1, 9)[column] ** 0.5
+        expected += ((score - 1) ** 2 + 0.3 * vectors + 0.5 * biases).item()
     assert network(batch, 0).total.item() == pytest.approx(expected, rel=1e-5)
