@@ -21,7 +21,7 @@ from recsys_spark.config_help import help_text
 from recsys_spark.config_layers import load_config
 from recsys_spark.errors import RecsysError
 from recsys_spark.logs import configure_logs
-from recsys_spark.roots import check_roots
+from recsys_spark.roots import check_roots, storage_told
 from recsys_spark.schemas import TABLES
 from recsys_spark.session import job_settings, spark_session
 from recsys_spark.tables import Tables
@@ -87,8 +87,9 @@ class Job:
         started, clock = datetime.now(UTC), time.monotonic()
         with job_settings(spark):
             try:
-                check_roots(config)
-                self.work(JobRun(spark, config, tables, report))
+                with storage_told(config):
+                    check_roots(config)
+                    self.work(JobRun(spark, config, tables, report))
             except BaseException as error:
                 _describe_failure(report, error)
                 raise
@@ -167,7 +168,8 @@ def _record(spark: SparkSession, tables: Tables, config: BaseConfig, report: Rep
         report.error,
     )
     try:
-        tables.append("job_runs", spark.createDataFrame([row], TABLES["job_runs"].schema))
+        with storage_told(config):
+            tables.append("job_runs", spark.createDataFrame([row], TABLES["job_runs"].schema))
     except Exception:
         if report.status == "done":
             raise

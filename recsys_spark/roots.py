@@ -1,14 +1,20 @@
-"""Whether the places that a run writes to can be written, asked before anything is computed."""
+"""Whether the places that a run writes to can be written, asked before anything is computed, and told if they fail."""
 
+import logging
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from recsys_spark.addresses import local_path
 from recsys_spark.config import BaseConfig
-from recsys_spark.errors import ConfigError
+from recsys_spark.errors import ConfigError, RecsysError
+from recsys_spark.spark_errors import storage_failure
 
-__all__ = ["check_roots"]
+__all__ = ["check_roots", "storage_told"]
+
+log = logging.getLogger(__name__)
 
 
 def check_roots(config: BaseConfig) -> None:
@@ -24,6 +30,24 @@ def check_roots(config: BaseConfig) -> None:
         problems += _other_owner(config.files.root, config.tables.root or config.tables.schema_name or "")
     if problems:
         raise ConfigError(*problems)
+
+
+@contextmanager
+def storage_told(config: BaseConfig) -> Iterator[None]:
+    """Turns what a full or read-only disk led to, wherever it struck, into a ConfigError that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        words = None if isinstance(error, RecsysError) else storage_failure(error)
+        if words is None:
+            raise
+        log.debug("what the disk led to", exc_info=error)
+        tables = config.tables.root or config.tables.schema_name
+        raise ConfigError(
+            f"{words}: tables are at {tables}, files at {config.files_root}, and Spark spills below"
+            " SPARK_LOCAL_DIRS or spark.local.dir (/tmp unless set)",
+            "make room there, or make it writable, and run the same command again: it goes on from the last commit",
+        ) from error
 
 
 def _other_owner(files_root: str, tables: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The frame of every job: exit codes, the JSON line, the row in job_runs, and a session left as it was found."""
 
+import errno
 import json
 import os
 import subprocess
@@ -102,6 +103,37 @@ def test_an_unexpected_error_shows_its_traceback_and_one_of_ours_does_not(
     assert "Traceback" not in stderr
     assert [text for text in stderr.splitlines() if text.startswith("demo: ")] == ["demo: mend", "demo: the files"]
     assert line["exit_code"] == 3
+
+
+def fill_the_disk_of_an_executor(run: JobRun) -> None:
+    """A task that finds no room."""
+
+    def write(_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "shuffle_0")
+
+    run.spark.range(1).foreach(write)
+
+
+def read_only(run: JobRun) -> None:
+    """An error that came of another, as libraries raise them."""
+    try:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "part-0")
+    except OSError as error:
+        raise RuntimeError("not saved") from error
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [(fill_the_disk_of_an_executor, "No space left on device"), (read_only, "Read-only file system")],
+)
+def test_a_disk_that_takes_nothing_is_told_with_the_remedy(
+    spark: SparkSession, tmp_path: Path, capsys: Capture, work: Callable[[JobRun], None], words: str
+) -> None:
+    code, line, stderr = main(work, tmp_path, capsys)
+    assert code == 2 and line["error"].startswith(f"{words}: tables are at {tmp_path}") and "make room" in line["error"]
+    assert "Traceback" not in stderr
+    (row,) = spark.read.format("delta").load(str(tmp_path / "job_runs")).collect()
+    assert (row["exit_code"], row["error"]) == (2, line["error"])
 
 
 def test_a_run_that_cannot_be_recorded_fails_but_never_hides_why_it_failed(
