@@ -2,7 +2,8 @@
 
 The defaults are the app's: which songs were sung (not how often), one relu layer, binary cross-entropy, 50 epochs. A
 better code for prediction comes from `loss` multinomial and much `dropout`, 0.7 on histories of some 20 items; or, on
-long ones, from the denoising autoencoder of Liang et al. 2018: `normalise_input`, `dropout` 0.5, `activation` tanh too.
+long ones, from the denoising autoencoder of Liang et al. 2018: `normalise_input`, `dropout` 0.5, `activation` tanh too,
+and more epochs than recommending wants: without a split it trains for all of them.
 """
 
 from typing import ClassVar, Literal
