@@ -170,7 +170,8 @@ def _record(spark: SparkSession, tables: Tables, config: BaseConfig, report: Rep
     try:
         with storage_told(config):
             tables.append("job_runs", spark.createDataFrame([row], TABLES["job_runs"].schema))
-    except Exception:
+    except Exception as error:
         if report.status == "done":
             raise
-        log.warning("the failed run could not be recorded in job_runs", exc_info=True)
+        ours = isinstance(error, RecsysError)
+        log.warning("the failed run could not be recorded in job_runs: %s", error, exc_info=not ours)
