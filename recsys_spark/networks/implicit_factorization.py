@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.logistic_codes import logistic_codes
 from recsys_spark.networks.matrix_factorization import Factorization, FactorizationSettings
 from recsys_spark.networks.network import Loss, NetworkSettings, Shape
-from recsys_spark.networks.ridge import ridge_codes
 from recsys_spark.ranges import Choice, Range, Ranges
 from recsys_spark.recipe import Recipe
 
@@ -46,8 +46,8 @@ class ImplicitFactorizationSettings(FactorizationSettings):
 
 
 class ImplicitFactorization(Factorization):
-    """Plays as ones. A history not seen in training gets the vector of weighted ridge regression: ones where it
-    has plays, zero elsewhere, both sides of equal weight in sum.
+    """Plays as ones. A history not seen in training gets the vector and bias of a logistic regression on the item
+    vectors, plays against all items, with the regularisation of training.
     """
 
     Settings: ClassVar[type[NetworkSettings]] = ImplicitFactorizationSettings
@@ -76,12 +76,8 @@ class ImplicitFactorization(Factorization):
         return Loss(total + self.penalty(batch), entry_weights.sum(), {"loss_of_plays": total.detach()})
 
     def encode(self, batch: Batch) -> Tensor:
-        """(n, rank + 1) of histories alone, which may be of anyone; zero without plays. It has no bias of the user,
-        which orders nothing.
-        """
-        ones = torch.ones_like(batch.values)
-        codes = ridge_codes(batch, self.column_vectors, ones, self.ridge(batch)[:, :-1], everything=1.0)
-        return nn.functional.pad(codes, (0, 1))
+        """(n, rank + 1) of histories alone, which may be of anyone; zero without plays."""
+        return logistic_codes(batch, self.output_weight, self.output_bias, self.ridge(batch))
 
 
 def _scores(code: Tensor, weight: Tensor, bias: Tensor, row: Tensor, column: Tensor) -> Tensor:

@@ -13,12 +13,10 @@ __all__ = ["ridge_codes"]
 SMALLEST_RIDGE = 1e-6
 
 
-def ridge_codes(batch: Batch, vectors: Tensor, targets: Tensor, ridge: Tensor, everything: float = 0.0) -> Tensor:
+def ridge_codes(batch: Batch, vectors: Tensor, targets: Tensor, ridge: Tensor) -> Tensor:
     """For each row the x that minimises sum (targets - x . v)^2 + ridge . x^2 over its entries, (n_rows, h).
 
-    vectors (n_columns, h), targets (nnz,), ridge (n_rows, h). With `everything`, a row of n entries has
-    n everything / n_columns times the sum of (x . v)^2 over all columns added: what is not an entry is then taken for
-    zero, as in weighted factorisation (Hu, Koren and Volinsky 2008).
+    vectors (n_columns, h), targets (nnz,), ridge (n_rows, h).
     """
     width = vectors.shape[1]
     systems = vectors.new_zeros(len(batch), width, width)
@@ -28,9 +26,6 @@ def ridge_codes(batch: Batch, vectors: Tensor, targets: Tensor, ridge: Tensor, e
         known = vectors[batch.indices[begin:end]]
         systems[row] = known.T @ known
         right[row] = targets[begin:end] @ known
-    lengths = batch.lengths().to(vectors.dtype)
-    if everything:
-        systems += (everything / batch.n_columns * lengths)[:, None, None] * (vectors.T @ vectors)
     systems += torch.diag_embed(ridge.clamp_min(SMALLEST_RIDGE))
     codes: Tensor = torch.linalg.solve(systems.double(), right.double()[:, :, None])[:, :, 0].to(vectors.dtype)
     return codes

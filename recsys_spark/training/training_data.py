@@ -61,17 +61,19 @@ def _checked(folder: Path, ranks: Ranks) -> Manifest:
 
 
 def _observed(folder: Path, manifest: Manifest, ranks: Ranks) -> Observed:
-    """Counts and range of the values, from one pass over the shards; counted like any other pass."""
+    """Counts and range of the values and the rows, from one pass over the shards; counted like any other pass."""
     counts, read = torch.zeros(manifest.n_columns, dtype=torch.int64), Counts()
-    lowest, highest = torch.inf, -torch.inf
+    lowest, highest, held = torch.inf, -torch.inf, torch.zeros(manifest.n_rows, dtype=torch.uint8)
     for rows in Epoch(folder, manifest, 4096, ranks.world).batches(ranks.rank, read):
+        held[torch.from_numpy(rows.numbers[rows.entries.lengths() > 0])] = 1
         if rows.entries.indices.size:
             counts += torch.bincount(torch.from_numpy(rows.entries.indices.copy()), minlength=manifest.n_columns)
             lowest = min(lowest, float(rows.entries.values.min()))
             highest = max(highest, float(rows.entries.values.max()))
     check_counts(ranks.sum(torch.from_numpy(read.as_array()).to(ranks.device)).cpu().numpy(), manifest, folder)
     ends = torch.tensor([-lowest, highest], device=ranks.device)
-    return Observed(ranks.sum(counts.to(ranks.device)), *_range(ranks.largest(ends)))
+    trained = ranks.sum(held.to(ranks.device)) > 0
+    return Observed(ranks.sum(counts.to(ranks.device)), *_range(ranks.largest(ends)), trained)
 
 
 def _range(ends: torch.Tensor) -> tuple[float, float]:

@@ -25,11 +25,14 @@ VALIDATION_ROWS = 512
 
 @dataclass(frozen=True)
 class Observed:
-    """What the training data say of themselves: entries of each column, (n_columns,) int64; range of the values."""
+    """What the training data say of themselves: entries of each column, (n_columns,) int64; range of the values; which
+    rows they hold, (n_rows,) bool, where anybody asks.
+    """
 
     column_counts: Tensor
     lowest: float
     highest: float
+    trained: Tensor | None = None
 
     @property
     def middle(self) -> float:
@@ -61,14 +64,22 @@ def validate(network: Network, folder: Path, manifest: Manifest, observed: Obser
     return mean**0.5 if network.metric == "rmse" else mean
 
 
-def top_columns(network: Network, batch: Batch, served: Tensor, k: int) -> Tensor:
+def _codes(network: Network, batch: Batch, trained: Tensor | None) -> Tensor:
+    """As they are served: rows that training has not seen, as those of a split that holds users out, are strangers."""
+    if trained is None or trained[batch.rows].all():
+        return network.encode_trained(batch)
+    strangers = network.encode(batch)
+    return torch.where(trained[batch.rows, None], network.encode_trained(batch), strangers)
+
+
+def top_columns(network: Network, batch: Batch, served: Tensor, k: int, trained: Tensor | None = None) -> Tensor:
     """The k best columns of each row, (n, k) int64, best first; its own entries and columns not served are left out,
-    and -1 stands where there are no more.
+    and -1 stands where there are no more. `trained` as in Observed.
 
     Columns are scored in blocks, so that no more than a bounded number of scores exists at once. Equal scores are
     in no particular order.
     """
-    hidden = network.decode(network.encode_trained(batch))
+    hidden = network.decode(_codes(network, batch, trained))
     k = min(k, batch.n_columns)
     width = max(k, BLOCK_SCORES // max(1, len(batch)))
     best = [torch.full((len(batch), 0), -torch.inf, device=hidden.device), batch.rows.new_zeros((len(batch), 0))]
@@ -90,7 +101,7 @@ def rating_predictions(network: Network, batch: Batch, held: Csr, observed: Obse
     """Predicted values of the held-out entries, (nnz,): within the range of the training values, and its middle for
     rows or columns without training data.
     """
-    hidden = network.decode(network.encode_trained(batch))
+    hidden = network.decode(_codes(network, batch, observed.trained))
     row = torch.from_numpy(np.repeat(np.arange(len(held)), held.lengths())).to(hidden.device)
     column = torch.from_numpy(held.indices.astype(np.int64)).to(hidden.device)
     predicted = network.score_pairs(hidden, row, column).clamp(observed.lowest, observed.highest)
@@ -106,7 +117,7 @@ def _measure(network: Network, rows: Rows, held: Csr, observed: Observed, device
         return np.array([np.square(errors).sum(), errors.size])
     metric = metrics.parse_metric(network.metric)
     assert metric.k is not None
-    columns = top_columns(network, batch, observed.column_counts > 0, metric.k).cpu().numpy()
+    columns = top_columns(network, batch, observed.column_counts > 0, metric.k, observed.trained).cpu().numpy()
     hits = _hits(columns, held, batch.n_columns)
     values = metrics.RANKING[metric.name](hits, held.lengths(), metric.k)
     return np.array([np.nansum(values), np.isfinite(values).sum()])

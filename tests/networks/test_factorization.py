@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import softplus
 
+from recsys_spark.networks import logistic_codes as logistic_codes_module
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.implicit_factorization import ImplicitFactorization, ImplicitFactorizationSettings
+from recsys_spark.networks.logistic_codes import logistic_codes
 from recsys_spark.networks.matrix_factorization import MatrixFactorization, MatrixFactorizationSettings
 from recsys_spark.networks.network import Shape
 from recsys_spark.networks.neural_encoder import NeuralEncoder, NeuralEncoderSettings
@@ -52,6 +55,23 @@ def test_ridge_codes_are_those_of_the_normal_equations() -> None:
     expected = torch.linalg.solve(known.T @ known + 0.9 * torch.eye(3), known.T @ targets[2:])
     torch.testing.assert_close(codes[2], expected, rtol=1e-4, atol=1e-5)
     assert (codes[1] == 0).all()
+
+
+def test_logistic_codes_lie_where_the_loss_has_no_slope(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    batch, vectors, biases = rated(), torch.randn(4, 3), torch.randn(4)
+    ridge = torch.tensor([0.3, 0.0, 0.05])[:, None].expand(3, 3)
+    codes = logistic_codes(batch, vectors, biases, ridge, steps=300).requires_grad_()
+    losses = []
+    for row, columns in ((0, [0, 2]), (2, [0, 1, 3])):
+        scores = vectors @ codes[row] + biases
+        everything = len(columns) / 4 * softplus(scores).sum()
+        losses.append(softplus(-scores[columns]).sum() + everything + ridge[row] @ codes[row].square())
+    (slope,) = torch.autograd.grad(torch.stack(losses).sum(), codes)
+    assert slope.abs().max() < 1e-4 and codes.abs().max() > 0.1
+    assert (codes[1] == 0).all()
+    monkeypatch.setattr(logistic_codes_module, "BLOCK_SCORES", 1)
+    torch.testing.assert_close(logistic_codes(batch, vectors, biases, ridge, steps=300), codes.detach())
 
 
 def test_a_stranger_with_the_ratings_of_a_trained_row_gets_its_vector() -> None:

@@ -73,6 +73,33 @@ def held_csr(held: Entries) -> Csr:
     return Csr.of_lengths(lengths, columns.astype(np.int32), values.astype(np.float32))
 
 
+class Acquainted(Fixed):
+    """Gives rows that it was trained on the scores of the table, and strangers those of the table upside down."""
+
+    def encode(self, batch: Batch) -> Tensor:
+        return (-self.table[batch.rows] - self.bias) / 2
+
+    def encode_trained(self, batch: Batch) -> Tensor:
+        return super().encode(batch)
+
+
+def test_rows_that_training_has_not_seen_are_judged_as_strangers() -> None:
+    scores, batch, _ = a_case(0)
+    network, served = Acquainted(scores), torch.ones(11, dtype=torch.bool)
+    trained = torch.arange(7) % 2 == 0
+    found = top_columns(network, batch, served, 11, trained)
+    as_known, as_strangers = (top_columns(Fixed(table), batch, served, 11) for table in (scores, -scores))
+    assert torch.equal(found, torch.where(trained[:, None], as_known, as_strangers))
+    assert torch.equal(top_columns(network, batch, served, 11), as_known)
+    held = Csr.of_lengths(np.ones(7, dtype=np.int64), np.full(7, 3, dtype=np.int32), np.ones(7, dtype=np.float32))
+    observed = Observed(torch.ones(11, dtype=torch.int64), -1e6, 1e6, trained)
+    sign, known = np.where(trained.numpy(), 1, -1), batch.lengths().numpy() > 0
+    expected = np.where(known, scores[:, 3] * sign, 0)
+    with torch.no_grad():
+        predicted = rating_predictions(network, batch, held, observed)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("k", [1, 3, 11, 40])
 @pytest.mark.parametrize("block", [1 << 24, 21, 1])
 def test_top_columns_equal_sorting_all_scores(k: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
