@@ -42,6 +42,7 @@ class ImplicitFactorizationSettings(FactorizationSettings):
     )
     bias_l2: float = Field(default=0.01, ge=0, description="Weight of the squared biases, a time each entry.")
     spread: float = Field(default=0.1, gt=0, description="Deviation of the first vectors times the root of rank.")
+    epochs: int = Field(default=100, ge=1, le=10_000, description="Passes over the data at most.")
     learning_rate: float = Field(default=5e-3, gt=0, description="Step size of the optimiser at its largest.")
 
 
