@@ -2,17 +2,15 @@
 not move.
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.ridge import SMALLEST_RIDGE
+from recsys_spark.networks.ridge import SMALLEST_RIDGE, squares_of_rows
 
 __all__ = ["logistic_codes"]
 
-# Enough for the order of the best columns; each takes two products with all column vectors.
+# Each takes two products with all column vectors; more order the best columns little better.
 STEPS = 10
 BLOCK_SCORES = 1 << 22
 
@@ -29,31 +27,28 @@ def logistic_codes(batch: Batch, vectors: Tensor, biases: Tensor, ridge: Tensor,
     """
     ridge = ridge.clamp_min(SMALLEST_RIDGE)
     shares = (batch.lengths() / batch.n_columns).to(vectors.dtype)
-    factors = torch.linalg.cholesky(_curvature(batch, vectors, shares, ridge).double())
+    known = vectors[batch.indices]
+    squares = squares_of_rows(batch, known) + shares[:, None, None] * (vectors.T @ vectors)
+    factors = torch.linalg.cholesky((squares / 4 + torch.diag_embed(2 * ridge)).double())
     codes = vectors.new_zeros(len(batch), vectors.shape[1])
     for _ in range(steps):
-        slope = _slope(batch, vectors, biases, shares, codes) - 2 * ridge * codes
+        slope = _pulls(batch, known, biases, codes) - _pushes(vectors, biases, shares, codes) - 2 * ridge * codes
         codes = codes + torch.cholesky_solve(slope.double()[:, :, None], factors)[:, :, 0].to(codes.dtype)
     return codes
 
 
-def _curvature(batch: Batch, vectors: Tensor, shares: Tensor, ridge: Tensor) -> Tensor:
-    systems = shares[:, None, None] * (vectors.T @ vectors)
-    for row, (begin, end) in enumerate(pairwise(batch.indptr.tolist())):
-        known = vectors[batch.indices[begin:end]]
-        systems[row] += known.T @ known
-    return systems / 4 + torch.diag_embed(2 * ridge)
-
-
-def _slope(batch: Batch, vectors: Tensor, biases: Tensor, shares: Tensor, codes: Tensor) -> Tensor:
-    """Of what the entries and all columns say, (n_rows, h); scores of a bounded number of pairs exist at once."""
+def _pulls(batch: Batch, known: Tensor, biases: Tensor, codes: Tensor) -> Tensor:
+    """The slope of what the entries say, (n_rows, h)."""
     row = batch.entry_rows()
-    known = vectors[batch.indices]
     pulls = torch.sigmoid(-((codes[row] * known).sum(1) + biases[batch.indices]))
-    slope = torch.zeros_like(codes).index_add_(0, row, pulls[:, None] * known)
-    width = max(1, BLOCK_SCORES // max(1, len(batch)))
-    for start in range(0, batch.n_columns, width):
+    return torch.zeros_like(codes).index_add_(0, row, pulls[:, None] * known)
+
+
+def _pushes(vectors: Tensor, biases: Tensor, shares: Tensor, codes: Tensor) -> Tensor:
+    """The slope of what all columns say, (n_rows, h); scores of a bounded number of pairs exist at once."""
+    slope = torch.zeros_like(codes)
+    width = max(1, BLOCK_SCORES // max(1, len(codes)))
+    for start in range(0, len(vectors), width):
         block = vectors[start : start + width]
-        pushes = torch.sigmoid(codes @ block.T + biases[start : start + width])
-        slope -= shares[:, None] * (pushes @ block)
-    return slope
+        slope += torch.sigmoid(codes @ block.T + biases[start : start + width]) @ block
+    return shares[:, None] * slope

@@ -66,10 +66,12 @@ def validate(network: Network, folder: Path, manifest: Manifest, observed: Obser
 
 def _codes(network: Network, batch: Batch, trained: Tensor | None) -> Tensor:
     """As they are served: rows that training has not seen, as those of a split that holds users out, are strangers."""
-    if trained is None or trained[batch.rows].all():
+    known = None if trained is None else trained[batch.rows]
+    if known is None or known.all():
         return network.encode_trained(batch)
-    strangers = network.encode(batch)
-    return torch.where(trained[batch.rows, None], network.encode_trained(batch), strangers)
+    if not known.any():
+        return network.encode(batch)
+    return torch.where(known[:, None], network.encode_trained(batch), network.encode(batch))
 
 
 def top_columns(network: Network, batch: Batch, served: Tensor, k: int, trained: Tensor | None = None) -> Tensor:
