@@ -33,14 +33,14 @@ class Submitter:
     site: Path
 
     def start(self, job: str, root: Path, log: Path, *flags: str) -> "subprocess.Popen[bytes]":
-        """The job as a process of its own; stderr goes to `log`."""
+        """The job as a process of its own; `log` gets what it prints: spark-submit makes Python's two streams one."""
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.cluster.master]
         command += ["--properties-file", str(ROOT / "conf" / "spark-standalone.conf"), "--executor-memory", "1g"]
         command += ["--conf", f"spark.executorEnv.PYTHONPATH={self.site}", "--driver-memory", "1g"]
         command += [str(self.site / "recsys_spark" / "jobs" / f"{job}.py"), "--tables.root", str(root), *flags]
         environment = {**self.cluster.environment(), "PYTHONPATH": str(self.site)}
-        with log.open("wb") as stderr:
-            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+        with log.open("wb") as out:
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
 
     def done(self, job: str, root: Path, log: Path, *flags: str) -> None:
         """Runs a job to its end, which is good."""

@@ -4,7 +4,6 @@ In turns, because another load on the machine then slows both; the median, becau
 load libraries or was disturbed. There is no warm-up besides, which would cost as much as the turns of a slow reference.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 from pyspark.sql import DataFrame, SparkSession
+from threadpoolctl import threadpool_info
 
 __all__ = ["Bench", "Clock", "Line", "blas_threads", "compute", "take_turns", "timed", "torch_threads"]
 
@@ -121,6 +121,5 @@ def torch_threads(threads: int) -> Iterator[int]:
 
 
 def blas_threads() -> int:
-    """As OpenBLAS reads them when it is loaded."""
-    told = (os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
-    return next((int(number) for number in told if number), os.cpu_count() or 1)
+    """As many as numpy's products in this process take: the environment may have changed since it was loaded."""
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
