@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import DataQualityError
@@ -18,7 +18,8 @@ from recsys_spark.ingestion.discovery import RawFile, changed_files
 from recsys_spark.ingestion.events import deduplicate
 from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
 from recsys_spark.ingestion.reader import Reader
-from recsys_spark.ingestion.staging import Staging, staged_batches
+from recsys_spark.ingestion.staging import ROLES, Staging, staged_batches
+from recsys_spark.ingestion.validation import is_refused, reasons_of_refused
 from recsys_spark.job import JobRun
 from recsys_spark.logs import step
 
@@ -82,12 +83,12 @@ def _abandon(run: JobRun, batch: Batch) -> None:
 
 
 def _count(staging: Staging) -> DataFrame:
-    """Rows read and quarantined by file; one row a file."""
+    """Rows read and quarantined by file, and whether it holds plays; one row a file."""
     frames = [
-        rows.groupBy("source_file").agg(
-            F.count(F.lit(1)).alias("rows_read"), _number(_is_refused()).alias("rows_quarantined")
-        )
-        for rows in staging.all_rows()
+        rows.groupBy("source_file")
+        .agg(F.count(F.lit(1)).alias("rows_read"), F.count_if(is_refused()).alias("rows_quarantined"))
+        .withColumn("is_plays", F.lit(role == "plays"))
+        for role, rows in staging.all_rows().items()
     ]
     return reduce(DataFrame.unionByName, frames).localCheckpoint()
 
@@ -112,15 +113,19 @@ def _judge(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> No
 
 def _common_reasons(staging: Staging) -> str:
     """The most frequent reasons with their counts; there are a few dozen kinds of reason."""
-    frames = [rows.where(_is_refused()).select(F.explode("reasons").alias("r")) for rows in staging.all_rows()]
-    counted = reduce(DataFrame.unionByName, frames).groupBy("r").count()
+    counted = _refused(staging).select(F.explode("reasons").alias("r")).groupBy("r").count()
     rows = counted.orderBy(F.desc("count"), "r").limit(5).collect()
     return ", ".join(f"{row['r']} {row['count']}" for row in rows)
 
 
+def _refused(staging: Staging) -> DataFrame:
+    """raw, reasons (ARRAY<STRING>) and source_file of the refused rows of every role."""
+    frames = [rows.where(is_refused()) for rows in staging.all_rows().values()]
+    return reduce(DataFrame.unionByName, [rows.select("raw", reasons_of_refused(), "source_file") for rows in frames])
+
+
 def _append_quarantine(run: JobRun, batch: Batch, staging: Staging) -> None:
-    frames = [rows.where(_is_refused()).select("raw", "reasons", "source_file") for rows in staging.all_rows()]
-    refused = reduce(DataFrame.unionByName, frames)
+    refused = _refused(staging)
     if refused.isEmpty():
         return
     run.tables.append("plays_quarantine", _stamped(refused, batch), _transaction(batch), batch_id=batch.batch_id)
@@ -130,7 +135,7 @@ def _append_plays(run: JobRun, batch: Batch, staging: Staging) -> None:
     staged = staging.rows("plays")
     if staged is None:
         return
-    plays = deduplicate(staged.where(~_is_refused()), batch.source, staging.kind)
+    plays = deduplicate(staged.where(~is_refused()), batch.source, staging.kind)
     plays = _stamped(plays, batch).withColumn("kind", F.lit(staging.kind))
     if batch.reprocess:
         replaced = F.col("old.source_file").isin([file.uri for file in batch.files])
@@ -164,14 +169,12 @@ def _earlier_events(run: JobRun, batch: Batch, plays: DataFrame) -> DataFrame:
 
 
 def _merge_profiles(run: JobRun, batch: Batch, staging: Staging) -> None:
-    valid = {
-        role: rows.where(~_is_refused()) if (rows := staging.rows(role)) is not None else None
-        for role in ("plays", "users", "items")
-    }
-    if valid["plays"] is not None or valid["users"] is not None:
-        merge_users(run.tables, user_rows(valid["plays"], valid["users"]), batch.batch_id)
-    if valid["plays"] is not None or valid["items"] is not None:
-        merge_items(run.tables, item_rows(valid["plays"], valid["items"]), batch.batch_id)
+    valid = {role: rows.where(~is_refused()) for role, rows in staging.all_rows().items()}
+    plays, users, items = (valid.get(role) for role in ROLES)
+    if plays is not None or users is not None:
+        merge_users(run.tables, user_rows(plays, users), batch.batch_id)
+    if plays is not None or items is not None:
+        merge_items(run.tables, item_rows(plays, items), batch.batch_id)
 
 
 def _finish(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> None:
@@ -181,18 +184,11 @@ def _finish(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> N
         .groupBy("source_file")
         .agg(F.count(F.lit(1)).alias("kept"))
     )
-    plays_files = staging.rows("plays")
-    if plays_files is None:
-        is_plays = F.lit(False)
-    else:
-        uris = [row[0] for row in plays_files.select("source_file").distinct().collect()]
-        is_plays = F.col("source_file").isin(uris)
     valid = F.col("rows_read") - F.col("rows_quarantined")
     complete_counts = (
         counts.join(kept, on="source_file", how="left")
-        .withColumn("rows_valid", F.when(is_plays, F.coalesce("kept", F.lit(0))).otherwise(valid))
+        .withColumn("rows_valid", F.when(F.col("is_plays"), F.coalesce("kept", F.lit(0))).otherwise(valid))
         .withColumn("rows_duplicate", valid - F.col("rows_valid"))
-        .withColumn("is_plays", is_plays)
         .drop("kept")
         .localCheckpoint()
     )
@@ -216,11 +212,3 @@ def _stamped(rows: DataFrame, batch: Batch) -> DataFrame:
         .withColumn("ingested_at", F.current_timestamp())
         .withColumn("run_id", F.lit(batch.run_id))
     )
-
-
-def _is_refused() -> Column:
-    return F.size("reasons") > 0
-
-
-def _number(condition: Column) -> Column:
-    return F.sum(condition.cast("bigint"))

@@ -6,6 +6,8 @@
   file means this version of it, so that a changed file states everything anew.
 """
 
+from itertools import chain
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
@@ -21,7 +23,7 @@ def with_key(plays: DataFrame, source: str, kind: str) -> DataFrame:
 
     plays: source_file, file_modified_at, user_id, item_id, play_count, rating, played_at.
     """
-    return plays.withColumn("key", F.xxhash64(*_parts(source, kind)))
+    return plays.withColumn("key", F.xxhash64(*chain(*_parts(source, kind))))
 
 
 def deduplicate(plays: DataFrame, source: str, kind: str) -> DataFrame:
@@ -32,7 +34,7 @@ def deduplicate(plays: DataFrame, source: str, kind: str) -> DataFrame:
     """
     repeated = plays.groupBy("key").count().where("count > 1").select("key").localCheckpoint()
     number = repeated.count()
-    identity = F.md5(_unambiguous(_parts(source, kind)))
+    identity = F.md5(_unambiguous(*_parts(source, kind)))
     if number == 0:
         return plays.withColumn("event_id", identity).drop("key")
     if number <= BROADCAST_KEYS:
@@ -52,18 +54,21 @@ def _once(kind: str) -> Column:
     return F.col("played_at").isNotNull() if kind == "events" else F.lit(False)
 
 
-def _parts(source: str, kind: str) -> list[Column]:
-    """What makes the identity of a row."""
-    user_item = [F.col("user_id"), F.col("item_id")]
+def _parts(source: str, kind: str) -> tuple[list[Column], list[Column]]:
+    """What makes the identity of a row: texts, which a valid row has, and numbers, which may be null."""
+    # As a number: writing a time as text costs more than hashing it.
+    user_item, played_at = [F.col("user_id"), F.col("item_id")], F.unix_micros("played_at")
     if kind == "events":
         origin = F.when(_once(kind), F.lit(source)).otherwise(F.col("source_file"))
-        return [origin, *user_item, F.col("played_at")]
-    # As a number: writing a time as text costs more than hashing it.
-    file = [F.col("source_file"), F.unix_micros("file_modified_at")]
-    return [*file, *user_item, F.col("play_count"), F.col("rating"), F.col("played_at")]
+        return [origin, *user_item], [played_at]
+    numbers = [F.unix_micros("file_modified_at"), F.col("play_count"), F.col("rating"), played_at]
+    return [F.col("source_file"), *user_item], numbers
 
 
-def _unambiguous(parts: list[Column]) -> Column:
-    """Text that two different lists of values never share, whatever characters they hold."""
-    texts = [F.coalesce(part.cast("string"), F.lit("")) for part in parts]
-    return F.concat(*[piece for text in texts for piece in (F.length(text).cast("string"), F.lit(":"), text)])
+def _unambiguous(texts: list[Column], numbers: list[Column]) -> Column:
+    """Text that two different lists of values never share: any characters may be in the texts, whose lengths are
+    told, and no separator in a number.
+    """
+    told = [piece for text in texts for piece in (F.octet_length(text).cast("string"), F.lit(":"), text)]
+    written = [piece for number in numbers for piece in (F.coalesce(number.cast("string"), F.lit("")), F.lit(";"))]
+    return F.concat(*told, *written)

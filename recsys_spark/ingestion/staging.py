@@ -21,9 +21,12 @@ from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_us
 from recsys_spark.source_settings import SourceSettings
 from recsys_spark.spark_errors import SPARK_ERRORS
 
-__all__ = ["Staging", "staged_batches", "unreadable_files"]
+__all__ = ["ROLES", "Staging", "staged_batches", "unreadable_files"]
 
 log = logging.getLogger(__name__)
+
+# Read soon, a few times, and deleted. A dictionary of keys, which hardly repeat, would be built and thrown away.
+AS_COPY = {"compression": "lz4", "parquet.enable.dictionary#key": "false"}
 
 ROLES: tuple[Role, ...] = ("plays", "users", "items")
 
@@ -56,7 +59,7 @@ class Staging:
                 rows = _with_file_time(self._spark, rows, files)
                 if role == "plays":
                     rows = with_key(rows, batch.source, reader.kind)
-                rows.write.mode("overwrite").option("compression", "lz4").parquet(self._uri(role))
+                rows.write.mode("overwrite").options(**AS_COPY).parquet(self._uri(role))
 
     def finish(self, reader: Reader) -> None:
         """Says that what was written is whole."""
@@ -71,9 +74,9 @@ class Staging:
             return None
         return self._spark.read.parquet(literal_path(self._uri(role)))
 
-    def all_rows(self) -> list[DataFrame]:
+    def all_rows(self) -> dict[Role, DataFrame]:
         """The rows of every role that the batch has."""
-        return [rows for role in ROLES if (rows := self.rows(role)) is not None]
+        return {role: rows for role in ROLES if (rows := self.rows(role)) is not None}
 
     def remove(self) -> None:
         """Deletes the copy."""

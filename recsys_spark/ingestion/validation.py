@@ -12,7 +12,15 @@ from pyspark.sql import functions as F
 from recsys_spark.ingestion.reader import ITEM_FIELDS, PLAY_FIELDS, USER_FIELDS, Reader
 from recsys_spark.source_settings import SourceSettings
 
-__all__ = ["MAX_RAW_CHARACTERS", "gender_of", "parse_items", "parse_plays", "parse_users"]
+__all__ = [
+    "MAX_RAW_CHARACTERS",
+    "gender_of",
+    "is_refused",
+    "parse_items",
+    "parse_plays",
+    "parse_users",
+    "reasons_of_refused",
+]
 
 # Enough to see what was wrong; a broken file may hold lines of megabytes.
 MAX_RAW_CHARACTERS = 10_000
@@ -34,7 +42,7 @@ class _Checked:
 
 
 def parse_plays(rows: DataFrame, reader: Reader, settings: SourceSettings) -> DataFrame:
-    """Typed plays with `reasons` (ARRAY<STRING>, empty for a valid row).
+    """Typed plays with `reasons` (STRING, joined by commas; null for a valid row).
 
     Columns: raw (null for a valid row), reasons, source_file, user_id, item_id, item_name, play_count BIGINT,
     rating DOUBLE, played_at TIMESTAMP, gender, age, country.
@@ -92,6 +100,16 @@ def parse_items(rows: DataFrame, settings: SourceSettings) -> DataFrame:
     )
 
 
+def is_refused() -> Column:
+    """Whether a parsed row has reasons."""
+    return F.col("reasons").isNotNull()
+
+
+def reasons_of_refused() -> Column:
+    """The reasons of a refused row, ARRAY<STRING>."""
+    return F.split("reasons", ",").alias("reasons")
+
+
 def gender_of(column: str) -> Column:
     """Known synonyms as f or m, other values lower-cased and kept, nothing said as null."""
     text = F.lower(F.trim(column))
@@ -113,15 +131,14 @@ def _with_attributes(rows: DataFrame) -> DataFrame:
 
 
 def _with_reasons(rows: DataFrame, reasons: Column) -> DataFrame:
-    refused = F.when(F.size("reasons") > 0, F.left("raw", F.lit(MAX_RAW_CHARACTERS)))
+    refused = F.when(is_refused(), F.left("raw", F.lit(MAX_RAW_CHARACTERS)))
     return rows.withColumn("reasons", reasons).withColumn("raw", refused)
 
 
 def _reasons(problem: Column, checks: list[Column]) -> Column:
-    # Once a row could not be cut into fields, what its fields look like means nothing. Joined and cut again, as Spark
-    # compiles that; a filter of an array is interpreted, with all that it looks at.
-    found = F.coalesce(problem, F.concat_ws(",", *checks))
-    return F.when(found == "", F.array().cast("array<string>")).otherwise(F.split(found, ","))
+    # Once a row could not be cut into fields, what its fields look like means nothing. As text, since an array in each
+    # of millions of valid rows costs more than their fields.
+    return F.nullif(F.coalesce(problem, F.concat_ws(",", *checks)), F.lit(""))
 
 
 def _id_reason(column: str, settings: SourceSettings) -> Column:
