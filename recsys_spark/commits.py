@@ -2,14 +2,16 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-__all__ = ["METADATA_CONF", "Commit", "history", "is_conflict", "user_metadata"]
+__all__ = ["METADATA_CONF", "Commit", "history", "is_conflict", "remove_unborn", "user_metadata"]
 
 METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
 HOUSEKEEPING = {
@@ -45,6 +47,16 @@ def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
         Commit(int(row["version"]), row["operation"], _parsed(row["userMetadata"]))
         for row in rows.select("version", "operation", "userMetadata").collect()
     ]
+
+
+def remove_unborn(table: Path | None) -> None:
+    """Removes the log of a table that was killed, or ran out of disk, before its first commit: Delta takes the folder
+    neither for a table nor for a place where it may make one. Under the table's lock; None for a place that is not ours
+    to look into.
+    """
+    log = table / "_delta_log" if table is not None else None
+    if log is not None and log.is_dir() and not any(file.suffix in (".json", ".parquet") for file in log.iterdir()):
+        shutil.rmtree(log)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from recsys_spark.addresses import absolute, local_path
-from recsys_spark.commits import Commit, history, is_conflict, user_metadata
+from recsys_spark.commits import Commit, history, is_conflict, remove_unborn, user_metadata
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
 from recsys_spark.locks import Locks
@@ -109,17 +109,17 @@ class Tables:
             if self._lacking(name):
                 self._add_columns(name)
             return
-        table = TABLES[name]
+        address = self.address(name)
         with self.lock(name), self._metadata({}):
             if self._schema:
                 self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-            builder = DeltaTable.createIfNotExists(self._spark).addColumns(table.schema)
-            for key, value in table.properties.items():
+            else:
+                remove_unborn(local_path(address))
+            builder = DeltaTable.createIfNotExists(self._spark).addColumns(TABLES[name].schema)
+            for key, value in TABLES[name].properties.items():
                 builder = builder.property(key, value)
-            address = self.address(name)
-            builder = builder.tableName(address) if self._schema else builder.location(address)
             try:
-                builder.execute()
+                (builder.tableName(address) if self._schema else builder.location(address)).execute()
             except AnalysisException as error:
                 raise ConfigError(f"{address} cannot be made a Delta table: {error}") from error
 

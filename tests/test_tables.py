@@ -177,6 +177,21 @@ def test_a_foreign_table_at_the_address_is_refused_and_left_alone(
     assert spark.read.parquet(str(root / "plays")).count() == 2
 
 
+@pytest.mark.parametrize(
+    "left", [(), (".00000000000000000000.json.6d1c.tmp", ".00000000000000000000.json.6d1c.tmp.crc")]
+)
+def test_a_table_that_was_killed_before_its_first_commit_is_made(
+    open_tables: Open, tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    log = tmp_path / "tables" / "job_runs" / "_delta_log"
+    log.mkdir(parents=True)
+    for name in left:
+        (log / name).touch()
+    tables = open_tables()
+    tables.ensure("job_runs")
+    assert tables.read("job_runs").count() == 0 and tables.version("job_runs") == 0
+
+
 def test_a_table_of_an_earlier_release_gains_the_new_columns_and_keeps_its_rows(
     spark: SparkSession, open_tables: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
