@@ -1,4 +1,4 @@
-"""Delta commits: what their user metadata says, and what a writer's defeat looks like."""
+"""Delta commits: what their user metadata says, what a writer's defeat looks like, what a log without any is."""
 
 import json
 import re
