@@ -8,7 +8,7 @@ from recsys_spark.job import Job, JobRun
 from recsys_spark.logs import step
 from recsys_spark.preparation.increment import Increment, increment
 from recsys_spark.preparation.indexing import extend_index
-from recsys_spark.preparation.interactions import aggregate_plays, filter_support
+from recsys_spark.preparation.interactions import aggregate_plays, filter_support, origins_of
 
 CHANGED = "NOT (old.play_count <=> new.play_count AND old.rating <=> new.rating" + (
     " AND old.last_played_at <=> new.last_played_at)"
@@ -36,10 +36,14 @@ def _build(run: JobRun, todo: Increment, plays: DataFrame) -> None:
     with step("numbering new users and items"):
         for name in ("user", "item"):
             run.count(**{f"new_{name}s": extend_index(tables, name, todo.new_plays(plays))})
-    pairs = aggregate_plays(todo.affected_plays(plays))
+    pairs = aggregate_plays(todo.affected_plays(plays), origins_of(plays))
     pairs = filter_support(pairs, settings.min_user_items, settings.min_item_users)
     rows = _numbered(run, pairs)
-    built_from: dict[str, Any] = {"plays_version": todo.plays_version, "fingerprint": todo.fingerprint}
+    built_from: dict[str, Any] = {
+        "plays_version": todo.plays_version,
+        "plays_run": todo.plays_run,
+        "fingerprint": todo.fingerprint,
+    }
     with step("building interactions"):
         if todo.run_ids is None:
             tables.overwrite("interactions", rows, **built_from)

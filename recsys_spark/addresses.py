@@ -1,8 +1,9 @@
 """Paths and URIs: what Python opens and what Spark opens under one setting must be the same place."""
 
+import re
 from pathlib import Path
 
-__all__ = ["absolute", "file_uri", "local_path"]
+__all__ = ["absolute", "file_uri", "literal_path", "local_path"]
 
 
 def local_path(uri: str) -> Path | None:
@@ -22,3 +23,8 @@ def absolute(root: str) -> str:
     """A root as tables and messages name it: an absolute path, or a URI without a slash at its end."""
     path = local_path(root)
     return str(path) if path is not None else root.rstrip("/")
+
+
+def literal_path(path: str) -> str:
+    """The glob that matches exactly this path."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-__all__ = ["METADATA_CONF", "Commit", "history", "is_conflict", "remove_unborn", "user_metadata"]
+from recsys_spark.addresses import local_path
+
+__all__ = ["METADATA_CONF", "Commit", "folder_of", "history", "is_conflict", "remove_unborn", "user_metadata"]
 
 METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
 HOUSEKEEPING = {
@@ -49,14 +51,26 @@ def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
     ]
 
 
-def remove_unborn(table: Path | None) -> None:
-    """Removes the log of a table that was killed, or ran out of disk, before its first commit: Delta takes the folder
-    neither for a table nor for a place where it may make one. Under the table's lock; None for a place that is not ours
-    to look into.
+def remove_unborn(table: Path | None, commits: int = 0) -> None:
+    """Removes the log of a table that was killed, or ran out of disk, while it was made: Delta takes the folder neither
+    for a table nor for a place where it may make one.
+
+    It has no commit yet, or at most so many and no data: a catalog hears of a table after its first one. Under the
+    table's lock; None for a place that is not ours to look into.
     """
     log = table / "_delta_log" if table is not None else None
-    if log is not None and log.is_dir() and not any(file.suffix in (".json", ".parquet") for file in log.iterdir()):
+    if table is None or log is None or not log.is_dir():
+        return
+    written = [file for file in log.iterdir() if file.suffix in (".json", ".parquet")]
+    has_data = any(log not in file.parents for file in table.rglob("*.parquet"))
+    if not written or (len(written) <= commits and not has_data):
         shutil.rmtree(log)
+
+
+def folder_of(spark: SparkSession, schema: str, name: str) -> Path | None:
+    """Where a catalog would make a table of a schema; None if that is no folder that can be looked into."""
+    place = spark.catalog.getDatabase(schema).locationUri
+    return local_path(f"{place}/{name}") if place else None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from recsys_spark.config_help import help_text
 from recsys_spark.config_layers import load_config
 from recsys_spark.errors import RecsysError
 from recsys_spark.logs import configure_logs
-from recsys_spark.roots import check_roots, storage_told
+from recsys_spark.roots import check_roots, check_shared, storage_told
 from recsys_spark.schemas import TABLES
 from recsys_spark.session import job_settings, spark_session
 from recsys_spark.tables import Tables
@@ -89,6 +89,7 @@ class Job:
             try:
                 with storage_told(config):
                     check_roots(config)
+                    check_shared(spark, config)
                     self.work(JobRun(spark, config, tables, report))
             except BaseException as error:
                 _describe_failure(report, error)

@@ -1,8 +1,9 @@
-"""One writer at a time on local file systems.
+"""One writer at a time.
 
-Delta cannot arbitrate between two JVMs there (its local log store is for one process), so each commit
-holds an exclusive `flock` on a file of the table's name. The kernel drops the lock of a process that
-is killed: nothing is ever left to clean up. Object stores bring their own arbitration and get no lock.
+On local file systems Delta cannot arbitrate between two JVMs (its local log store is for one process); elsewhere it
+does for a commit, and not for a plan of several. So each of both holds an exclusive `flock` on a file of the table's
+name: beside the tables where those are local, below files.root, which all machines mount, where they are not. The
+kernel drops the lock of a process that is killed: nothing is ever left to clean up.
 """
 
 import fcntl

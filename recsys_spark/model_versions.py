@@ -122,6 +122,7 @@ def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
     found = next(find_versions(tables, wanted), None)
     if found is None:
         what = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
+        kind = kind if version is None else kind_of(version)
         raise MissingInputError(f"there is no {what}: run {training_job(kind)} --model.kind {kind} first")
     return found
 

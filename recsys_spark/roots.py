@@ -2,17 +2,23 @@
 
 import logging
 import os
+import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from recsys_spark.addresses import local_path
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, RecsysError
+from recsys_spark.session import parallelism, runs_here
 from recsys_spark.spark_errors import storage_failure
 
-__all__ = ["check_roots", "storage_told"]
+__all__ = ["check_roots", "check_shared", "hosts_without", "storage_told"]
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +36,40 @@ def check_roots(config: BaseConfig) -> None:
         problems += _other_owner(config.files.root, config.tables.root or config.tables.schema_name or "")
     if problems:
         raise ConfigError(*problems)
+
+
+def check_shared(spark: SparkSession, config: BaseConfig) -> None:
+    """Writes a small file below files.root and lets executors look for it, unless they are threads of this process.
+
+    Raises ConfigError naming the machines that do not find it.
+    """
+    folder = local_path(config.files_root)
+    if folder is None or runs_here(spark):
+        return
+    probe = folder / f".probe-{os.getpid()}-{uuid.uuid4().hex}"
+    probe.write_bytes(b"probe")
+    try:
+        hosts = hosts_without(spark, probe)
+    finally:
+        probe.unlink(missing_ok=True)
+    if hosts:
+        raise ConfigError(
+            f"files.root: what is written to {folder} is not found on {', '.join(hosts)}: set it to a folder that the"
+            " driver and every executor share"
+        )
+
+
+def hosts_without(spark: SparkSession, file: Path) -> list[str]:
+    """The machines of executors, as far as a task for each core reaches them, where a file is not found."""
+    tasks = parallelism(spark)
+    found = spark.range(0, tasks, 1, tasks).mapInArrow(partial(_host_without, str(file)), "host STRING")
+    return sorted(row["host"] for row in found.distinct().collect())
+
+
+def _host_without(file: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for _ in batches:
+        if not Path(file).exists():
+            yield pa.RecordBatch.from_pydict({"host": [socket.gethostname()]})
 
 
 @contextmanager
@@ -58,9 +98,19 @@ def _other_owner(files_root: str, tables: str) -> list[str]:
     local = local_path(tables)
     mark, owner = folder / "tables.txt", str(local) if local is not None and "/" in tables else tables
     if not mark.exists():
-        mark.write_text(owner)
+        # Linked when it is whole, so that of two first jobs one wins, and a killed one leaves no half of a name.
+        draft = folder / f".tables-{os.getpid()}-{uuid.uuid4().hex}"
+        draft.write_text(owner)
+        with suppress(FileExistsError):
+            os.link(draft, mark)
+        draft.unlink()
     found = mark.read_text()
-    return [] if found == owner else [f"files.root: {files_root} belongs to the tables at {found}, not {owner}"]
+    if found == owner:
+        return []
+    return [
+        f"files.root: {files_root} belongs to the tables at {found}, not {owner}: choose another folder, or delete"
+        f" {mark} if the tables were moved"
+    ]
 
 
 def _problem(key: str, uri: str) -> str | None:

@@ -7,6 +7,7 @@ our making, with settings that suit one machine and Spark's own output kept in a
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.resources import files
 from pathlib import Path
 
+from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -24,7 +26,7 @@ from recsys_spark.locks import Locks
 from recsys_spark.registry import NETWORKS
 from recsys_spark.spark_errors import SPARK_ERRORS
 
-__all__ = ["block_tasks", "checkpoint_dir", "job_settings", "parallelism", "spark_session"]
+__all__ = ["block_tasks", "checkpoint_dir", "job_settings", "parallelism", "runs_here", "spark_session"]
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +95,11 @@ def parallelism(spark: SparkSession) -> int:
     return spark.sparkContext.defaultParallelism
 
 
+def runs_here(spark: SparkSession) -> bool:
+    """Whether tasks are threads and processes of this machine alone."""
+    return str(spark.conf.get("spark.master", "")).startswith("local")
+
+
 def block_tasks(spark: SparkSession) -> int:
     """Tasks for work in blocks of users or items: four a core, so that a slow one does not hold up the rest."""
     return 4 * parallelism(spark)
@@ -105,23 +112,24 @@ def checkpoint_dir(spark: SparkSession, folder: Path) -> Iterator[None]:
     ALS ignores its checkpoint interval silently without one. One set already is left alone.
     """
     context = spark.sparkContext
-    if context.getCheckpointDir() is not None:
+    before = _checkpoints(context)
+    if before is not None and folder.absolute() not in before.parents:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
     context.setCheckpointDir(file_uri(folder))
-    written = context.getCheckpointDir()
+    written = _checkpoints(context)
     try:
         yield
     finally:
-        _remove_tree(Path((written or "").removeprefix("file:")), within=folder)
+        # A session cannot forget the folder: the next training finds it to be one of ours.
+        if written is not None and folder.absolute() in written.parents:
+            shutil.rmtree(written, ignore_errors=True)
 
 
-def _remove_tree(folder: Path, within: Path) -> None:
-    import shutil
-
-    if within.absolute() in folder.parents:
-        shutil.rmtree(folder, ignore_errors=True)
+def _checkpoints(context: SparkContext) -> Path | None:
+    uri = context.getCheckpointDir()
+    return None if uri is None else Path(uri.removeprefix("file:"))
 
 
 def _existing_session() -> SparkSession | None:
@@ -165,8 +173,9 @@ def _local_session(config: BaseConfig) -> SparkSession:
 def _local_settings(config: BaseConfig) -> dict[str, str]:
     warehouse = Path(config.spark.warehouse).absolute()
     partitions = config.spark.shuffle_partitions or 2 * (os.cpu_count() or 2)
-    log4j = files("recsys_spark") / "resources" / "log4j2.properties"
-    java = f"{COMPILE_ALL} -Dlog4j2.configurationFile=file:{log4j} -Dderby.stream.error.file={os.devnull}"
+    # As a URI, since a blank in a path would end the option.
+    log4j = Path(str(files("recsys_spark") / "resources" / "log4j2.properties")).absolute().as_uri()
+    java = f"{COMPILE_ALL} -Dlog4j2.configurationFile={log4j} -Dderby.stream.error.file={os.devnull}"
     return {
         **DELTA,
         **JOB_SETTINGS,

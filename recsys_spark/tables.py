@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from recsys_spark.addresses import absolute, local_path
-from recsys_spark.commits import Commit, history, is_conflict, remove_unborn, user_metadata
+from recsys_spark.commits import Commit, folder_of, history, is_conflict, remove_unborn, user_metadata
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
 from recsys_spark.locks import Locks
@@ -34,8 +34,8 @@ class Tables:
         self._spark = spark
         self._schema = config.tables.schema_name
         self._root = absolute(config.tables.root) if config.tables.root else None
-        # Beside what they guard: jobs that differ in files.root must still meet at the same locks.
-        place = local_path(self._root or config.files_root)
+        # Beside what they guard, if that is a place of files: jobs that differ in files.root must still meet there.
+        place = (local_path(self._root) if self._root else None) or local_path(config.files_root)
         self._locks = Locks(place / "_locks" if place else None, config.tables.lock_timeout_seconds)
         self._run = {"run_id": run_id, "job": job}
         self._pins: dict[str, int] = {}
@@ -72,10 +72,8 @@ class Tables:
 
     def read_version(self, name: str, version: int) -> DataFrame:
         """The table as it was at one version; columns that a later release brought are null in it."""
-        if self._schema:
-            rows = self._spark.sql(f"SELECT * FROM {self.address(name)} VERSION AS OF {int(version)}")
-        else:
-            rows = self._spark.read.format("delta").option("versionAsOf", version).load(self.address(name))
+        reader = self._spark.read.format("delta").option("versionAsOf", version)
+        rows = reader.table(self.address(name)) if self._schema else reader.load(self.address(name))
         later = [c for c in TABLES[name].schema if c.name not in rows.columns]
         return rows.select("*", *[F.lit(None).cast(c.dataType).alias(c.name) for c in later])
 
@@ -113,6 +111,7 @@ class Tables:
         with self.lock(name), self._metadata({}):
             if self._schema:
                 self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+                remove_unborn(folder_of(self._spark, self._schema, name), commits=1)
             else:
                 remove_unborn(local_path(address))
             builder = DeltaTable.createIfNotExists(self._spark).addColumns(TABLES[name].schema)

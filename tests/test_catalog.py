@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark import session
+from recsys_spark.addresses import local_path
 from recsys_spark.config_layers import load_config
 from recsys_spark.errors import ConfigError, MissingInputError
 from recsys_spark.jobs import build_interactions
@@ -48,6 +50,23 @@ def open_tables(spark: SparkSession, schema: str, tmp_path: Path) -> Tables:
 def users(spark: SparkSession, *rows: tuple[str, int]) -> DataFrame:
     """Rows of user_index."""
     return spark.createDataFrame(rows, "user_id STRING, user_idx INT")
+
+
+@pytest.mark.parametrize("commits", [0, 1])
+def test_a_table_that_was_killed_before_the_catalog_heard_of_it_is_made(
+    spark: SparkSession, schema: str, tmp_path: Path, commits: int
+) -> None:
+    spark.sql(f"CREATE SCHEMA {schema}")
+    folder = local_path(f"{spark.catalog.getDatabase(schema).locationUri}/user_index")
+    assert folder is not None
+    if commits:
+        columns = TABLES["user_index"].schema
+        DeltaTable.create(spark).addColumns(columns).location(str(folder)).execute()
+    else:
+        (folder / "_delta_log").mkdir(parents=True)
+    tables = open_tables(spark, schema, tmp_path)
+    tables.append("user_index", users(spark, ("a", 0)))
+    assert tables.read("user_index").count() == 1
 
 
 def test_named_tables_are_pinned_replaced_merged_and_upgraded(

@@ -20,7 +20,7 @@ HOUSE: tuple[dict[str, str], ...] = (
         " known_keys source_settings evaluation_settings gender_settings content_settings output_settings map_settings"
         " sample.settings preparation.split_settings config config_layers config_help"
     },
-    {"rim": "spark_errors locks commits schema_check tables session roots job model_versions worker_daemon"},
+    {"rim": "spark_errors locks commits schema_check tables kept_files session roots job model_versions worker_daemon"},
     {
         "set-up": "delta_jars",
         "sample": "sample",

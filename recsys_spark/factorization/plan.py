@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from recsys_spark.errors import MissingInputError
 from recsys_spark.job import JobRun
+from recsys_spark.kept_files import lost_files
 from recsys_spark.model_versions import ModelVersion, find_model, is_recorded, version_name
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -55,9 +56,13 @@ class Plan:
         """
         if not is_recorded(run.tables, self.version):
             return False
+        folder = Path(run.config.files_root) / self.artifact
         try:
-            ItemMatrix.open(Path(run.config.files_root) / self.artifact / "items")
+            ItemMatrix.open(folder / "items")
         except MissingInputError:
+            return False
+        if lost := lost_files(folder):
+            log.warning("%s is trained again: %s is gone", self.version, lost[0])
             return False
         log.info("%s is trained already", self.version)
         return True

@@ -1,5 +1,6 @@
 """Training a kind on Spark, and keeping it: vectors in Delta, the scoring matrix in files, a row in models."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pyspark.sql import functions as F
 from recsys_spark.factorization.kind import Fitted, ModelKind
 from recsys_spark.factorization.plan import Plan
 from recsys_spark.job import JobRun
+from recsys_spark.kept_files import list_files_of_model
 from recsys_spark.model_versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
@@ -28,6 +30,8 @@ def fitted_model(run: JobRun, plan: Plan, folder: Path) -> Iterator[tuple[ModelK
     Raises TrainingError when there is nothing to train on.
     """
     n_items = index_sizes(run.tables)[1]
+    # Another number of blocks gives other factors: what a killed run left must not meet the vectors of this one.
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     model = load_kind(plan.kind)(plan.settings)
     with checkpoint_dir(run.spark, Path(run.config.files_root) / "checkpoints"):
@@ -53,6 +57,7 @@ def train(run: JobRun, plan: Plan) -> None:
             if vectors is not None:
                 rows = vectors.withColumn("model_version", F.lit(plan.version))
                 run.tables.replace(table, rows, "model_version", plan.version)
+    list_files_of_model(Path(run.config.files_root) / plan.artifact)
     metrics = {**fitted.metrics, "fit_seconds": time.monotonic() - started}
     described = {**plan.row, "selection_metric": model.metric}
     record_model(run.spark, run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)

@@ -13,6 +13,7 @@ from recsys_spark.gender.classifier import Classifier
 from recsys_spark.gender.rows import Codes, Features, TfIdf
 from recsys_spark.gender_settings import FeatureSet
 from recsys_spark.job import JobRun
+from recsys_spark.kept_files import lost_files
 from recsys_spark.model_versions import ModelVersion, find_model, kind_of
 from recsys_spark.outputs.stored_model import StoredModel, open_model
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -89,7 +90,7 @@ def save_classifier(
 
 def is_complete(folder: Path) -> bool:
     """Whether a classifier lies there whole."""
-    return (folder / FILE).is_file()
+    return (folder / FILE).is_file() and not lost_files(folder)
 
 
 def find_classifier(run: JobRun) -> ModelVersion:

@@ -17,6 +17,7 @@ from recsys_spark.gender.people import data_versions, fold_of, learners
 from recsys_spark.gender.stored import KIND, LinearModel, is_complete, save_classifier, source_of
 from recsys_spark.gender_settings import FeatureSet, GenderSettings
 from recsys_spark.job import JobRun
+from recsys_spark.kept_files import list_files_of_model
 from recsys_spark.model_versions import is_recorded, record_model
 from recsys_spark.outputs.stored_model import StoredModel
 from recsys_spark.session import parallelism
@@ -45,7 +46,8 @@ class ClassifierPlan:
 
     def is_done(self, run: JobRun) -> bool:
         """Whether it has its row in models, and its files."""
-        done = is_recorded(run.tables, self.version) and is_complete(Path(run.config.files_root) / self.artifact)
+        folder = Path(run.config.files_root) / self.artifact
+        done = is_recorded(run.tables, self.version) and is_complete(folder)
         if done:
             log.info("%s is trained already", self.version)
         return done
@@ -78,6 +80,7 @@ def train_classifier(run: JobRun, plan: ClassifierPlan, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with learners(run, plan.source) as (users, labels):
         _, figures = fit_on(run, users, labels, plan.features, plan.source, folder)
+    list_files_of_model(folder)
     run.count(**{f"users_{label}": int(figures[f"users_{label}"]) for label in labels})
     record_model(run.spark, run.tables, plan.version, KIND, plan.params, figures, plan.artifact, selection_metric="auc")
 

@@ -1,6 +1,7 @@
 """Training a network and keeping it: weights in files, vectors in Delta, a row in models that comes last."""
 
 import logging
+import shutil
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -8,6 +9,7 @@ from pyspark.sql import functions as F
 from recsys_spark.factorization.plan import Plan
 from recsys_spark.inference.network_vectors import network_vectors
 from recsys_spark.job import JobRun
+from recsys_spark.kept_files import list_files_of_model, lost_files
 from recsys_spark.model_versions import record_model
 from recsys_spark.preparation.shard_sets import ShardSet
 from recsys_spark.shard_files import Manifest
@@ -27,6 +29,9 @@ def train_network(run: JobRun, plan: Plan, shards: ShardSet) -> None:
     ConfigError for what this session cannot run.
     """
     folder = Path(run.config.files_root) / plan.artifact
+    if lost_files(folder):
+        # It was trained to its end, so that no checkpoint leads back to what is gone.
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     report = run_training(run.spark, training_spec(run, plan, folder, shards), run.config.training)
     manifest = Manifest.read(shards.train)
@@ -39,6 +44,7 @@ def train_network(run: JobRun, plan: Plan, shards: ShardSet) -> None:
     vectors = network_vectors(run.spark, folder, shards.train, manifest, limit)
     for table, rows in (("user_vectors", vectors.user_vectors), ("item_vectors", vectors.item_vectors)):
         run.tables.replace(table, rows.withColumn("model_version", F.lit(plan.version)), "model_version", plan.version)
+    list_files_of_model(folder)
     metric = report["metric_name"]
     metrics = {} if report["metric"] is None else {metric: report["metric"]}
     metrics |= {name: float(report[name]) for name in ("epochs", "steps", "best_epoch")}

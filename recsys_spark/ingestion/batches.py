@@ -6,6 +6,7 @@ carries the batch number as its transaction, so that repeating it adds nothing; 
 """
 
 import fnmatch
+import glob
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class Selection:
             ],
             *[
                 f"{file.uri} changed after it was ingested, and its plays carry no time to tell new from old:"
-                f" --source.reprocess {file.name!r} replaces its earlier rows"
+                f" --source.reprocess {glob.escape(file.name)!r} replaces its earlier rows"
                 for file in self.changed_untimed
             ],
         ]

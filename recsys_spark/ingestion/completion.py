@@ -7,11 +7,12 @@ import logging
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import DataQualityError
+from recsys_spark.errors import ConfigError, DataQualityError
 from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, started_batches
 from recsys_spark.ingestion.copying import copy_files
 from recsys_spark.ingestion.discovery import RawFile, changed_files
@@ -30,23 +31,51 @@ log = logging.getLogger(__name__)
 APPLICATION = "recsys_spark.ingest_plays"
 
 
+class _Total(NamedTuple):
+    """Rows of all files of a batch."""
+
+    read: int
+    refused: int
+
+    @classmethod
+    def of(cls, counts: DataFrame) -> "_Total":
+        row = counts.agg(F.sum("rows_read"), F.sum("rows_quarantined")).first()
+        return cls(0, 0) if row is None else cls(row[0] or 0, row[1] or 0)
+
+
 def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
     """Takes a started batch to its end.
 
     Raises DataQualityError when files cannot be read or too many rows are refused; `plays` is then as before.
     """
     staging = _staging(run, batch.batch_id)
-    if not staging.is_complete:
-        with step(f"reading {len(batch.files)} files"):
-            copy_files(run, batch, reader, staging)
-    counts = _count(staging)
-    _append_quarantine(run, batch, staging)
-    _judge(run, batch, staging, counts)
+    counts, total = _copied(run, batch, reader, staging)
+    if total.refused:
+        _append_quarantine(run, batch, staging)
+    _judge(run, batch, staging, counts, total)
     with step("appending plays"):
         _append_plays(run, batch, staging)
     with step("merging users and items"):
         _merge_profiles(run, batch, staging)
     _finish(run, batch, staging, counts)
+
+
+def _copied(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> tuple[DataFrame, _Total]:
+    """Counts of the staged copy, which is made where there is none, or one of which files were lost."""
+    for _ in range(2):
+        if not staging.is_complete:
+            with step(f"reading {len(batch.files)} files"):
+                copy_files(run, batch, reader, staging)
+        if staging.is_whole():
+            counts = _count(staging)
+            total = _Total.of(counts)
+            if total.read == staging.n_rows:
+                return counts, total
+        staging.remove()
+    raise ConfigError(
+        f"files.root: of rows that were written to {run.config.files_root} not all are found there: set it to a folder"
+        " that the driver and every executor share"
+    )
 
 
 def resume(run: JobRun, batch: Batch, reader: Reader, files: Sequence[RawFile]) -> None:
@@ -93,9 +122,8 @@ def _count(staging: Staging) -> DataFrame:
     return reduce(DataFrame.unionByName, frames).localCheckpoint()
 
 
-def _judge(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> None:
-    total = counts.agg(F.sum("rows_read"), F.sum("rows_quarantined")).first()
-    read, refused = (total[0] or 0, total[1] or 0) if total is not None else (0, 0)
+def _judge(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame, total: _Total) -> None:
+    read, refused = total
     limit = run.config.source.max_quarantine_share
     if not read or refused / read <= limit:
         return
@@ -125,17 +153,16 @@ def _refused(staging: Staging) -> DataFrame:
 
 
 def _append_quarantine(run: JobRun, batch: Batch, staging: Staging) -> None:
-    refused = _refused(staging)
-    if refused.isEmpty():
-        return
-    run.tables.append("plays_quarantine", _stamped(refused, batch), _transaction(batch), batch_id=batch.batch_id)
+    rows = _stamped(_refused(staging), batch)
+    run.tables.append("plays_quarantine", rows, _transaction(batch), batch_id=batch.batch_id)
 
 
 def _append_plays(run: JobRun, batch: Batch, staging: Staging) -> None:
     staged = staging.rows("plays")
     if staged is None:
         return
-    plays = deduplicate(staged.where(~is_refused()), batch.source, staging.kind)
+    valid = staged.where(~is_refused())
+    plays = deduplicate(valid, batch.source, staging.kind)
     plays = _stamped(plays, batch).withColumn("kind", F.lit(staging.kind))
     if batch.reprocess:
         replaced = F.col("old.source_file").isin([file.uri for file in batch.files])
@@ -145,12 +172,12 @@ def _append_plays(run: JobRun, batch: Batch, staging: Staging) -> None:
                 plays,
                 ("event_id",),
                 None,
-                delete_when=replaced & (F.col("old.run_id") != batch.run_id),
+                delete_when=replaced & (F.col("old.source") == batch.source) & (F.col("old.run_id") != batch.run_id),
                 batch_id=batch.batch_id,
             )
         return
     if staging.kind == "events":
-        plays = plays.join(_earlier_events(run, batch, plays), on="event_id", how="left_anti")
+        plays = plays.join(_earlier_events(run, batch, valid), on="event_id", how="left_anti")
     run.tables.append("plays", plays, _transaction(batch), batch_id=batch.batch_id, appended_run_id=batch.run_id)
 
 
@@ -161,10 +188,13 @@ def _transaction(batch: Batch) -> tuple[str, int]:
 
 def _earlier_events(run: JobRun, batch: Batch, plays: DataFrame) -> DataFrame:
     """Ids of this source's events from other batches within the batch's span of time: files outside are skipped."""
-    span = plays.agg(F.min("played_at"), F.max("played_at"), F.max(F.col("played_at").isNull())).first()
+    # As numbers: a time that is collected passes through the machine's zone, where an hour of the year comes twice.
+    micros = F.unix_micros("played_at")
+    span = plays.agg(F.min(micros), F.max(micros), F.max(micros.isNull())).first()
     earlier = run.tables.read("plays").where((F.col("source") == batch.source) & (F.col("run_id") != batch.run_id))
     if span is not None and span[0] is not None and not span[2]:
-        earlier = earlier.where(F.col("played_at").between(F.lit(span[0]), F.lit(span[1])))
+        first, last = (F.timestamp_micros(F.lit(moment)) for moment in span[:2])
+        earlier = earlier.where(F.col("played_at").between(first, last))
     return earlier.select("event_id")
 
 

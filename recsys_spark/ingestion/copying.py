@@ -19,7 +19,7 @@ def copy_files(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> N
     try:
         staging.write(reader, batch, run.config.source)
     except SPARK_ERRORS:
-        broken = unreadable_files(run.spark, batch.files)
+        broken = unreadable_files(run.spark, reader, batch.files, run.config.source)
         if not broken:
             raise
         staging.remove()

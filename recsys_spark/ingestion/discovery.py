@@ -1,6 +1,5 @@
 """Which raw files there are: address, size and time of each, listed by Spark wherever they lie."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,9 +8,10 @@ from pathlib import Path
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
+from recsys_spark.addresses import literal_path
 from recsys_spark.errors import MissingInputError
 
-__all__ = ["RawFile", "changed_files", "list_files", "literal_path", "utc_time"]
+__all__ = ["RawFile", "changed_files", "list_files", "utc_time"]
 
 
 @dataclass(frozen=True, order=True)
@@ -67,11 +67,6 @@ def changed_files(planned: Sequence[RawFile], present: Sequence[RawFile]) -> lis
     """Those of `planned` that are no longer there as they were."""
     identities = {file.identity for file in present}
     return [file for file in planned if file.identity not in identities]
-
-
-def literal_path(path: str) -> str:
-    """The glob that matches exactly this path."""
-    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def utc_time(micros: int) -> datetime:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from functools import reduce
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, TimestampType
 
+from recsys_spark.addresses import literal_path
 from recsys_spark.errors import ConfigError
 from recsys_spark.ingestion.csv_files import check_columns, read_csv
-from recsys_spark.ingestion.discovery import RawFile, literal_path
+from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.reader import Reader, Role, read_lines
 from recsys_spark.source_settings import SourceSettings
 
@@ -80,14 +82,34 @@ class PlaysReader(Reader):
 
 
 def _read_parquet(spark: SparkSession, files: Sequence[RawFile], mapped: dict[str, str]) -> DataFrame:
-    rows = spark.read.parquet(*[literal_path(file.path) for file in files])
+    """Grouped by their schema: a column that is whole numbers in one file may be fractions in another, where a value
+    was missing.
+    """
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        path = literal_path(file.path)
+        groups.setdefault(spark.read.parquet(path).schema.json(), []).append(path)
+    return reduce(DataFrame.unionByName, [_read_alike(spark, paths, mapped) for paths in groups.values()])
+
+
+def _read_alike(spark: SparkSession, paths: Sequence[str], mapped: dict[str, str]) -> DataFrame:
+    rows = spark.read.parquet(*paths)
+    types = {field.name: field.dataType for field in rows.schema}
     everything = F.struct(*[F.col(f"`{name.replace('`', '``')}`") for name in rows.columns])
     return rows.select(
         F.to_json(everything).alias("raw"),
         F.col("_metadata.file_path").alias("source_file"),
         F.lit(None).cast("string").alias("problem"),
-        *[F.col(f"`{raw.replace('`', '``')}`").cast("string").alias(field) for field, raw in mapped.items()],
+        *[_as_text(raw, types[raw]).alias(field) for field, raw in mapped.items()],
     )
+
+
+def _as_text(name: str, data_type: DataType) -> Column:
+    """A column's values as a text file would have them; of a moment with its zone, which would be guessed otherwise."""
+    column = F.col(f"`{name.replace('`', '``')}`")
+    if isinstance(data_type, TimestampType):
+        return F.date_format(column, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
+    return column.cast("string")
 
 
 def _read_json(lines: DataFrame, mapped: dict[str, str]) -> DataFrame:

@@ -3,7 +3,7 @@
 Users and items that only appear in plays get a row too, so that each id of `plays` can be joined.
 """
 
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -11,6 +11,9 @@ from pyspark.sql import functions as F
 from recsys_spark.tables import Tables
 
 __all__ = ["item_rows", "merge_items", "merge_users", "user_rows"]
+
+# What is known of a user beside free attributes.
+SAID = ("gender", "age", "country")
 
 
 def user_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
@@ -20,15 +23,16 @@ def user_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
     """
     frames = []
     if plays is not None:
-        spoken = plays.select("user_id", "gender", "age", "country", _no_map().alias("attributes"), *_order(F.lit(0)))
-        # A play log repeats the same user many times: once is enough.
-        frames.append(spoken.drop("attributes").distinct().withColumn("attributes", _no_map()))
+        said = reduce(Column.__or__, [F.col(name).isNotNull() for name in SAID])
+        spoken = plays.where(said).select("user_id", *SAID, *_order(F.lit(0)))
+        # A play log repeats the same user many times, and most logs say no more than that there is one.
+        silent = plays.select("user_id").distinct()
+        frames.append(spoken.distinct().withColumn("attributes", _no_map()))
+        frames.append(silent)
     if profiles is not None:
-        frames.append(profiles.select("user_id", "gender", "age", "country", "attributes", *_order(F.lit(1))))
-    rows = reduce(DataFrame.unionByName, frames)
-    return rows.groupBy("user_id").agg(
-        *[_latest(name) for name in ("gender", "age", "country")], _latest_map("attributes")
-    )
+        frames.append(profiles.select("user_id", *SAID, "attributes", *_order(F.lit(1))))
+    rows = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), frames)
+    return rows.groupBy("user_id").agg(*[_latest(name) for name in SAID], _latest_map("attributes"))
 
 
 def item_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
@@ -58,7 +62,7 @@ def item_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
 
 def merge_users(tables: Tables, rows: DataFrame, batch_id: int) -> None:
     """Adds new users and changes known ones where the batch says something else."""
-    _merge(tables, "users", rows, "user_id", ("gender", "age", "country"), batch_id)
+    _merge(tables, "users", rows, "user_id", SAID, batch_id)
 
 
 def merge_items(tables: Tables, rows: DataFrame, batch_id: int) -> None:

@@ -11,7 +11,8 @@ from typing import ClassVar, Literal
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.ingestion.discovery import RawFile, literal_path
+from recsys_spark.addresses import literal_path
+from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.source_settings import SourceSettings
 
 __all__ = [

@@ -1,20 +1,23 @@
 """The rows of a batch, parsed once and kept as Parquet until the batch is complete.
 
 Counting, refusing, deduplicating and appending all need the rows; reading raw text again for each would cost
-more than this copy, and the raw files may change meanwhile. A copy with its marker is complete.
+more than this copy, and the raw files may change meanwhile. A copy with its marker is complete, as far as the rows that
+were written are all found: a folder that executors do not share loses some without an error.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.addresses import file_uri
+from recsys_spark.addresses import file_uri, literal_path
 from recsys_spark.ingestion.batches import Batch
-from recsys_spark.ingestion.discovery import RawFile, literal_path
+from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.events import with_key
 from recsys_spark.ingestion.reader import Reader, Role
 from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
@@ -38,6 +41,7 @@ class Staging:
         self._spark = spark
         self._folder = files_root / "staging" / f"ingest-{batch_id:08d}"
         self._marker = self._folder / "complete"
+        self._written: dict[Role, int] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -47,11 +51,17 @@ class Staging:
     @property
     def kind(self) -> str:
         """What a staged play states (events, totals, ratings), by the settings that it was parsed with."""
-        return self._marker.read_text()
+        return str(self._described()["kind"])
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows were written, by those who wrote them."""
+        return sum(self._described()["rows"].values())
 
     def write(self, reader: Reader, batch: Batch, settings: SourceSettings) -> None:
         """Parses the files of the batch; rows keep the name and time of their file. `finish` makes them a copy."""
         self.remove()
+        self._written.clear()
         for role in ROLES:
             files = [file for file in batch.files if reader.role(file) == role]
             if files:
@@ -59,18 +69,25 @@ class Staging:
                 rows = _with_file_time(self._spark, rows, files)
                 if role == "plays":
                     rows = with_key(rows, batch.source, reader.kind)
+                written = Observation()
+                rows = rows.observe(written, F.count(F.lit(1)).alias("rows"))
                 rows.write.mode("overwrite").options(**AS_COPY).parquet(self._uri(role))
+                self._written[role] = written.get.get("rows", 0)
 
     def finish(self, reader: Reader) -> None:
         """Says that what was written is whole."""
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = self._folder / "draft"
-        draft.write_text(reader.kind)
+        draft.write_text(json.dumps({"kind": reader.kind, "rows": self._written}))
         draft.rename(self._marker)
+
+    def is_whole(self) -> bool:
+        """Whether there is a file at all of each role of which rows were written."""
+        return all(any((self._folder / role).glob("*.parquet")) for role, n in self._described()["rows"].items() if n)
 
     def rows(self, role: Role) -> DataFrame | None:
         """Valid and refused rows of a role; None if the batch has no such files."""
-        if not (self._folder / role).exists():
+        if role not in self._described()["rows"]:
             return None
         return self._spark.read.parquet(literal_path(self._uri(role)))
 
@@ -83,6 +100,10 @@ class Staging:
         self._marker.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _described(self) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(self._marker.read_text())
+        return described
+
     def _uri(self, role: Role) -> str:
         return file_uri(self._folder / role)
 
@@ -92,12 +113,16 @@ def staged_batches(files_root: Path) -> set[int]:
     return {int(folder.name.removeprefix("ingest-")) for folder in (files_root / "staging").glob("ingest-*")}
 
 
-def unreadable_files(spark: SparkSession, files: Sequence[RawFile]) -> dict[RawFile, str]:
+def unreadable_files(
+    spark: SparkSession, reader: Reader, files: Sequence[RawFile], settings: SourceSettings
+) -> dict[RawFile, str]:
     """The files that cannot be read to their end (a truncated .gz, one that vanished), each with the cause."""
     broken = {}
     for file in files:
+        role = reader.role(file)
         try:
-            spark.read.format("text").load(literal_path(file.path)).agg(F.sum(F.length("value"))).first()
+            if role is not None:
+                _parse(spark, reader, role, [file], settings).write.format("noop").mode("overwrite").save()
         except SPARK_ERRORS as error:
             broken[file] = _cause(error)
     return broken

@@ -4,6 +4,7 @@ A row may be refused for several reasons at once; all of them are kept. Ids are 
 they may differ by a trailing space or by case.
 """
 
+import re
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -31,6 +32,10 @@ GENDERS = {
 }
 NO_GENDER = ("", "null", "none", "n/a", "na", "unknown", "-", "?")
 MAX_AGE = 120
+# Z, UTC, Europe/Paris, GMT+9; an offset of hours and minutes, or of hours alone behind seconds.
+ZONE_AT_THE_END = r"([A-Za-z]([+-]\d\d?)?|[+-]\d\d?:?\d\d|:\d\d(\.\d+)?[+-]\d\d?)\s*$"
+# Of Spark's datetime patterns.
+ZONE_LETTERS = "VzOXxZ"
 
 
 @dataclass(frozen=True)
@@ -213,10 +218,13 @@ def _time(text: Column, settings: SourceSettings) -> Column:
         return F.when(F.abs(seconds) < 253_402_300_800_000, F.timestamp_millis(text.try_cast("bigint")))
     if settings.time_format == "auto":
         written = text.try_cast("timestamp")
-        states_zone = text.rlike(r"(Z|[+-]\d\d:?\d\d)\s*$")
+        states_zone = text.rlike(ZONE_AT_THE_END)
         # A bare number would also pass for a year.
         return F.when(seconds.isNotNull(), epoch).otherwise(_shifted(written, states_zone, settings))
-    return _shifted(F.try_to_timestamp(text, F.lit(settings.time_format)), F.lit(False), settings)
+    # What is quoted in a pattern is text.
+    pattern = re.sub("'[^']*'", "", settings.time_format)
+    has_zone = any(letter in pattern for letter in ZONE_LETTERS)
+    return _shifted(F.try_to_timestamp(text, F.lit(settings.time_format)), F.lit(has_zone), settings)
 
 
 def _shifted(time: Column, states_zone: Column, settings: SourceSettings) -> Column:

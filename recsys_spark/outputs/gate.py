@@ -137,7 +137,7 @@ def _unjudged(
             f"{judged.version} has figures, but no {place}: name another publish.metric, or evaluate by it"
         )
     record = {"verdict": "unjudged", **place.as_dict(), "judged_version": judged.version}
-    others = [version.version for version in serving if _has_figure(version)]
+    others = [version.version for version in serving if _has_figure(tables, version)]
     if not others:
         return Verdict((), record)
     return Verdict(
@@ -184,8 +184,14 @@ def _serving(tables: Tables, outputs: Sequence[str]) -> list[ModelVersion]:
     return list(find_versions(tables, F.arrays_overlap("serves", F.array(*map(F.lit, outputs)))))
 
 
-def _has_figure(version: ModelVersion) -> bool:
-    return version.gate is not None and "candidate" in json.loads(version.gate)
+def _has_figure(tables: Tables, version: ModelVersion) -> bool:
+    """Whether it was judged, by when it was published or since."""
+    if version.gate is not None and "candidate" in json.loads(version.gate):
+        return True
+    if not tables.exists("evaluations"):
+        return False
+    own = F.col("model_version") == _judged_version(tables, version).version
+    return not tables.read("evaluations").where(own & (F.col("slice") == "all")).isEmpty()
 
 
 def _allowed(metric: str, value: float, tolerance: float) -> float:

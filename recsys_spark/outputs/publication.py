@@ -5,6 +5,8 @@ whole until the commit and the new one whole after it.
 """
 
 import logging
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -38,6 +40,13 @@ VIEWS = {
 }
 
 
+class _Published(NamedTuple):
+    """A version, and the tables that it serves now."""
+
+    version: str
+    serves: tuple[str, ...]
+
+
 def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list[str]:
     """Lets a version serve every output table that it has rows in; others stop serving those. Returns the tables.
 
@@ -63,19 +72,27 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
 
 
 def roll_back(tables: Tables) -> dict[str, str]:
-    """Lets each output table be served by the version that served it before; returns table -> version.
+    """Undoes the newest publication: the tables that its version serves are served by what served them before. Returns
+    table -> version.
 
-    Going back again goes further back: a version keeps the time of its publication when another is rolled back to.
-    Raises MissingInputError when no table has an earlier version whose outputs still exist.
+    Going back again goes further back: the version that is left counts as never published. A run that did not live to
+    record that it went back is completed. Raises MissingInputError when no table has an earlier version whose outputs
+    still exist.
     """
-    earlier = {}
-    for table in OUTPUT_TABLES:
-        version = _version_before(tables, table)
-        if version is not None:
-            earlier[table] = version
-    if not earlier:
-        raise MissingInputError("no earlier version has outputs to go back to: publish another model instead")
-    _serve(tables, earlier, published=None)
+    with tables.lock("models"):
+        unfinished = _unfinished(tables)
+        if unfinished is not None:
+            return unfinished
+        published = _published(tables)
+        newest = next((version for version in published if version.serves), None)
+        found = {table: _served_before(tables, table, published, newest) for table in newest.serves} if newest else {}
+        earlier = {table: version for table, version in found.items() if version is not None}
+        if not earlier:
+            of_what = f" than {newest.version}" if newest else ""
+            raise MissingInputError(
+                f"no version earlier{of_what} has outputs to go back to: publish another model instead"
+            )
+        _serve(tables, earlier, published=None)
     return earlier
 
 
@@ -100,18 +117,30 @@ def _serving(tables: Tables, version: str) -> list[str]:
     return list(row[0] or []) if row is not None else []
 
 
-def _version_before(tables: Tables, table: str) -> str | None:
-    models = tables.read("models")
-    serving = models.where(F.array_contains("serves", table)).select("published_at").first()
-    if serving is None:
+def _published(tables: Tables) -> list[_Published]:
+    """The versions that were published and not withdrawn, the newest first."""
+    dated = tables.read("models").where(F.col("published_at").isNotNull()).orderBy(F.desc("published_at"))
+    return [_Published(row[0], tuple(row[1] or ())) for row in dated.select("model_version", "serves").collect()]
+
+
+def _served_before(
+    tables: Tables, table: str, published: Sequence[_Published], newest: _Published | None
+) -> str | None:
+    older = [version.version for version in published if version != newest]
+    return next((version for version in older if _has_outputs(tables, table, version)), None)
+
+
+def _unfinished(tables: Tables) -> dict[str, str] | None:
+    """What the last commit of this module went back to, if no run ended that states it among its outputs."""
+    last = next((commit for commit in tables.commits("models") if "served" in commit.metadata), None)
+    if last is None or last.metadata["gate"] is not None:
         return None
-    # published_at is compared in Spark: collected times would come in the machine's zone.
-    present = models.where(F.array_contains("serves", table)).select(F.col("published_at").alias("since"))
-    before = models.join(F.broadcast(present), how="cross").where(F.col("published_at") < F.col("since"))
-    for row in before.orderBy(F.desc("published_at")).select("model_version").collect():
-        if _has_outputs(tables, table, row["model_version"]):
-            return str(row["model_version"])
-    return None
+    if tables.exists("job_runs"):
+        stated = F.get_json_object("outputs", "$.models") == str(last.version)
+        if not tables.read("job_runs").where(stated & (F.col("status") == "done")).isEmpty():
+            return None
+    tables.outputs["models"] = last.version
+    return dict(last.metadata["served"])
 
 
 def _serve(tables: Tables, served: dict[str, str], published: str | None, verdict: str | None = None) -> None:
@@ -139,12 +168,14 @@ def _gained(served: dict[str, str]) -> Column:
 
 def _dated(changed: DataFrame, models: DataFrame, published: str | None) -> DataFrame:
     retired = (F.size("serves") == 0) & (F.size("before") > 0)
+    # Who went back from a version does not want to come back to it.
+    withdrawn = retired & F.lit(published is None)
     now = not_before(
         changed.withColumn("now", F.current_timestamp()), models.withColumnRenamed("published_at", "now"), "now"
     )
     return now.withColumns(
         {
-            "published_at": F.when(_is(published), F.col("now")).otherwise(F.col("published_at")),
+            "published_at": F.when(_is(published), F.col("now")).when(~withdrawn, F.col("published_at")),
             "retired_at": F.when(retired, F.col("now")).when(F.size("serves") == 0, F.col("retired_at")),
         }
     ).drop("now")

@@ -11,6 +11,7 @@ from recsys_spark.errors import ConfigError, MissingInputError
 from recsys_spark.factorization.kind import ModelKind
 from recsys_spark.factorization.popularity import Popularity, PopularitySettings
 from recsys_spark.job import JobRun
+from recsys_spark.kept_files import lost_files
 from recsys_spark.model_versions import ModelVersion
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.scorer import Scorer
@@ -54,14 +55,16 @@ def open_model(run: JobRun, version: ModelVersion) -> StoredModel:
     Raises MissingInputError when the folder is incomplete.
     """
     folder = Path(run.config.files_root) / version.artifact
-    kind = _network(version.kind, folder) if version.kind in NETWORKS else _spark_kind(version)
     try:
+        if lost := lost_files(folder):
+            raise MissingInputError(f"{folder / lost[0]} is missing")
         matrix = ItemMatrix.open(folder / "items")
     except MissingInputError as error:
         job = f"{training_job(version.kind)} --model.kind {version.kind}"
         raise MissingInputError(
             f"the files of {version.version} are gone or broken: run {job} again ({error})"
         ) from None
+    kind = _network(version.kind, folder) if version.kind in NETWORKS else _spark_kind(version)
     return StoredModel(version, kind, folder, matrix)
 
 

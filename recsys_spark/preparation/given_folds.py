@@ -5,6 +5,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.addresses import file_uri, literal_path
 from recsys_spark.errors import ConfigError, MissingInputError
 
 __all__ = ["given_fold"]
@@ -20,7 +21,7 @@ def given_fold(spark: SparkSession, folder: str, fold: int, user_index: DataFram
         raise MissingInputError(f"split.folds_path: there is no {path}; unset it to draw folds by chance")
     fields = F.split("value", "\t")
     ids = [fields.getItem(place).alias(name) for place, name in enumerate(("user_id", "item_id"))]
-    pairs = spark.read.text(str(path)).where("length(trim(value)) > 0").select(*ids)
+    pairs = spark.read.text(literal_path(file_uri(path))).where("length(trim(value)) > 0").select(*ids)
     known = pairs.join(user_index, on="user_id").join(item_index, on="item_id").select("user_idx", "item_idx")
     n_given, n_known = pairs.count(), known.count()
     if n_given != n_known:

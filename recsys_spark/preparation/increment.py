@@ -1,10 +1,12 @@
 """Which plays are new since interactions were last built, read from the commits of the two tables."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.commits import Commit
 from recsys_spark.config import InteractionsSettings
 from recsys_spark.tables import Tables
 
@@ -13,9 +15,13 @@ __all__ = ["Increment", "increment"]
 
 @dataclass(frozen=True)
 class Increment:
-    """What a build has to look at: nothing, some runs' plays, or (`run_ids` None) everything."""
+    """What a build has to look at: nothing, some runs' plays, or (`run_ids` None) everything.
+
+    The run that committed the version of plays tells it from the same version of a table that was made anew.
+    """
 
     plays_version: int
+    plays_run: str | None
     fingerprint: str
     run_ids: tuple[str, ...] | None
 
@@ -43,25 +49,36 @@ def increment(tables: Tables, settings: InteractionsSettings) -> Increment:
     support filters are set: there, one new play can let in or push out whole users and items.
     """
     version = tables.data_version("plays")
+    commits = {commit.version: commit for commit in tables.commits("plays")}
     fingerprint = settings.model_dump_json(exclude={"rebuild"})
-    everything = Increment(version, fingerprint, None)
+    everything = Increment(version, _run_of(commits, version), fingerprint, None)
     if settings.rebuild or not tables.exists("interactions"):
         return everything
-    built = next((c.metadata for c in tables.commits("interactions") if "plays_version" in c.metadata), None)
-    if built is None or built["fingerprint"] != fingerprint:
+    # Whatever changed the rows last: where that was no build of ours, nothing is known of what they show.
+    built = next((c.metadata for c in tables.commits("interactions") if c.changes_rows), {})
+    if built.get("fingerprint") != fingerprint or built.get("plays_run") != _run_of(commits, built["plays_version"]):
         return everything
-    run_ids = _appended_runs(tables, built["plays_version"], version)
+    run_ids = _appended_runs(commits, built["plays_version"], version)
     if run_ids and (settings.min_user_items > 1 or settings.min_item_users > 1):
         return everything
-    return Increment(version, fingerprint, run_ids)
+    return replace(everything, run_ids=run_ids)
 
 
-def _appended_runs(tables: Tables, after: int, until: int) -> tuple[str, ...] | None:
-    """The run ids whose plays were appended in these versions; None if something else happened in them."""
+def _run_of(commits: Mapping[int, Commit], version: int) -> str | None:
+    """The run that made a version; None if somebody else did, or the log no longer tells."""
+    return commits[version].metadata.get("run_id") if version in commits else None
+
+
+def _appended_runs(commits: Mapping[int, Commit], after: int, until: int) -> tuple[str, ...] | None:
+    """The run ids whose plays were appended in these versions; None if something else happened in them, or may have
+    happened: logs are kept for a time only.
+    """
     run_ids = []
-    for commit in tables.commits("plays"):
-        if after < commit.version <= until and commit.changes_rows:
-            if "appended_run_id" not in commit.metadata:
+    for version in range(after + 1, until + 1):
+        if version not in commits:
+            return None
+        if commits[version].changes_rows:
+            if "appended_run_id" not in commits[version].metadata:
                 return None
-            run_ids.append(commit.metadata["appended_run_id"])
-    return tuple(run_ids)
+            run_ids.append(commits[version].metadata["appended_run_id"])
+    return tuple(run_ids) if after <= until else None

@@ -16,11 +16,11 @@ __all__ = ["extend_index", "new_index_rows"]
 def extend_index(tables: Tables, name: str, ids: DataFrame) -> int:
     """Numbers the ids of a frame with `<name>_id` that the table `<name>_index` lacks; gives how many they were."""
     index = f"{name}_index"
-    before = tables.read(index).count()
-    new = new_index_rows(ids, tables.read(index), name)
-    if not new.isEmpty():
+    new = new_index_rows(ids, tables.read(index), name).localCheckpoint()
+    number = new.count()
+    if number:
         tables.append(index, new)
-    return tables.read(index).count() - before
+    return number
 
 
 def new_index_rows(ids: DataFrame, index: DataFrame, name: str) -> DataFrame:

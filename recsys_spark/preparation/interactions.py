@@ -4,18 +4,41 @@ Events add up. Of totals and ratings only the last statement of each (source, us
 add up. The counted sum is a fact (`play_count`); what a model makes of it (its confidence) is the model's affair.
 """
 
+from collections.abc import Collection
+from typing import NamedTuple
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["aggregate_plays", "filter_support"]
+__all__ = ["Origin", "aggregate_plays", "filter_support", "origins_of"]
 
 # Later statements win: by time of the play, then of the file, then by file name, then the larger value. Files have
 # no line order in Spark, so nothing finer exists.
 STATEMENT_ORDER = "struct(played_at, file_modified_at, source_file, play_count, rating)"
 
 
-def aggregate_plays(plays: DataFrame) -> DataFrame:
-    """user_id, item_id, play_count BIGINT, rating DOUBLE (the latest), last_played_at TIMESTAMP: a row a pair."""
+class Origin(NamedTuple):
+    """Where plays are from, and what a row of them states."""
+
+    source: str
+    kind: str
+
+
+def origins_of(plays: DataFrame) -> set[Origin]:
+    """The origins of plays: as many as there are sources."""
+    return {Origin(*row) for row in plays.select("source", "kind").distinct().collect()}
+
+
+def aggregate_plays(plays: DataFrame, origins: Collection[Origin]) -> DataFrame:
+    """user_id, item_id, play_count BIGINT, rating DOUBLE (the latest), last_played_at TIMESTAMP: a row a pair.
+
+    `origins` has all that occur in `plays`: those of one source, or of events alone, are grouped once.
+    """
+    kinds, sources = {origin.kind for origin in origins}, {origin.source for origin in origins}
+    if kinds == {"events"}:
+        return _as_pairs(_sum_events(plays))
+    if "events" not in kinds and len(sources) == 1:
+        return _as_pairs(_last_statements(plays))
     is_event = F.col("kind") == "events"
     by_source = _sum_events(plays.where(is_event)).unionByName(_last_statements(plays.where(~is_event)))
     latest_rating = F.expr("max(rated) FILTER (WHERE rated.rating IS NOT NULL)").getField("rating")
@@ -24,6 +47,10 @@ def aggregate_plays(plays: DataFrame) -> DataFrame:
         latest_rating.alias("rating"),
         F.max("last_played_at").alias("last_played_at"),
     )
+
+
+def _as_pairs(rows: DataFrame) -> DataFrame:
+    return rows.select("user_id", "item_id", "play_count", F.col("rated.rating").alias("rating"), "last_played_at")
 
 
 def _sum_events(events: DataFrame) -> DataFrame:

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.csr import Csr
-from recsys_spark.errors import MissingInputError, TrainingError
+from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.preparation.profiles import Profiles
 from recsys_spark.recipe import Recipe
 from recsys_spark.shard_files import (
@@ -64,7 +64,7 @@ def write_shards(
 
     `shape` is that of the whole matrix; `inputs` say where the rows come from. A folder that was completed from the
     same inputs is used again; whatever else lies in it is replaced. A task holds the rows of one file. The driver
-    gets one small row a file.
+    gets one small row a file. Raises ConfigError where the driver does not see what executors wrote.
     """
     complete = complete_shards(folder, inputs)
     if complete is not None:
@@ -79,6 +79,12 @@ def write_shards(
     placed = rows.withColumns({"place": place, "file": F.pmod(place, F.lit(n_files)).cast("int")})
     written = placed.groupBy("file").applyInArrow(partial(_write_file, folder), WRITTEN).collect()
     files = [ShardFile(_file_name(row["file"]), *list(row)[1:]) for row in sorted(written)]
+    unseen = [file.name for file in files if not (folder / file.name).is_file()]
+    if unseen:
+        raise ConfigError(
+            f"files.root: {unseen[0]} was written to {folder} and is not found there: set it to a folder that the"
+            " driver and every executor share"
+        )
     for leftover in folder.glob("*.tmp"):
         leftover.unlink(missing_ok=True)
     n_features = 0 if profiles is None else len(profiles.features)

@@ -6,12 +6,13 @@ whole time and its last one may lie behind the cut, so that training would know 
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import ConfigError
-from recsys_spark.preparation.interactions import aggregate_plays
+from recsys_spark.preparation.interactions import Origin, aggregate_plays, origins_of
 from recsys_spark.preparation.split_settings import SplitSettings
 from recsys_spark.preparation.support import k_core
 
@@ -30,9 +31,14 @@ class Plays:
     user_index: DataFrame
     item_index: DataFrame
 
+    @cached_property
+    def origins(self) -> set[Origin]:
+        """Where the plays are from; read once."""
+        return origins_of(self.plays)
+
     def pairs(self, span: Column) -> DataFrame:
         """user_idx, item_idx, play_count, rating, last_played_at of the plays of a span of time."""
-        pairs = aggregate_plays(self.plays.where(F.col("played_at").isNotNull() & span))
+        pairs = aggregate_plays(self.plays.where(F.col("played_at").isNotNull() & span), self.origins)
         return pairs.join(self.user_index, on="user_id").join(self.item_index, on="item_id").drop("user_id", "item_id")
 
 

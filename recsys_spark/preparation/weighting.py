@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.addresses import file_uri, literal_path
+
 __all__ = [
     "Bm25Statistics",
     "Weighting",
@@ -82,7 +84,7 @@ def keep_bm25(statistics: Bm25Statistics, folder: Path) -> Bm25Statistics:
     """Writes the statistics below a model's folder, in the place of what an unfinished run left, and reads
     them back.
     """
-    statistics.item_idf.write.mode("overwrite").parquet((folder / "bm25_idf").as_uri())
+    statistics.item_idf.write.mode("overwrite").parquet(file_uri(folder / "bm25_idf"))
     scalars = {"n_users": statistics.n_users, "average_length": statistics.average_length}
     (folder / "bm25.json").write_text(json.dumps(scalars))
     return kept_bm25(statistics.item_idf.sparkSession, folder)
@@ -91,7 +93,7 @@ def keep_bm25(statistics: Bm25Statistics, folder: Path) -> Bm25Statistics:
 def kept_bm25(spark: SparkSession, folder: Path) -> Bm25Statistics:
     """The statistics that `keep_bm25` wrote."""
     scalars = json.loads((folder / "bm25.json").read_text())
-    return Bm25Statistics(**scalars, item_idf=spark.read.parquet((folder / "bm25_idf").as_uri()))
+    return Bm25Statistics(**scalars, item_idf=spark.read.parquet(literal_path(file_uri(folder / "bm25_idf"))))
 
 
 def with_confidence(

@@ -126,6 +126,18 @@ def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_on
     assert built.done("train_torch_model", *flags).rows["epochs"] == 5
 
 
+def test_a_model_that_lost_a_file_is_named_and_trained_again(built: Workspace) -> None:
+    version = train(built, "mult_vae")
+    (built.root / "_files" / "models" / version / "weights.safetensors").unlink()
+    lists = ("build_recommendations", "--model.kind", "mult_vae", "--recommendations.top_k", "2")
+    outcome = built.run(*lists)
+    assert outcome.code == 4
+    assert "weights.safetensors is missing" in outcome.stderr
+    assert "run train_torch_model --model.kind mult_vae again" in outcome.stderr
+    assert train(built, "mult_vae") == version
+    built.done(*lists)
+
+
 def test_networks_that_learn_from_ratings_are_refused_where_there_are_none(
     workspace: Workspace, write: Callable[..., Path]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+from recsys_spark.ingestion.staging import Staging
 from tests.conftest import Outcome, Workspace
 
 Write = Callable[..., Path]
@@ -92,6 +94,50 @@ def test_a_time_without_a_zone_is_read_in_the_configured_one(workspace: Workspac
     assert [row[0] for row in seconds] == [1719792000]
 
 
+@pytest.mark.parametrize(
+    ("written", "pattern"),
+    [
+        ("2024-07-01 00:00:00 UTC", "auto"),
+        ("2024-07-01 02:00:00 Europe/Paris", "auto"),
+        ("2024-06-30T19:00:00.0-05", "auto"),
+        ("2024-07-01 09:00:00", "auto"),
+        ("01.07.2024 02:00 +02:00", "dd.MM.yyyy HH:mm XXX"),
+        ("01.07.2024 um 09:00", "dd.MM.yyyy 'um' HH:mm"),
+        (None, "auto"),
+    ],
+)
+def test_a_zone_that_is_stated_counts_and_the_configured_one_does_not(
+    workspace: Workspace, write: Write, written: str | None, pattern: str
+) -> None:
+    if written is None:
+        # A moment, as Parquet has it, needs no zone to be one.
+        rows = workspace.spark.sql("SELECT 'u' AS user_id, 'i' AS item_id, timestamp_seconds(1719792000) AS at")
+        rows.write.parquet(str(workspace.root.parent / "raw" / "p.parquet"))
+    else:
+        write("a.csv", f"user_id,item_id,at\nu,i,{written}\n")
+    ingest(workspace, *TIMED, "--source.timezone", "Asia/Tokyo", "--source.time_format", pattern)
+    seconds = workspace.table("plays").select(F.unix_seconds("played_at")).collect()
+    assert [row[0] for row in seconds] == [1719792000]
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The machine's clock shows German time, which has an hour of 26 October 2025 twice."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_events_of_the_hour_that_comes_twice_count_once(workspace: Workspace, write: Write) -> None:
+    write("a.csv", "user_id,item_id,at\nu,i,2025-10-26T00:30:00Z\nu,j,2025-10-26T00:59:00Z\n")
+    ingest(workspace, *TIMED)
+    write("b.csv", "user_id,item_id,at\nu,i,2025-10-26T00:30:00Z\nu,j,2025-10-26T00:59:00Z\n")
+    assert accounts(ingest(workspace, *TIMED).rows) == (2, 0, 2, 0)
+
+
 def test_strange_ids_are_kept_as_they_are(workspace: Workspace, write: Write) -> None:
     ids = [
         "a",
@@ -158,6 +204,58 @@ def test_every_file_type_gives_the_same_plays(workspace: Workspace, write: Write
     assert plays(workspace) == [("u", "i", 3, None), ("u", "j", 1, None), ("vé", "i", 2, None)]
 
 
+def test_parquet_files_may_differ_in_the_type_of_a_column(workspace: Workspace, write: Write) -> None:
+    for number, kind in enumerate(("BIGINT", "DOUBLE")):
+        frame = workspace.spark.createDataFrame([("u", f"i{number}", 3)], "user_id STRING, item_id STRING, n BIGINT")
+        folder = workspace.root.parent / "raw" / f"{number}.parquet"
+        frame.withColumn("n", F.col("n").cast(kind)).write.parquet(str(folder))
+    ingest(workspace, *TOTALS)
+    assert plays(workspace) == [("u", "i0", 3, None), ("u", "i1", 3, None)]
+
+
+@pytest.mark.parametrize("name", ["b.csv.gz", "b.parquet"])
+def test_a_file_that_is_not_what_its_name_says_is_refused_by_name(
+    workspace: Workspace, write: Write, name: str
+) -> None:
+    write("a.csv", "user_id,item_id,n\nu,i,1\n")
+    write(name, b"neither zipped nor in columns")
+    outcome = refuse(workspace, 3, *TOTALS)
+    assert f"{name} cannot be read to its end" in outcome.stderr and "a.csv" not in outcome.stderr
+    refuse(workspace, 3, *TOTALS)
+    assert plays(workspace) == [("u", "i", 1, None)]
+
+
+def test_files_that_are_known_are_not_held_against_other_columns(workspace: Workspace, write: Write) -> None:
+    write("a.csv", "user_id,item_id,n\nu,i,1\n")
+    ingest(workspace, *TOTALS)
+    write("b.csv", "who,item_id,n\nv,i,1\n")
+    assert "'user_id'" in refuse(workspace, 2, *TOTALS).stderr
+    assert accounts(ingest(workspace, *TOTALS, "--source.columns.user_id", "who").rows) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_rows_that_are_lost_between_writing_and_reading_are_missed(
+    workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """As where executors write to disks of their own. The rows are written anew, then the folder is blamed."""
+    finish, calls = Staging.finish, []
+
+    def losing(self: Staging, reader: Any) -> None:
+        finish(self, reader)
+        calls.append(1)
+        if len(calls) <= times:
+            next((self._folder / "plays").glob("part-*.parquet")).unlink()
+
+    monkeypatch.setattr(Staging, "finish", losing)
+    for name in "ab":
+        write(f"{name}.csv", f"user_id,item_id,n\n{name},i,1\n")
+    if times == 1:
+        assert accounts(ingest(workspace, *TOTALS).rows) == (2, 2, 0, 0)
+    else:
+        assert "files.root: of rows that were written" in refuse(workspace, 2, *TOTALS).stderr
+        assert accounts(ingest(workspace, *TOTALS).rows) == (2, 2, 0, 0)
+
+
 def test_timed_events_count_once_however_often_they_are_delivered(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,at\nu,i,2024-01-01\nu,i,2024-01-01\nu,i,2024-01-02\n")
     write("b.csv", "user_id,item_id,at\nu,i,2024-01-02\nv,i,2024-01-02\n")
@@ -206,7 +304,15 @@ def test_a_changed_file_of_untimed_events_is_refused_until_reprocessed(workspace
     assert "--source.reprocess" in outcome.stderr and "a.csv" in outcome.stderr
     assert len(plays(workspace)) == 3
     refuse(workspace, 3, *flags)
+    assert "matches none" in refuse(workspace, 4, *flags, "--source.reprocess", "c.csv").stderr
+    # The same file as another source: its plays are none of ours.
+    raw = workspace.root.parent / "raw" / "a.csv"
+    workspace.done("ingest_plays", *flags, "--source.path", raw, "--source.name", "other")
+    theirs = workspace.table("plays").where("source = 'other'")
+    assert theirs.count() == 3
     ingest(workspace, *flags, "--source.reprocess", "a.csv")
+    assert theirs.count() == 3
+    workspace.spark.sql(f"DELETE FROM delta.`{workspace.root / 'plays'}` WHERE source = 'other'")
     assert [row[:2] for row in plays(workspace)] == [("u", "i"), ("u", "i"), ("v", "k"), ("w", "i")]
     ingest(workspace, *flags)
 

@@ -196,3 +196,58 @@ def test_only_what_would_be_replaced_is_compared_with(shop: Shop) -> None:
     with pytest.raises(QualityGateError) as refused:
         shop.publish(version)
     assert plain in str(refused.value) and other not in str(refused.value)
+
+
+def test_figures_that_came_after_the_publication_count_as_well(shop: Shop) -> None:
+    judged_later, unjudged = shop.model("als"), shop.model("als", split=None)
+    assert shop.publish(judged_later)["verdict"] == "unjudged"
+    shop.figure(judged_later, 0.3)
+    with pytest.raises(QualityGateError, match=rf"{unjudged} was not evaluated, and {judged_later}"):
+        shop.publish(unjudged)
+
+
+def back(shop: Shop) -> dict[str, set[str]]:
+    """Goes back by the job, which records it; gives version -> tables."""
+    shop.workspace.done("publish_model", "--publish.rollback", "true")
+    return serving(shop)
+
+
+def serving(shop: Shop) -> dict[str, set[str]]:
+    rows = shop.workspace.table("models").where("size(serves) > 0").select("model_version", "serves").collect()
+    return {row[0]: set(row[1]) for row in rows}
+
+
+def test_nobody_goes_back_to_a_version_that_was_rolled_back(shop: Shop) -> None:
+    good, bad, next_one = (shop.model("als", split=None) for _ in range(3))
+    shop.publish(good)
+    shop.publish(bad)
+    assert set(back(shop)) == {good}
+    shop.publish(next_one)
+    assert set(back(shop)) == {good}
+    outcome = shop.workspace.run("publish_model", "--publish.rollback", "true")
+    assert outcome.code == 4 and f"no version earlier than {good}" in outcome.stderr
+    shop.publish(bad)
+    assert set(back(shop)) == {good}, "published again it is one of many"
+
+
+def test_going_back_undoes_one_publication_and_leaves_other_tables(shop: Shop) -> None:
+    first, second = shop.model("als", split=None), shop.model("als", split=None)
+    for version in (first, second):
+        shop.add("item_similarity", (version, "als", "i", 1, "j", 0.5))
+        shop.publish(version)
+    lists = shop.model("popularity", split=None)
+    shop.publish(lists)
+    both = {"item_similarity", "recommendations"}
+    assert serving(shop) == {second: {"item_similarity"}, lists: {"recommendations"}}
+    assert back(shop) == {second: both}
+    assert back(shop) == {first: both}
+
+
+def test_a_rollback_that_was_killed_before_it_was_recorded_is_completed_once(shop: Shop) -> None:
+    versions = [shop.model("als", split=None) for _ in range(3)]
+    for version in versions:
+        shop.publish(version)
+    # The commit alone, as a run leaves it that dies behind it.
+    assert roll_back(shop.workspace.tables()) == {"recommendations": versions[1]}
+    assert set(back(shop)) == {versions[1]}
+    assert set(back(shop)) == {versions[0]}

@@ -1,6 +1,7 @@
 """build_interactions: what counts, how ids are numbered, and that building piecemeal changes nothing."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,10 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+from recsys_spark.config_layers import load_config
+from recsys_spark.preparation.increment import increment
+from recsys_spark.preparation.interactions import Origin, aggregate_plays, origins_of
+from recsys_spark.tables import Tables
 from tests.conftest import Workspace
 
 Write = Callable[..., Path]
@@ -115,6 +120,55 @@ def test_nothing_new_changes_nothing(workspace: Workspace, write: Write) -> None
     before = workspace.versions()
     deliver(workspace, TOTALS)
     assert workspace.versions() == before
+
+
+@pytest.mark.parametrize("flags", [TIMED, RATINGS])
+def test_plays_of_one_origin_are_grouped_as_those_of_many(workspace: Workspace, write: Write, flags: list[str]) -> None:
+    lines = [f"u{n % 5},i{n % 7},2024-01-{1 + n % 28:02d},{1 + n % 4}\n" for n in range(90)]
+    write("a.csv", "user_id,item_id,at,stars\n" + "".join(lines))
+    more = [] if flags == TIMED else ["--source.columns.played_at", "at"]
+    workspace.done("ingest_plays", "--source.path", workspace.root.parent / "raw", *flags, *more)
+    plays = workspace.table("plays")
+    (origin,) = origins_of(plays)
+    others = {origin, Origin("another", "events"), Origin("a third", "totals")}
+    grouped, general = (sorted(aggregate_plays(plays, each).collect()) for each in ({origin}, others))
+    assert grouped == general and len(grouped) == 35
+
+
+def test_plays_that_were_made_anew_are_not_taken_for_the_known_ones(workspace: Workspace, write: Write) -> None:
+    write("a.csv", "user_id,item_id,n\nu,i,1\n")
+    deliver(workspace, TOTALS)
+    for table in ("plays", "ingested_files"):
+        shutil.rmtree(workspace.root / table)
+    write("a.csv", "user_id,item_id,n\nv,j,22\n")
+    deliver(workspace, TOTALS)
+    assert {row[:3] for row in pairs(workspace)} == {("v", "j", 22)}
+
+
+def test_interactions_that_were_restored_are_built_again(workspace: Workspace, write: Write) -> None:
+    write("a.csv", "user_id,item_id,n\nu,i,1\n")
+    deliver(workspace, TOTALS)
+    workspace.spark.sql(f"RESTORE TABLE delta.`{workspace.root / 'interactions'}` TO VERSION AS OF 0")
+    assert not pairs(workspace)
+    deliver(workspace, TOTALS)
+    assert len(pairs(workspace)) == 1
+
+
+def test_where_the_log_of_plays_was_cleared_everything_is_looked_at(
+    workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write(f"{number}.csv", f"user_id,item_id,n\nu,i{number},1\n")
+        workspace.done("ingest_plays", "--source.path", workspace.root.parent / "raw", *TOTALS)
+        if not number:
+            workspace.done("build_interactions")
+    settings, commits = load_config(["--tables.root", "any"], {}).interactions, Tables.commits
+    assert len(increment(workspace.tables(), settings).run_ids or ()) == 2
+    newest = workspace.tables().version("plays")
+    monkeypatch.setattr(
+        Tables, "commits", lambda self, name: [c for c in commits(self, name) if name != "plays" or c.version >= newest]
+    )
+    assert increment(workspace.tables(), settings).run_ids is None
 
 
 def test_plays_must_exist(workspace: Workspace) -> None:

@@ -373,15 +373,16 @@ def test_the_job_writes_a_split_once(workspace: Workspace, rows: list[Row]) -> N
 def test_folds_of_a_data_set_are_read_from_its_files(
     workspace: Workspace, tmp_path: Path, lines: str | None, code: int, told: str
 ) -> None:
-    tables = workspace.tables()
+    folder, tables = tmp_path / "folds [1]", workspace.tables()
+    folder.mkdir()
     tables.overwrite("interactions", frame(workspace.spark, [(0, 0, 1, 5.0, None), (0, 1, 1, 4.0, None)]))
     for side in ("user", "item"):
         rows = [(f"{side[0]}{n + 1}", n) for n in range(2)]
         tables.overwrite(f"{side}_index", workspace.spark.createDataFrame(rows, f"{side}_id STRING, {side}_idx INT"))
     if lines is not None:
-        (tmp_path / "u2.test").write_text(lines)
+        (folder / "u2.test").write_text(lines)
     outcome = workspace.run(
-        "split_interactions", "--split.protocol", "rating_folds", "--split.fold", 2, "--split.folds_path", tmp_path
+        "split_interactions", "--split.protocol", "rating_folds", "--split.fold", 2, "--split.folds_path", folder
     )
     assert (outcome.code, told in outcome.stderr) == (code, True)
     if code == 0:
