@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError, DataQualityError
+from recsys_spark.errors import DataQualityError
 from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, started_batches
 from recsys_spark.ingestion.copying import copy_files
 from recsys_spark.ingestion.discovery import RawFile, changed_files
@@ -49,7 +49,9 @@ def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
     Raises DataQualityError when files cannot be read or too many rows are refused; `plays` is then as before.
     """
     staging = _staging(run, batch.batch_id)
-    counts, total = _copied(run, batch, reader, staging)
+    _copy(run, batch, reader, staging)
+    counts = _count(staging)
+    total = _Total.of(counts)
     if total.refused:
         _append_quarantine(run, batch, staging)
     _judge(run, batch, staging, counts, total)
@@ -60,22 +62,14 @@ def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
     _finish(run, batch, staging, counts)
 
 
-def _copied(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> tuple[DataFrame, _Total]:
-    """Counts of the staged copy, which is made where there is none, or one of which files were lost."""
-    for _ in range(2):
-        if not staging.is_complete:
-            with step(f"reading {len(batch.files)} files"):
-                copy_files(run, batch, reader, staging)
-        if staging.is_whole():
-            counts = _count(staging)
-            total = _Total.of(counts)
-            if total.read == staging.n_rows:
-                return counts, total
+def _copy(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
+    """Makes the staged copy where there is none, or one of which files were lost."""
+    if staging.is_complete and not staging.is_whole():
+        log.warning("the copy of batch %d lost files, and is made anew", batch.batch_id)
         staging.remove()
-    raise ConfigError(
-        f"files.root: of rows that were written to {run.config.files_root} not all are found there: set it to a folder"
-        " that the driver and every executor share"
-    )
+    if not staging.is_complete:
+        with step(f"reading {len(batch.files)} files"):
+            copy_files(run, batch, reader, staging)
 
 
 def resume(run: JobRun, batch: Batch, reader: Reader, files: Sequence[RawFile]) -> None:

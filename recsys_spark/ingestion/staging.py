@@ -1,8 +1,8 @@
 """The rows of a batch, parsed once and kept as Parquet until the batch is complete.
 
 Counting, refusing, deduplicating and appending all need the rows; reading raw text again for each would cost
-more than this copy, and the raw files may change meanwhile. A copy with its marker is complete, as far as the rows that
-were written are all found: a folder that executors do not share loses some without an error.
+more than this copy, and the raw files may change meanwhile. A copy with its marker is complete, as long as the files
+that the marker lists are there as they were: a machine that loses power can lose files that were just written.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.addresses import file_uri, literal_path
@@ -41,7 +41,6 @@ class Staging:
         self._spark = spark
         self._folder = files_root / "staging" / f"ingest-{batch_id:08d}"
         self._marker = self._folder / "complete"
-        self._written: dict[Role, int] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -53,15 +52,9 @@ class Staging:
         """What a staged play states (events, totals, ratings), by the settings that it was parsed with."""
         return str(self._described()["kind"])
 
-    @property
-    def n_rows(self) -> int:
-        """How many rows were written, by those who wrote them."""
-        return sum(self._described()["rows"].values())
-
     def write(self, reader: Reader, batch: Batch, settings: SourceSettings) -> None:
         """Parses the files of the batch; rows keep the name and time of their file. `finish` makes them a copy."""
         self.remove()
-        self._written.clear()
         for role in ROLES:
             files = [file for file in batch.files if reader.role(file) == role]
             if files:
@@ -69,25 +62,23 @@ class Staging:
                 rows = _with_file_time(self._spark, rows, files)
                 if role == "plays":
                     rows = with_key(rows, batch.source, reader.kind)
-                written = Observation()
-                rows = rows.observe(written, F.count(F.lit(1)).alias("rows"))
                 rows.write.mode("overwrite").options(**AS_COPY).parquet(self._uri(role))
-                self._written[role] = written.get.get("rows", 0)
 
     def finish(self, reader: Reader) -> None:
         """Says that what was written is whole."""
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = self._folder / "draft"
-        draft.write_text(json.dumps({"kind": reader.kind, "rows": self._written}))
+        draft.write_text(json.dumps({"kind": reader.kind, "files": self._files()}))
         draft.rename(self._marker)
 
     def is_whole(self) -> bool:
-        """Whether there is a file at all of each role of which rows were written."""
-        return all(any((self._folder / role).glob("*.parquet")) for role, n in self._described()["rows"].items() if n)
+        """Whether the files are those that the marker lists."""
+        listed: dict[str, dict[str, int]] = self._described()["files"]
+        return self._files() == listed
 
     def rows(self, role: Role) -> DataFrame | None:
         """Valid and refused rows of a role; None if the batch has no such files."""
-        if role not in self._described()["rows"]:
+        if role not in self._described()["files"]:
             return None
         return self._spark.read.parquet(literal_path(self._uri(role)))
 
@@ -99,6 +90,14 @@ class Staging:
         """Deletes the copy."""
         self._marker.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _files(self) -> dict[str, dict[str, int]]:
+        """Sizes of the files of each role."""
+        return {
+            role: {path.name: path.stat().st_size for path in (self._folder / role).glob("*.parquet")}
+            for role in ROLES
+            if (self._folder / role).exists()
+        }
 
     def _described(self) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(self._marker.read_text())

@@ -88,9 +88,9 @@ def roll_back(tables: Tables) -> dict[str, str]:
         found = {table: _served_before(tables, table, published, newest) for table in newest.serves} if newest else {}
         earlier = {table: version for table, version in found.items() if version is not None}
         if not earlier:
-            of_what = f" than {newest.version}" if newest else ""
+            than = f" than {newest.version}" if newest else ""
             raise MissingInputError(
-                f"no version earlier{of_what} has outputs to go back to: publish another model instead"
+                f"no earlier version{than} has outputs to go back to: publish another model instead"
             )
         _serve(tables, earlier, published=None)
     return earlier
