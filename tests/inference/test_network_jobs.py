@@ -126,6 +126,7 @@ def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_on
     assert built.done("train_torch_model", *flags).rows["epochs"] == 5
 
 
+@pytest.mark.slow
 def test_a_model_that_lost_a_file_is_named_and_trained_again(built: Workspace) -> None:
     version = train(built, "mult_vae")
     (built.root / "_files" / "models" / version / "weights.safetensors").unlink()

@@ -195,7 +195,7 @@ def test_parquet_files_may_differ_in_the_type_of_a_column(workspace: Workspace, 
     assert plays(workspace) == [("u", "i0", 3, None), ("u", "i1", 3, None)]
 
 
-@pytest.mark.parametrize("name", ["b.csv.gz", "b.parquet"])
+@pytest.mark.parametrize("name", [pytest.param("b.csv.gz", marks=pytest.mark.slow), "b.parquet"])
 def test_a_file_that_is_not_what_its_name_says_is_refused_by_name(
     workspace: Workspace, write: Write, name: str
 ) -> None:
@@ -215,7 +215,7 @@ def test_files_that_are_known_are_not_held_against_other_columns(workspace: Work
     assert accounts(ingest(workspace, *TOTALS, "--source.columns.user_id", "who").rows) == (1, 1, 0, 0)
 
 
-@pytest.mark.parametrize("harm", ["gone", "empty"])
+@pytest.mark.parametrize("harm", ["gone", pytest.param("empty", marks=pytest.mark.slow)])
 def test_a_copy_that_lost_a_file_is_made_anew(
     workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:

@@ -145,6 +145,7 @@ def test_plays_that_were_made_anew_are_not_taken_for_the_known_ones(workspace: W
     assert {row[:3] for row in pairs(workspace)} == {("v", "j", 22)}
 
 
+@pytest.mark.slow
 def test_interactions_that_were_restored_are_built_again(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,n\nu,i,1\n")
     deliver(workspace, TOTALS)
