@@ -13,7 +13,7 @@ class Recipe:
 
     `rows`: one row a user (columns are items) or one row an item (columns are users). `values`: 1 for every pair
     (one), log(1 + plays) (confidence), or the rating, leaving out pairs that have none (rating). `order`: entries of
-    a row by column number, or by time (ties and missing times by column number, missing ones first). `side`: what
+    a row by column number, or by time (missing times first; equal ones in an order of chance). `side`: what
     profiles say of a row's user that stands beside its entries: country, age_group, or keys of users.attributes.
     """
 
