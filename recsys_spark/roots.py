@@ -46,7 +46,7 @@ def check_shared(spark: SparkSession, config: BaseConfig) -> None:
     folder = local_path(config.files_root)
     if folder is None or runs_here(spark):
         return
-    probe = folder / f".probe-{os.getpid()}-{uuid.uuid4().hex}"
+    probe = _scratch(folder, "probe")
     probe.write_bytes(b"probe")
     try:
         hosts = hosts_without(spark, probe)
@@ -99,7 +99,7 @@ def _other_owner(files_root: str, tables: str) -> list[str]:
     mark, owner = folder / "tables.txt", str(local) if local is not None and "/" in tables else tables
     if not mark.exists():
         # Linked when it is whole, so that of two first jobs one wins, and a killed one leaves no half of a name.
-        draft = folder / f".tables-{os.getpid()}-{uuid.uuid4().hex}"
+        draft = _scratch(folder, "tables")
         draft.write_text(owner)
         with suppress(FileExistsError):
             os.link(draft, mark)
@@ -113,6 +113,11 @@ def _other_owner(files_root: str, tables: str) -> list[str]:
     ]
 
 
+def _scratch(folder: Path, name: str) -> Path:
+    """A file of this call alone."""
+    return folder / f".{name}-{os.getpid()}-{uuid.uuid4().hex}"
+
+
 def _problem(key: str, uri: str) -> str | None:
     path = local_path(uri)
     if path is None:
@@ -121,7 +126,7 @@ def _problem(key: str, uri: str) -> str | None:
         return remote if key == "files.root" else None
     if key == "tables.root" and "`" in uri:
         return f"{key}: {uri} holds a backtick, with which Delta cannot create tables: choose another"
-    probe = Path(path) / f".probe-{os.getpid()}-{uuid.uuid4().hex}"
+    probe = _scratch(path, "probe")
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"probe")

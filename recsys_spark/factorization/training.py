@@ -51,13 +51,13 @@ def train(run: JobRun, plan: Plan) -> None:
 
     Raises TrainingError when there is nothing to train on.
     """
-    started = time.monotonic()
-    with fitted_model(run, plan, Path(run.config.files_root) / plan.artifact) as (model, fitted, _):
+    started, folder = time.monotonic(), Path(run.config.files_root) / plan.artifact
+    with fitted_model(run, plan, folder) as (model, fitted, _):
         for table, vectors in (("user_vectors", fitted.user_vectors), ("item_vectors", fitted.item_vectors)):
             if vectors is not None:
                 rows = vectors.withColumn("model_version", F.lit(plan.version))
                 run.tables.replace(table, rows, "model_version", plan.version)
-    list_files_of_model(Path(run.config.files_root) / plan.artifact)
+    list_files_of_model(folder)
     metrics = {**fitted.metrics, "fit_seconds": time.monotonic() - started}
     described = {**plan.row, "selection_metric": model.metric}
     record_model(run.spark, run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)

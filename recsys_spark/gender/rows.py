@@ -98,4 +98,4 @@ def user_vectors(scorer: VectorScorer, block: UserBlock) -> tuple[NDArray[np.int
     they are not what the model would be given; stored vectors need no history.
     """
     histories = block.histories
-    return scorer.vectors(UserBlock(block.vectors, histories.only(~np.isnan(histories.confidence))))
+    return scorer.vectors(UserBlock(block.vectors, histories.only(histories.are_given())))

@@ -46,8 +46,7 @@ class ClassifierPlan:
 
     def is_done(self, run: JobRun) -> bool:
         """Whether it has its row in models, and its files."""
-        folder = Path(run.config.files_root) / self.artifact
-        done = is_recorded(run.tables, self.version) and is_complete(folder)
+        done = is_recorded(run.tables, self.version) and is_complete(Path(run.config.files_root) / self.artifact)
         if done:
             log.info("%s is trained already", self.version)
         return done

@@ -45,7 +45,7 @@ class NetworkScorer:
         """Codes of the users that it can serve."""
         network = loaded_network(self.folder).network
         trained, histories = users.has_vector(), users.histories
-        known = histories.lengths_of(histories.of_items(network.served_columns.numpy()) & _is_given(histories))
+        known = histories.lengths_of(histories.of_items(network.served_columns.numpy()) & histories.are_given())
         strangers = np.flatnonzero(~trained & (known > 0))
         parts: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
         if users.vectors is not None:
@@ -71,11 +71,7 @@ def with_ones(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 @torch.no_grad()
 def _codes(network: Network, histories: Histories) -> torch.Tensor:
     """Codes of histories; items newer than the network are left out, and what was not rated as in training."""
-    known = histories.only((histories.item_idx < network.shape.n_columns) & _is_given(histories))
+    known = histories.only((histories.item_idx < network.shape.n_columns) & histories.are_given())
     numbers = np.zeros(len(known), np.int64)
     batch = Batch.of(numbers, known.indptr, known.item_idx, known.confidence, network.shape.n_columns)
     return network.encode(batch)
-
-
-def _is_given(histories: Histories) -> NDArray[np.bool_]:
-    return ~np.isnan(histories.confidence)

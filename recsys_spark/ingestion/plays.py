@@ -95,7 +95,7 @@ def _read_parquet(spark: SparkSession, files: Sequence[RawFile], mapped: dict[st
 def _read_alike(spark: SparkSession, paths: Sequence[str], mapped: dict[str, str]) -> DataFrame:
     rows = spark.read.parquet(*paths)
     types = {field.name: field.dataType for field in rows.schema}
-    everything = F.struct(*[F.col(f"`{name.replace('`', '``')}`") for name in rows.columns])
+    everything = F.struct(*[_column(name) for name in rows.columns])
     return rows.select(
         F.to_json(everything).alias("raw"),
         F.col("_metadata.file_path").alias("source_file"),
@@ -106,10 +106,15 @@ def _read_alike(spark: SparkSession, paths: Sequence[str], mapped: dict[str, str
 
 def _as_text(name: str, data_type: DataType) -> Column:
     """A column's values as a text file would have them; of a moment with its zone, which would be guessed otherwise."""
-    column = F.col(f"`{name.replace('`', '``')}`")
+    column = _column(name)
     if isinstance(data_type, TimestampType):
         return F.date_format(column, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
     return column.cast("string")
+
+
+def _column(name: str) -> Column:
+    """A column by a name that may hold any characters."""
+    return F.col(f"`{name.replace('`', '``')}`")
 
 
 def _read_json(lines: DataFrame, mapped: dict[str, str]) -> DataFrame:

@@ -84,13 +84,15 @@ def roll_back(tables: Tables) -> dict[str, str]:
         if unfinished is not None:
             return unfinished
         published = _published(tables)
-        newest = next((version for version in published if version.serves), None)
-        found = {table: _served_before(tables, table, published, newest) for table in newest.serves} if newest else {}
+        place = next((place for place, version in enumerate(published) if version.serves), None)
+        if place is None:
+            raise MissingInputError("no earlier version has outputs to go back to: publish another model instead")
+        newest, older = published[place], published[place + 1 :]
+        found = {table: _served_before(tables, table, older) for table in newest.serves}
         earlier = {table: version for table, version in found.items() if version is not None}
         if not earlier:
-            than = f" than {newest.version}" if newest else ""
             raise MissingInputError(
-                f"no earlier version{than} has outputs to go back to: publish another model instead"
+                f"no earlier version than {newest.version} has outputs to go back to: publish another model instead"
             )
         _serve(tables, earlier, published=None)
     return earlier
@@ -123,11 +125,8 @@ def _published(tables: Tables) -> list[_Published]:
     return [_Published(row[0], tuple(row[1] or ())) for row in dated.select("model_version", "serves").collect()]
 
 
-def _served_before(
-    tables: Tables, table: str, published: Sequence[_Published], newest: _Published | None
-) -> str | None:
-    older = [version.version for version in published if version != newest]
-    return next((version for version in older if _has_outputs(tables, table, version)), None)
+def _served_before(tables: Tables, table: str, older: Sequence[_Published]) -> str | None:
+    return next((each.version for each in older if _has_outputs(tables, table, each.version)), None)
 
 
 def _unfinished(tables: Tables) -> dict[str, str] | None:

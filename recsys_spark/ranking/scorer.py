@@ -68,6 +68,10 @@ class Histories:
         inside[inside] = flags[self.item_idx[inside]]
         return inside
 
+    def are_given(self) -> NDArray[np.bool_]:
+        """Which entries, (nnz,), have a confidence: a play that was not rated has none for a model of ratings."""
+        return ~np.isnan(self.confidence)
+
     def lengths_of(self, entries: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many of the entries, (nnz,), each user has, (n,)."""
         return np.bincount(self.rows()[entries], minlength=len(self))
