@@ -5,6 +5,7 @@ Under spark-submit the submitted properties rule. Only a plain `python jobs/NAME
 our making, with settings that suit one machine and Spark's own output kept in a log file.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -20,7 +21,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from recsys_spark.addresses import file_uri
-from recsys_spark.config import BaseConfig
+from recsys_spark.config import BaseConfig, TrainingSettings
 from recsys_spark.errors import ConfigError
 from recsys_spark.locks import Locks
 from recsys_spark.registry import NETWORKS
@@ -161,7 +162,7 @@ def _local_session(config: BaseConfig) -> SparkSession:
         builder = builder.config(key, value)
     if config.tables.schema_name is not None:
         builder = builder.enableHiveSupport()
-    log_file = Path(tempfile.gettempdir()) / f"recsys_spark-{os.getuid()}" / f"spark-{os.getpid()}.log"
+    log_file = _scratch() / f"spark-{os.getpid()}.log"
     log.info("Spark %s starts; its own log is %s", config.spark.master, log_file)
     try:
         with _stderr_to(log_file):
@@ -193,7 +194,25 @@ def _local_settings(config: BaseConfig) -> dict[str, str]:
         "spark.sql.parquet.compression.codec": "zstd",
         # A walk through the stack for every column that is named: a sixth of the planning of small jobs.
         "spark.sql.dataFrameQueryContext.enabled": "false",
+        **_gpu_settings(config.training),
     }
+
+
+def _gpu_settings(training: TrainingSettings) -> dict[str, str]:
+    """What lets TorchDistributor share out this machine's GPUs: it takes those alone that Spark's driver owns."""
+    if not (training.use_gpu and training.local and training.processes > 1):
+        return {}
+    script = _scratch() / f"gpus-{training.processes}.sh"
+    addresses = json.dumps([str(gpu) for gpu in range(training.processes)])
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": {addresses}}}\'\n')
+    script.chmod(0o700)
+    owned = "spark.driver.resource.gpu"
+    return {f"{owned}.amount": str(training.processes), f"{owned}.discoveryScript": str(script)}
+
+
+def _scratch() -> Path:
+    return Path(tempfile.gettempdir()) / f"recsys_spark-{os.getuid()}"
 
 
 def _worker_daemon(config: BaseConfig) -> str:

@@ -52,21 +52,28 @@ def run_training(spark: SparkSession, spec: TrainSpec, settings: TrainingSetting
 
 def check_training(spark: SparkSession, settings: TrainingSettings) -> None:
     """Refuses what could only fail or wait. Raises ConfigError with every problem and its remedy."""
-    problems = list(_local_problems(settings) if settings.local else _cluster_problems(spark, settings))
+    problems = list(_local_problems(spark, settings) if settings.local else _cluster_problems(spark, settings))
     if problems:
         raise ConfigError(*problems)
 
 
-def _local_problems(settings: TrainingSettings) -> Iterator[str]:
-    if settings.use_gpu:
-        import torch
+def _local_problems(spark: SparkSession, settings: TrainingSettings) -> Iterator[str]:
+    if not settings.use_gpu:
+        return
+    import torch
 
-        present = torch.cuda.device_count()
-        if present < settings.processes:
-            yield (
-                f"training.use_gpu: {settings.processes} GPUs are asked for and this machine has {present}: set "
-                f"training.processes to at most {present}, or training.use_gpu to false"
-            )
+    present = torch.cuda.device_count()
+    if present < settings.processes:
+        yield (
+            f"training.use_gpu: {settings.processes} GPUs are asked for and this machine has {present}: set "
+            f"training.processes to at most {present}, or training.use_gpu to false"
+        )
+    # With fewer, TorchDistributor would start fewer processes and say so in its own log alone.
+    elif settings.processes > max(1, int(spark.conf.get("spark.driver.resource.gpu.amount", None) or 0)):
+        yield (
+            f"training.use_gpu: start the session with spark.driver.resource.gpu.amount={settings.processes} and a "
+            "spark.driver.resource.gpu.discoveryScript, as processes of one machine share out the driver's GPUs"
+        )
 
 
 def _cluster_problems(spark: SparkSession, settings: TrainingSettings) -> Iterator[str]:
@@ -108,5 +115,7 @@ def threads_of(settings: TrainingSettings) -> int:
 
 
 def _tail(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else type(error).__name__
+    # Below the message of a process that Spark ran stand the frames of Java.
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("at ", "... ", "Driver stacktrace"))]
+    return told[-1][:200] if told else type(error).__name__

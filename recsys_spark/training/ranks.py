@@ -1,6 +1,7 @@
 """The processes that train together: the one place that reads torchrun's environment and talks to the others."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from recsys_spark.errors import TrainingError
 
 __all__ = ["Ranks", "joined_ranks"]
 
@@ -46,12 +49,21 @@ class Ranks:
 
 @contextmanager
 def joined_ranks(use_gpu: bool, timeout_minutes: float) -> Iterator[Ranks]:
-    """Joins the group that torchrun's environment names; without one, this process is alone."""
+    """Joins the group that torchrun's environment names; without one, this process is alone.
+
+    Raises TrainingError where a GPU is to be used and this process sees none.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     device = torch.device("cpu")
     if use_gpu:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % max(1, torch.cuda.device_count()))
+        if not torch.cuda.is_available():
+            raise TrainingError(
+                f"rank {rank} on {socket.gethostname()} sees no GPU (CUDA_VISIBLE_DEVICES is "
+                f"{os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}): see that its driver and a torch with CUDA are "
+                "installed there, or set training.use_gpu to false"
+            )
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(device)
     if world == 1:
         yield Ranks(0, 1, device)

@@ -22,6 +22,7 @@ from tests.training.runs import PLAIN, make_spec
 from tests.training.shard_folders import planted_tastes
 
 REPORT = {"metric": 0.5}
+OWNED = {"spark.driver.resource.gpu.amount": "2"}
 GPU_CLUSTER = {"spark.task.resource.gpu.amount": "1", "spark.python.worker.reuse": "false"}
 
 
@@ -105,8 +106,16 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -
     assert "1 GPUs are asked for and this machine has 0" in problem
     assert "training.use_gpu to false" in problem
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert problems_of(settings_of(use_gpu=True, processes=2)) == ()
-    assert "training.processes to at most 2" in problems_of(settings_of(use_gpu=True, processes=3))[0]
+    assert problems_of(settings_of(use_gpu=True, processes=2), OWNED) == ()
+    assert "training.processes to at most 2" in problems_of(settings_of(use_gpu=True, processes=3), OWNED)[0]
+
+
+def test_processes_of_this_machine_need_the_driver_to_own_their_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert problems_of(settings_of(use_gpu=True)) == ()
+    (problem,) = problems_of(settings_of(use_gpu=True, processes=2))
+    assert "spark.driver.resource.gpu.amount=2" in problem
+    assert len(problems_of(settings_of(use_gpu=True, processes=3), OWNED)) == 1
 
 
 def test_gpus_of_executors_have_to_be_asked_for_and_workers_to_be_fresh() -> None:
@@ -168,6 +177,27 @@ def test_a_reason_that_a_process_told_is_not_tried_again(spec: TrainSpec, monkey
     with pytest.raises(TrainingError, match=r"^the loss is not a number$"):
         run_training(a_session(), spec, settings_of(processes=2, retries=5))
     assert len(made) == 2
+
+
+def test_what_was_lost_is_told_by_the_last_line_that_is_no_frame(
+    spec: TrainSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died() -> dict[str, Any]:
+        frames = "\tat org.apache.spark.Task.run(Task.scala:1)\n\t... 21 more\n"
+        raise RuntimeError(f"Job aborted\nExecutorLostFailure (executor 1 exited)\nDriver stacktrace:\n{frames}")
+
+    attempts(monkeypatch, died)
+    with pytest.raises(TrainingError, match=r"the last time with: ExecutorLostFailure \(executor 1 exited\); run"):
+        run_training(a_session(), spec, settings_of(processes=2, retries=0))
+
+
+def test_a_process_that_sees_no_gpu_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(n_rows=4), PLAIN)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(TrainingError, match=r"rank 0 on \S+ sees no GPU \(CUDA_VISIBLE_DEVICES is \)"):
+        train_rank(spec.as_dict() | {"use_gpu": True})
+    assert "sees no GPU" in str(told_failure(spec))
 
 
 def test_a_reason_of_an_earlier_run_is_forgotten(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
