@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from recsys_spark.whole_files import write_json
+
 __all__ = ["list_files_of_model", "lost_files"]
 
 FILE = "files.json"
@@ -14,9 +16,7 @@ def list_files_of_model(folder: Path) -> None:
     """Writes the list of what lies below the folder of a model that is trained."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     names = sorted(str(path) for path in found if _is_kept(path))
-    draft = folder / f"{FILE}.tmp"
-    draft.write_text(json.dumps(names, indent=1) + "\n")
-    draft.replace(folder / FILE)
+    write_json(folder / FILE, names)
 
 
 def lost_files(folder: Path) -> list[str]:

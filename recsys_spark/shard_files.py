@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from recsys_spark.errors import MissingInputError, TrainingError
 from recsys_spark.recipe import Recipe
+from recsys_spark.whole_files import write_json
 
 __all__ = [
     "BLOCK_ROWS",
@@ -96,9 +97,7 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Makes the folder complete; in one step, so that no reader sees half of it."""
-        temporary = folder / f"{MANIFEST}.tmp"
-        temporary.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True) + "\n")
-        temporary.replace(folder / MANIFEST)
+        write_json(folder / MANIFEST, {"format": FORMAT, **asdict(self)})
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

@@ -19,6 +19,7 @@ from recsys_spark.outputs.stored_model import StoredModel, open_model
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import VectorScorer
+from recsys_spark.whole_files import write_json
 
 __all__ = [
     "KIND",
@@ -82,9 +83,7 @@ def save_classifier(
         "reliability": [bin_._asdict() for bin_ in classifier.reliability.curve],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{FILE}.tmp"
-    temporary.write_text(json.dumps(described, indent=1) + "\n")
-    temporary.replace(folder / FILE)
+    write_json(folder / FILE, described)
     return LinearModel(classifier.labels, features, classifier.weights[:, :k], item_weights, classifier.bias)
 
 

@@ -23,6 +23,7 @@ from recsys_spark.ingestion.reader import Reader, Role
 from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
 from recsys_spark.source_settings import SourceSettings
 from recsys_spark.spark_errors import SPARK_ERRORS
+from recsys_spark.whole_files import write_json
 
 __all__ = ["ROLES", "Staging", "staged_batches", "unreadable_files"]
 
@@ -67,9 +68,7 @@ class Staging:
     def finish(self, reader: Reader) -> None:
         """Says that what was written is whole."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / "draft"
-        draft.write_text(json.dumps({"kind": reader.kind, "files": self._files()}))
-        draft.rename(self._marker)
+        write_json(self._marker, {"kind": reader.kind, "files": self._files()})
 
     def is_whole(self) -> bool:
         """Whether the files are those that the marker lists."""

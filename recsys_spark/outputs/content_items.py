@@ -27,6 +27,7 @@ from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.matrix_frames import matrix_frame
 from recsys_spark.ranking.scorer import ProductScorer, Scorer
+from recsys_spark.whole_files import write_json
 
 __all__ = ["ContentItems", "ServedItems", "content_fingerprint", "content_items", "served_items"]
 
@@ -122,9 +123,7 @@ def _write(run: JobRun, stored: StoredModel, folder: Path) -> None:
         for frame in (known, learnt, features):
             frame.unpersist()
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{COUNTS}.tmp"
-    unfinished.write_text(json.dumps(counts))
-    unfinished.replace(folder / COUNTS)
+    write_json(folder / COUNTS, counts)
 
 
 def _predicted(

@@ -1,7 +1,6 @@
 """A model's items as a map: from the tables to a file."""
 
 import logging
-import os
 from pathlib import Path
 
 from recsys_spark.addresses import local_path
@@ -17,6 +16,7 @@ from recsys_spark.projection.clusters import k_means
 from recsys_spark.projection.layout import NEIGHBOURS, lay_out, principal_plane
 from recsys_spark.projection.nearest import nearest, unit_length
 from recsys_spark.projection.preservation import kept_by_chance, kept_neighbours
+from recsys_spark.whole_files import written_whole
 
 __all__ = ["build_map", "map_path", "write_page"]
 
@@ -66,11 +66,10 @@ def build_map(run: JobRun, model: ModelVersion) -> ItemMap:
 
 def write_page(path: Path, item_map: ItemMap) -> None:
     """In one step: nobody opens half a page. Raises ConfigError where the path cannot be written."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(map_page(item_map), encoding="utf-8")
-        unfinished.replace(path)
+        with written_whole(path) as draft:
+            draft.write_text(map_page(item_map), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"map.path: {path} cannot be written: {error}") from error
 

@@ -4,8 +4,6 @@ Rows are placed by a hash of their number and the seed, so that equal input give
 Spark made of it, and each file is a random sample of all rows. A file is one task and one row group.
 """
 
-import os
-import uuid
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from recsys_spark.shard_files import (
     file_digest,
     rows_digest,
 )
+from recsys_spark.whole_files import drafts, written_whole
 
 __all__ = ["complete_shards", "write_shards"]
 
@@ -85,7 +84,7 @@ def write_shards(
             f"files.root: {unseen[0]} was written to {folder} and is not found there: set it to a folder that the"
             " driver and every executor share"
         )
-    for leftover in folder.glob("*.tmp"):
+    for leftover in drafts(folder):
         leftover.unlink(missing_ok=True)
     n_features = 0 if profiles is None else len(profiles.features)
     manifest = Manifest(recipe, *shape, seed, inputs, tuple(files), n_features)
@@ -156,10 +155,7 @@ def _block(
 
 def _save(blocks: list[dict[str, NDArray[Any]]], path: Path) -> None:
     columns = {name: pa.array([block[name].tobytes() for block in blocks], pa.binary()) for name in blocks[0]}
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     table = pa.table(columns)
     # One row group a file: Petastorm deals out row groups. Dictionaries would only cost: no two blocks are equal.
-    pq.write_table(table, temporary, compression="zstd", row_group_size=max(1, len(blocks)), use_dictionary=False)
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    with written_whole(path) as draft:
+        pq.write_table(table, draft, compression="zstd", row_group_size=max(1, len(blocks)), use_dictionary=False)

@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.addresses import file_uri, literal_path
+from recsys_spark.whole_files import write_json
 
 __all__ = [
     "Bm25Statistics",
@@ -86,7 +87,7 @@ def keep_bm25(statistics: Bm25Statistics, folder: Path) -> Bm25Statistics:
     """
     statistics.item_idf.write.mode("overwrite").parquet(file_uri(folder / "bm25_idf"))
     scalars = {"n_users": statistics.n_users, "average_length": statistics.average_length}
-    (folder / "bm25.json").write_text(json.dumps(scalars))
+    write_json(folder / "bm25.json", scalars)
     return kept_bm25(statistics.item_idf.sparkSession, folder)
 
 

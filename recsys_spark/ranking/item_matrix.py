@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.ranking.item_tiles import WRITTEN, tile_name, write_tile
+from recsys_spark.whole_files import drafts, write_json
 
 __all__ = ["ItemMatrix", "write_item_matrix"]
 
@@ -184,12 +185,10 @@ def _write_tiles(item_vectors: DataFrame, matrix: ItemMatrix) -> None:
 
 def _write_manifest(matrix: ItemMatrix) -> None:
     path = Path(matrix.folder)
-    for leftover in path.glob("*.tmp"):
+    for leftover in drafts(path):
         leftover.unlink(missing_ok=True)
     shape = {"n_items": matrix.n_items, "rank": matrix.rank, "tile_items": matrix.tile_items}
-    temporary = path / f"{MANIFEST}.tmp"
-    temporary.write_text(json.dumps({"format": FORMAT, "version": matrix.version, **shape}, indent=2) + "\n")
-    temporary.replace(path / MANIFEST)
+    write_json(path / MANIFEST, {"format": FORMAT, "version": matrix.version, **shape})
 
 
 @lru_cache(maxsize=1024)

@@ -1,12 +1,12 @@
 """One tile of an item matrix, as an executor writes it: checked, then renamed into place when it is whole."""
 
-import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from recsys_spark.whole_files import written_whole
 
 __all__ = ["WRITTEN", "tile_name", "write_tile"]
 
@@ -50,9 +50,5 @@ def _problem(item_idx: NDArray[np.int32], vectors: NDArray[np.float32], first: i
 
 
 def _save(tile: NDArray[np.float32], path: Path) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
+    with written_whole(path) as draft, draft.open("wb") as file:
         np.save(file, tile, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -15,12 +15,13 @@ from recsys_spark.sample.anime import ANIME
 from recsys_spark.sample.dirt import break_rows, plan_dirt, scatter
 from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.lastfm import LASTFM_360K
-from recsys_spark.sample.lines import join_fields, write_lines, write_whole
+from recsys_spark.sample.lines import join_fields, write_lines
 from recsys_spark.sample.randomness import stream
 from recsys_spark.sample.settings import SampleFormat, SamplePlan
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import SourceFormat
 from recsys_spark.sample.tastes import draw_tastes, female_probability
+from recsys_spark.whole_files import written_whole
 
 __all__ = ["FORMATS", "folders", "pieces", "write_piece"]
 
@@ -105,5 +106,5 @@ def _write_user_truth(plan: SamplePlan, block: int, root: Path) -> None:
 
 
 def _write_table(path: Path, columns: dict[str, Any]) -> None:
-    with write_whole(path) as file:
-        pq.write_table(pa.table(columns), file)
+    with written_whole(path) as draft:
+        pq.write_table(pa.table(columns), draft)

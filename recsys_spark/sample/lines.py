@@ -2,19 +2,16 @@
 
 import csv
 import io
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys_spark.sample.randomness import IntArray
+from recsys_spark.whole_files import written_whole
 
-__all__ = ["csv_lines", "digits", "join_fields", "pick", "texts", "write_lines", "write_whole"]
+__all__ = ["csv_lines", "digits", "join_fields", "pick", "texts", "write_lines"]
 
 
 def texts(values: Sequence[str]) -> pa.Array:
@@ -51,7 +48,7 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> pa.Array:
 
 def write_lines(path: Path, header: str, lines: Iterable[pa.Array]) -> None:
     """Writes a UTF-8 text file of the header (if any) and the lines, given in chunks."""
-    with write_whole(path) as file:
+    with written_whole(path) as draft, draft.open("wb") as file:
         if header:
             file.write(f"{header}\n".encode())
         for chunk in lines:
@@ -59,15 +56,3 @@ def write_lines(path: Path, header: str, lines: Iterable[pa.Array]) -> None:
                 rows = pa.ListArray.from_arrays([0, len(chunk)], chunk)
                 file.write(pc.binary_join(rows, "\n")[0].as_buffer())
                 file.write(b"\n")
-
-
-@contextmanager
-def write_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name at the end: a killed or repeated task leaves no half of it."""
-    draft = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with draft.open("wb") as file:
-            yield file
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from recsys_spark.networks.network import Network, Shape
 from recsys_spark.registry import load_network
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.validation import Observed
+from recsys_spark.whole_files import write_json, written_whole
 
 __all__ = ["StoredNetwork", "load_network_weights", "save_network"]
 
@@ -32,14 +33,11 @@ def save_network(spec: TrainSpec, network: Network, observed: Observed) -> None:
     """Writes weights and description into the spec's folder; the description last, as it says they are whole."""
     folder = Path(spec.folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    temporary = folder / f"{WEIGHTS}.tmp"
-    save_file(tensors, temporary)
-    temporary.replace(folder / WEIGHTS)
+    with written_whole(folder / WEIGHTS) as draft:
+        save_file(tensors, draft)
     description: dict[str, Any] = {"kind": spec.kind, "settings": spec.settings, "shape": list(network.shape)}
     description |= {"lowest": observed.lowest, "highest": observed.highest}
-    temporary = folder / f"{DESCRIPTION}.tmp"
-    temporary.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
-    temporary.replace(folder / DESCRIPTION)
+    write_json(folder / DESCRIPTION, description)
 
 
 def load_network_weights(folder: Path) -> StoredNetwork:
