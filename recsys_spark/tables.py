@@ -157,7 +157,7 @@ class Tables:
         rows: DataFrame,
         keys: tuple[str, ...],
         update: Mapping[str, str] | None,
-        update_when: str | None = None,
+        update_when: Column | str | None = None,
         delete_when: Column | None = None,
         **metadata: Any,
     ) -> int:

@@ -23,6 +23,7 @@ from recsys_spark.ingestion.staging import ROLES, Staging, staged_batches
 from recsys_spark.ingestion.validation import is_refused, reasons_of_refused
 from recsys_spark.job import JobRun
 from recsys_spark.logs import step
+from recsys_spark.schemas import TABLES
 
 __all__ = ["complete", "resume", "sweep"]
 
@@ -159,20 +160,22 @@ def _append_plays(run: JobRun, batch: Batch, staging: Staging) -> None:
     plays = deduplicate(valid, batch.source, staging.kind)
     plays = _stamped(plays, batch).withColumn("kind", F.lit(staging.kind))
     if batch.reprocess:
-        replaced = F.col("old.source_file").isin([file.uri for file in batch.files])
-        with run.tables.lock("plays"):
-            run.tables.merge(
-                "plays",
-                plays,
-                ("event_id",),
-                None,
-                delete_when=replaced & (F.col("old.source") == batch.source) & (F.col("old.run_id") != batch.run_id),
-                batch_id=batch.batch_id,
-            )
+        _replace_plays(run, batch, plays)
         return
     if staging.kind == "events":
         plays = plays.join(_earlier_events(run, batch, valid), on="event_id", how="left_anti")
     run.tables.append("plays", plays, _transaction(batch), batch_id=batch.batch_id, appended_run_id=batch.run_id)
+
+
+def _replace_plays(run: JobRun, batch: Batch, plays: DataFrame) -> None:
+    """Puts plays in the place of those of their files; a play that stands there under another file stays as it is."""
+    of_files = F.col("old.source_file").isin([file.uri for file in batch.files])
+    replaced = of_files & (F.col("old.source") == batch.source) & (F.col("old.run_id") != batch.run_id)
+    # Also what is equal, so that each row is counted as one of the run that last read it.
+    update = {name: f"new.{name}" for name in TABLES["plays"].schema.names}
+    with run.tables.lock("plays"):
+        # An id without a time tells a file, which two sources may read.
+        run.tables.merge("plays", plays, ("event_id", "source"), update, replaced, replaced, batch_id=batch.batch_id)
 
 
 def _transaction(batch: Batch) -> tuple[str, int]:
