@@ -88,7 +88,7 @@ class TrainingSettings(Section):
     processes: int = Field(1, ge=1, le=1024, description="Processes that train one network together.")
     local: bool = Field(True, description="Train on the driver's machine (true) or on executors, one process a task.")
     use_gpu: bool = Field(False, description="Train on GPUs, one a process, with NCCL; else on CPUs with gloo.")
-    mixed_precision: bool = Field(True, description="On GPUs: products in bfloat16, losses in float32.")
+    mixed_precision: bool = Field(True, description="On GPUs: products of matrices in TensorFloat-32.")
     threads: int = Field(0, ge=0, description="Threads of each process on a CPU; 0: the machine's cores, shared out.")
     retries: int = Field(2, ge=0, le=100, description="New starts after a lost process or executor.")
     timeout_minutes: float = Field(10, gt=0, description="How long a process waits for the others before it gives up.")

@@ -93,7 +93,7 @@ class Factorization(WithSideInformation):
         if self.settings.biased:
             return nn.Parameter(first[0]), nn.Parameter(first[1]), nn.Parameter(first[2])
         for name, bias in zip(("user_bias", "item_bias", "offset"), first, strict=True):
-            self.register_buffer(name, torch.zeros_like(bias), persistent=False)
+            self.register_buffer(name, torch.zeros_like(bias))
         return self.user_bias, self.item_bias, self.offset
 
     def encode_trained(self, batch: Batch) -> Tensor:

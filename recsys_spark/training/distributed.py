@@ -81,6 +81,9 @@ def _cluster_problems(spark: SparkSession, settings: TrainingSettings) -> Iterat
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         yield "training on executors needs all of them at once: submit with spark.dynamicAllocation.enabled=false"
     slots = parallelism(spark)
+    executors, gpus = conf.get("spark.executor.instances", None), conf.get("spark.executor.resource.gpu.amount", None)
+    if settings.use_gpu and executors and gpus:
+        slots = min(slots, int(executors) * int(gpus))
     if slots < settings.processes:
         yield (
             f"training.processes: {settings.processes} tasks are asked for and the cluster runs {slots} at once: "

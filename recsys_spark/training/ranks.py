@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recsys_spark.errors import TrainingError
 
-__all__ = ["Ranks", "joined_ranks"]
+__all__ = ["Ranks", "joined_ranks", "tensor_float_products"]
 
 
 @dataclass(frozen=True)
@@ -51,25 +51,47 @@ class Ranks:
 def joined_ranks(use_gpu: bool, timeout_minutes: float) -> Iterator[Ranks]:
     """Joins the group that torchrun's environment names; without one, this process is alone.
 
-    Raises TrainingError where a GPU is to be used and this process sees none.
+    Raises TrainingError where a GPU is to be used and this process sees none for itself.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     device = torch.device("cpu")
     if use_gpu:
-        if not torch.cuda.is_available():
-            raise TrainingError(
-                f"rank {rank} on {socket.gethostname()} sees no GPU (CUDA_VISIBLE_DEVICES is "
-                f"{os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}): see that its driver and a torch with CUDA are "
-                "installed there, or set training.use_gpu to false"
-            )
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        device = _own_gpu(rank)
         torch.cuda.set_device(device)
     if world == 1:
         yield Ranks(0, 1, device)
         return
-    dist.init_process_group("nccl" if use_gpu else "gloo", timeout=timedelta(minutes=timeout_minutes))
+    backend, of_group = ("nccl", device) if use_gpu else ("gloo", None)
+    dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes), device_id=of_group)
+    yield Ranks(rank, world, device)
+    # Not after an error: to take leave of a group may wait for the others, who wait for this process to end.
+    dist.destroy_process_group()
+
+
+@contextmanager
+def tensor_float_products(wanted: bool) -> Iterator[None]:
+    """Products of float32 matrices by TensorFloat-32, which keeps 10 bits of each factor and sums in float32.
+
+    Autocast to bfloat16 was given up: it would round losses that are written as products, and recurrent layers would
+    run in float16, below whose smallest number their gradients lie.
+    """
+    before = torch.get_float32_matmul_precision()
+    if wanted:
+        torch.set_float32_matmul_precision("high")
     try:
-        yield Ranks(rank, world, device)
+        yield
     finally:
-        dist.destroy_process_group()
+        torch.set_float32_matmul_precision(before)
+
+
+def _own_gpu(rank: int) -> torch.device:
+    number, visible = int(os.environ.get("LOCAL_RANK", "0")), os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if number >= present:
+        raise TrainingError(
+            f"rank {rank} is process {number} of {socket.gethostname()} and sees {present} GPUs there "
+            f"(CUDA_VISIBLE_DEVICES is {visible}), where each process needs one of its own: see that a driver and a "
+            "torch with CUDA are installed, lower training.processes, or set training.use_gpu to false"
+        )
+    return torch.device("cuda", number)

@@ -2,7 +2,7 @@
 
 Lightning Fabric was looked at first. Of what it offers, the process group comes from torchrun here, checkpoints
 must be readable without pickle, and the loss is normalised over all ranks by what each counted; left over would be
-two lines (autocast and DDP) for another dependency, so the loop is plain torch.
+DDP, a line, for another dependency, so the loop is plain torch.
 """
 
 import json
@@ -26,7 +26,7 @@ from recsys_spark.training.checkpoint import Checkpoint, Checkpoints, flatten_op
 from recsys_spark.training.lanes import Epoch, mix
 from recsys_spark.training.optimizers import make_optimizer, set_learning_rate
 from recsys_spark.training.progress import EpochLog, progress
-from recsys_spark.training.ranks import Ranks, joined_ranks
+from recsys_spark.training.ranks import Ranks, joined_ranks, tensor_float_products
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.state import TrainingState
@@ -48,7 +48,8 @@ def train(spec: dict[str, Any]) -> dict[str, Any]:
     told = TrainSpec(**spec)
     if told.threads:
         torch.set_num_threads(told.threads)
-    with joined_ranks(told.use_gpu, told.timeout_minutes) as ranks:
+    fast = told.use_gpu and told.mixed_precision
+    with tensor_float_products(fast), joined_ranks(told.use_gpu, told.timeout_minutes) as ranks:
         data = open_training_data(told, ranks)
         return _Trainer(told, ranks, data).run()
 
@@ -121,8 +122,7 @@ class _Trainer:
         # Each step has a seed of its own, so that a run can go on from any of them.
         torch.manual_seed(mix(self.spec.seed, state.global_step, ranks.rank))
         batch = batch_of(rows, self.data.shape.n_columns, ranks.device)
-        with self._precision():
-            loss: Loss = self.module(batch, state.global_step)
+        loss: Loss = self.module(batch, state.global_step)
         count = self._add_up(loss, rows)
         if count > 0:
             self.optimizer.zero_grad(set_to_none=True)
@@ -151,11 +151,6 @@ class _Trainer:
             f"{key}.learning_rate (now {self.settings.learning_rate}) or set {key}.clip_norm; the last good weights "
             f"are kept in {self.checkpoints.folder}"
         )
-
-    def _precision(self) -> Any:
-        if self.spec.use_gpu and self.spec.mixed_precision:
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return nullcontext()
 
     def _end_epoch(self, counts: Counts, seconds: float) -> None:
         state, data = self.state, self.data

@@ -146,6 +146,16 @@ def test_a_stored_network_gives_the_same_scores(kind: str, tmp_path: Path) -> No
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
 
 
+@pytest.mark.parametrize("kind", ["matrix_factorization", "implicit_factorization"])
+def test_a_factorization_without_biases_is_stored_as_well(kind: str, tmp_path: Path) -> None:
+    spec = TrainSpec(kind, TINY[kind] | {"biased": False}, 0, "train", None, str(tmp_path))
+    network = trained(spec.network(Shape(12, 12)), checkerboard()).eval()
+    save_network(spec, network, Observed(network.column_counts, 0.5, 5.0))
+    stored = load_network_weights(tmp_path).network
+    assert stored.output_bias.numpy().tolist() == [0.0] * 12
+    assert torch.equal(stored.scores(checkerboard()), network.scores(checkerboard()))
+
+
 @kinds
 def test_codes_of_a_row_do_not_depend_on_the_others(kind: str) -> None:
     network = trained(make_network(kind, Shape(12, 12)), checkerboard()).eval()

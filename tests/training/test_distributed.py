@@ -123,6 +123,10 @@ def test_gpus_of_executors_have_to_be_asked_for_and_workers_to_be_fresh() -> Non
     assert problems_of(settings, GPU_CLUSTER) == ()
     (amount,) = problems_of(settings, GPU_CLUSTER | {"spark.task.resource.gpu.amount": "2"})
     assert "spark.task.resource.gpu.amount=1" in amount
+    two = {"spark.executor.instances": "2", "spark.executor.resource.gpu.amount": "1"}
+    assert problems_of(settings_of(local=False, use_gpu=True, processes=2), GPU_CLUSTER | two) == ()
+    (few,) = problems_of(settings_of(local=False, use_gpu=True, processes=3), GPU_CLUSTER | two)
+    assert "3 tasks are asked for and the cluster runs 2 at once" in few
     (reuse,) = problems_of(settings, GPU_CLUSTER | {"spark.python.worker.reuse": "true"})
     assert "submit with spark.python.worker.reuse=false" in reuse
 
@@ -195,9 +199,18 @@ def test_a_process_that_sees_no_gpu_says_so(tmp_path: Path, monkeypatch: pytest.
     spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(n_rows=4), PLAIN)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(TrainingError, match=r"rank 0 on \S+ sees no GPU \(CUDA_VISIBLE_DEVICES is \)"):
+    with pytest.raises(TrainingError, match=r"rank 0 is process 0 of \S+ and sees 0 GPUs.*DEVICES is \)"):
         train_rank(spec.as_dict() | {"use_gpu": True})
-    assert "sees no GPU" in str(told_failure(spec))
+    assert "sees 0 GPUs" in str(told_failure(spec))
+
+
+def test_two_processes_do_not_share_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(n_rows=4), PLAIN)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(TrainingError, match=r"is process 1 of .* and sees 1 GPUs"):
+        train_rank(spec.as_dict() | {"use_gpu": True})
 
 
 def test_a_reason_of_an_earlier_run_is_forgotten(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
