@@ -26,6 +26,7 @@ from recsys_spark.errors import ConfigError
 from recsys_spark.locks import Locks
 from recsys_spark.registry import NETWORKS
 from recsys_spark.spark_errors import SPARK_ERRORS
+from recsys_spark.whole_files import written_whole
 
 __all__ = ["block_tasks", "checkpoint_dir", "job_settings", "parallelism", "runs_here", "spark_session"]
 
@@ -205,8 +206,10 @@ def _gpu_settings(training: TrainingSettings) -> dict[str, str]:
     script = _scratch() / f"gpus-{training.processes}.sh"
     addresses = json.dumps([str(gpu) for gpu in range(training.processes)])
     script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": {addresses}}}\'\n')
-    script.chmod(0o700)
+    # Another job may be starting its session from it.
+    with written_whole(script) as draft:
+        draft.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": {addresses}}}\'\n')
+        draft.chmod(0o700)
     owned = "spark.driver.resource.gpu"
     return {f"{owned}.amount": str(training.processes), f"{owned}.discoveryScript": str(script)}
 

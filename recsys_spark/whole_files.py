@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["drafts", "write_json", "written_whole"]
+__all__ = ["drafts", "remove_drafts", "write_json", "written_whole"]
 
 DRAFT = ".tmp"
 
@@ -38,3 +38,9 @@ def write_json(path: Path, content: object) -> None:
 def drafts(folder: Path) -> list[Path]:
     """What killed processes left in a folder, or others are writing there."""
     return list(folder.glob(f".*{DRAFT}"))
+
+
+def remove_drafts(folder: Path) -> None:
+    """Clears those away, where nobody else writes."""
+    for draft in drafts(folder):
+        draft.unlink(missing_ok=True)

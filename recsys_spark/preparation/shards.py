@@ -31,7 +31,7 @@ from recsys_spark.shard_files import (
     file_digest,
     rows_digest,
 )
-from recsys_spark.whole_files import drafts, written_whole
+from recsys_spark.whole_files import remove_drafts, written_whole
 
 __all__ = ["complete_shards", "write_shards"]
 
@@ -84,8 +84,7 @@ def write_shards(
             f"files.root: {unseen[0]} was written to {folder} and is not found there: set it to a folder that the"
             " driver and every executor share"
         )
-    for leftover in drafts(folder):
-        leftover.unlink(missing_ok=True)
+    remove_drafts(folder)
     n_features = 0 if profiles is None else len(profiles.features)
     manifest = Manifest(recipe, *shape, seed, inputs, tuple(files), n_features)
     manifest.write(folder)

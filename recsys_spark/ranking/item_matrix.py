@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.ranking.item_tiles import WRITTEN, tile_name, write_tile
-from recsys_spark.whole_files import drafts, write_json
+from recsys_spark.whole_files import remove_drafts, write_json
 
 __all__ = ["ItemMatrix", "write_item_matrix"]
 
@@ -185,8 +185,7 @@ def _write_tiles(item_vectors: DataFrame, matrix: ItemMatrix) -> None:
 
 def _write_manifest(matrix: ItemMatrix) -> None:
     path = Path(matrix.folder)
-    for leftover in drafts(path):
-        leftover.unlink(missing_ok=True)
+    remove_drafts(path)
     shape = {"n_items": matrix.n_items, "rank": matrix.rank, "tile_items": matrix.tile_items}
     write_json(path / MANIFEST, {"format": FORMAT, "version": matrix.version, **shape})
 

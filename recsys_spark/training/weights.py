@@ -13,7 +13,7 @@ from recsys_spark.networks.network import Network, Shape
 from recsys_spark.registry import load_network
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.validation import Observed
-from recsys_spark.whole_files import write_json, written_whole
+from recsys_spark.whole_files import remove_drafts, write_json, written_whole
 
 __all__ = ["StoredNetwork", "load_network_weights", "save_network"]
 
@@ -33,6 +33,8 @@ def save_network(spec: TrainSpec, network: Network, observed: Observed) -> None:
     """Writes weights and description into the spec's folder; the description last, as it says they are whole."""
     folder = Path(spec.folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    # Of a killed process: as large as the weights.
+    remove_drafts(folder)
     with written_whole(folder / WEIGHTS) as draft:
         save_file(tensors, draft)
     description: dict[str, Any] = {"kind": spec.kind, "settings": spec.settings, "shape": list(network.shape)}
