@@ -1,11 +1,13 @@
 """Raw files -> plays, users, items, plays_quarantine, ingested_files. Only new files cost anything."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from recsys_spark.errors import DataQualityError, MissingInputError
-from recsys_spark.ingestion.batches import refuse_changed, select_files, start_batch, unfinished_batch
+from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, start_batch
 from recsys_spark.ingestion.completion import complete, resume, sweep
-from recsys_spark.ingestion.discovery import list_files
+from recsys_spark.ingestion.discovery import RawFile, list_files
+from recsys_spark.ingestion.ledger import Ledger
 from recsys_spark.job import Job, JobRun
 from recsys_spark.registry import load_reader
 from recsys_spark.spark_errors import SPARK_ERRORS
@@ -24,24 +26,36 @@ def work(run: JobRun) -> None:
     with run.tables.lock("ingested_files"):
         for table in TABLES:
             run.tables.ensure(table)
-        unfinished = unfinished_batch(run.tables, settings.source_name)
+        ledger = Ledger.read(run.tables)
+        unfinished = ledger.unfinished(settings.source_name)
         if unfinished is not None:
             resume(run, unfinished, reader, files)
-        sweep(run)
-        selection = select_files(run.tables, files, reader, settings)
+            ledger = Ledger.read(run.tables)
+        sweep(run, ledger)
+        selection = ledger.select(files, reader, settings)
         run.count(files_new=len(selection.new), files_known=len(files) - len(selection.new))
         if selection.changed_untimed:
-            refuse_changed(run.spark, run.tables, selection, settings, run.report.run_id)
+            # Remembered, so that each is told once anew.
+            batch = _plan(run, ledger.next_batch, selection.changed_untimed)
+            record(run.spark, run.tables, batch, [Verdict(file, "refused") for file in batch.files])
+            ledger = Ledger.read(run.tables)
         if settings.reprocess is not None and not selection.new:
             raise MissingInputError(f"source.reprocess {settings.reprocess!r} matches none of the files at {path}")
         if selection.new:
             # A file that cannot be read is refused by its name when it is copied.
             with suppress(*SPARK_ERRORS):
                 reader.check(run.spark, selection.new)
-            batch = start_batch(run.spark, run.tables, selection, settings, run.report.run_id)
+            batch = _plan(run, ledger.next_batch, selection.new)
+            start_batch(run.spark, run.tables, batch)
             complete(run, batch, reader)
     if selection.problems():
         raise DataQualityError("\n".join(selection.problems()))
+
+
+def _plan(run: JobRun, batch_id: int, files: Sequence[RawFile]) -> Batch:
+    settings, meaning = run.config.source, settings_hash(run.config.source)
+    reprocess = settings.reprocess is not None
+    return Batch(batch_id, settings.source_name, tuple(files), run.report.run_id, meaning, reprocess)
 
 
 job = Job("ingest_plays", __doc__ or "", work)

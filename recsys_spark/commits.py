@@ -1,6 +1,7 @@
 """Delta commits: what their user metadata says, what a writer's defeat looks like, what a log without any is."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,16 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.addresses import local_path
 
-__all__ = ["METADATA_CONF", "Commit", "folder_of", "history", "is_conflict", "remove_unborn", "user_metadata"]
+__all__ = [
+    "METADATA_CONF",
+    "Commit",
+    "folder_of",
+    "history",
+    "is_conflict",
+    "newest_version",
+    "remove_unborn",
+    "user_metadata",
+]
 
 METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
 HOUSEKEEPING = {
@@ -27,6 +37,9 @@ HOUSEKEEPING = {
     "CHANGE COLUMN",
 }
 CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
+
+
+COMMIT_FILE = re.compile(r"(\d{20})\.json")
 
 
 class Commit(NamedTuple):
@@ -49,6 +62,15 @@ def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
         Commit(int(row["version"]), row["operation"], _parsed(row["userMetadata"]))
         for row in rows.select("version", "operation", "userMetadata").collect()
     ]
+
+
+def newest_version(table: DeltaTable, folder: Path | None) -> int:
+    """Of an existing table. Where its folder can be looked into, by the names in its log, which Delta's protocol fixes:
+    a listing, where asking for the history is a query of Spark's.
+    """
+    log = [] if folder is None else os.listdir(folder / "_delta_log")
+    versions = [int(match[1]) for name in log if (match := COMMIT_FILE.fullmatch(name))]
+    return max(versions) if versions else history(table, limit=1)[0].version
 
 
 def remove_unborn(table: Path | None, commits: int = 0) -> None:

@@ -35,6 +35,11 @@ class Table:
         return schema
 
     @property
+    def casts(self) -> list[str]:
+        """The columns in their order, each as its type, in SQL: columns built in Python cost several calls of Java."""
+        return [f"CAST(`{c.name}` AS {c.dataType.simpleString()}) AS `{c.name}`" for c in self.schema]
+
+    @property
     def properties(self) -> dict[str, str]:
         """Delta table properties stated at creation."""
         return COMMON_PROPERTIES | self.extra_properties

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from recsys_spark.addresses import absolute, local_path
-from recsys_spark.commits import Commit, folder_of, history, is_conflict, remove_unborn, user_metadata
+from recsys_spark.commits import Commit, folder_of, history, is_conflict, newest_version, remove_unborn, user_metadata
 from recsys_spark.config import BaseConfig
 from recsys_spark.errors import ConfigError, LostToWriterError, MissingInputError
 from recsys_spark.locks import Locks
@@ -79,7 +79,7 @@ class Tables:
 
     def version(self, name: str) -> int:
         """The newest version of an existing table."""
-        return history(self.delta(name), limit=1)[0].version
+        return newest_version(self.delta(name), None if self._schema else local_path(self.address(name)))
 
     def data_version(self, name: str) -> int:
         """The newest version, as of this run, that changed rows: OPTIMIZE and the like do not count."""
@@ -216,7 +216,7 @@ class Tables:
         writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
 
     def _ordered(self, name: str, rows: DataFrame) -> DataFrame:
-        return rows.select(*[F.col(c.name).cast(c.dataType).alias(c.name) for c in TABLES[name].schema])
+        return rows.selectExpr(*TABLES[name].casts)
 
     @contextmanager
     def _commit(self, name: str, metadata: Mapping[str, Any]) -> Iterator[None]:

@@ -4,7 +4,8 @@ Every step may be repeated after a kill without doubling anything (see batches.p
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import DataQualityError
-from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, started_batches
+from recsys_spark.ingestion.batches import Batch, FileCounts, Verdict, record, settings_hash
 from recsys_spark.ingestion.copying import copy_files
 from recsys_spark.ingestion.discovery import RawFile, changed_files
 from recsys_spark.ingestion.events import deduplicate
-from recsys_spark.ingestion.profiles import item_rows, merge_items, merge_users, user_rows
+from recsys_spark.ingestion.ledger import Ledger
+from recsys_spark.ingestion.profiles import News, item_rows, news_of, user_rows
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.ingestion.staging import ROLES, Staging, staged_batches
 from recsys_spark.ingestion.validation import is_refused, reasons_of_refused
@@ -32,16 +34,12 @@ log = logging.getLogger(__name__)
 APPLICATION = "recsys_spark.ingest_plays"
 
 
-class _Total(NamedTuple):
-    """Rows of all files of a batch."""
+class _Rows(NamedTuple):
+    """What was read from a file."""
 
+    is_plays: bool
     read: int
     refused: int
-
-    @classmethod
-    def of(cls, counts: DataFrame) -> "_Total":
-        row = counts.agg(F.sum("rows_read"), F.sum("rows_quarantined")).first()
-        return cls(0, 0) if row is None else cls(row[0] or 0, row[1] or 0)
 
 
 def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
@@ -52,14 +50,17 @@ def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
     staging = _staging(run, batch.batch_id)
     _copy(run, batch, reader, staging)
     counts = _count(staging)
-    total = _Total.of(counts)
-    if total.refused:
+    if any(rows.refused for rows in counts.values()):
         _append_quarantine(run, batch, staging)
-    _judge(run, batch, staging, counts, total)
-    with step("appending plays"):
-        _append_plays(run, batch, staging)
-    with step("merging users and items"):
-        _merge_profiles(run, batch, staging)
+    _judge(run, batch, staging, counts)
+    # The copy tells all that is new of users and items: it is computed beside the append, and committed behind it.
+    with ThreadPoolExecutor() as threads:
+        news = [threads.submit(compute) for compute in _profiles(run, staging)]
+        with step("appending plays"):
+            _append_plays(run, batch, staging)
+        with step("merging users and items"):
+            for future in news:
+                future.result().commit(run.tables, batch.batch_id)
     _finish(run, batch, staging, counts)
 
 
@@ -87,12 +88,10 @@ def resume(run: JobRun, batch: Batch, reader: Reader, files: Sequence[RawFile]) 
         _abandon(run, batch)
 
 
-def sweep(run: JobRun) -> None:
+def sweep(run: JobRun, ledger: Ledger) -> None:
     """Deletes the staged copies of batches that ended: a run killed after its last commit leaves one."""
-    staged = staged_batches(Path(run.config.files_root))
-    if staged:
-        for batch_id in staged - started_batches(run.tables):
-            _staging(run, batch_id).remove()
+    for batch_id in staged_batches(Path(run.config.files_root)) - ledger.started:
+        _staging(run, batch_id).remove()
 
 
 def _staging(run: JobRun, batch_id: int) -> Staging:
@@ -106,25 +105,24 @@ def _abandon(run: JobRun, batch: Batch) -> None:
     record(run.spark, run.tables, batch, [Verdict(file, "refused", False) for file in batch.files])
 
 
-def _count(staging: Staging) -> DataFrame:
-    """Rows read and quarantined by file, and whether it holds plays; one row a file."""
+def _count(staging: Staging) -> dict[str, _Rows]:
+    """By file; as many as the plan lists. A file that holds no rows is not among them."""
     frames = [
-        rows.groupBy("source_file")
-        .agg(F.count(F.lit(1)).alias("rows_read"), F.count_if(is_refused()).alias("rows_quarantined"))
-        .withColumn("is_plays", F.lit(role == "plays"))
+        rows.groupBy("source_file").agg(
+            F.lit(role == "plays").alias("is_plays"), F.count(F.lit(1)), F.count_if(is_refused())
+        )
         for role, rows in staging.all_rows().items()
     ]
-    return reduce(DataFrame.unionByName, frames).localCheckpoint()
+    return {file: _Rows(*counted) for file, *counted in reduce(DataFrame.union, frames).collect()}
 
 
-def _judge(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame, total: _Total) -> None:
-    read, refused = total
+def _judge(run: JobRun, batch: Batch, staging: Staging, counts: Mapping[str, _Rows]) -> None:
+    read, refused = (sum(getattr(rows, name) for rows in counts.values()) for name in ("read", "refused"))
     limit = run.config.source.max_quarantine_share
     if not read or refused / read <= limit:
         return
-    zeros = counts.withColumn("rows_valid", F.lit(0)).withColumn("rows_duplicate", F.lit(0))
     reasons = _common_reasons(staging)
-    record(run.spark, run.tables, batch, [Verdict(file, "refused") for file in batch.files], zeros)
+    record(run.spark, run.tables, batch, [_verdict(file, "refused", counts, {}) for file in batch.files])
     staging.remove()
     run.count(read=read, quarantined=refused)
     raise DataQualityError(
@@ -195,42 +193,40 @@ def _earlier_events(run: JobRun, batch: Batch, plays: DataFrame) -> DataFrame:
     return earlier.select("event_id")
 
 
-def _merge_profiles(run: JobRun, batch: Batch, staging: Staging) -> None:
+def _profiles(run: JobRun, staging: Staging) -> Iterator[Callable[[], News]]:
+    """What computes the news of users and of items, as far as the batch may have any."""
     valid = {role: rows.where(~is_refused()) for role, rows in staging.all_rows().items()}
     plays, users, items = (valid.get(role) for role in ROLES)
     if plays is not None or users is not None:
-        merge_users(run.tables, user_rows(plays, users), batch.batch_id)
+        yield news_of(run.tables, "users", user_rows(plays, users))
     if plays is not None or items is not None:
-        merge_items(run.tables, item_rows(plays, items), batch.batch_id)
+        yield news_of(run.tables, "items", item_rows(plays, items))
 
 
-def _finish(run: JobRun, batch: Batch, staging: Staging, counts: DataFrame) -> None:
-    kept = (
-        run.tables.read("plays")
-        .where(F.col("run_id") == batch.run_id)
-        .groupBy("source_file")
-        .agg(F.count(F.lit(1)).alias("kept"))
-    )
-    valid = F.col("rows_read") - F.col("rows_quarantined")
-    complete_counts = (
-        counts.join(kept, on="source_file", how="left")
-        .withColumn("rows_valid", F.when(F.col("is_plays"), F.coalesce("kept", F.lit(0))).otherwise(valid))
-        .withColumn("rows_duplicate", valid - F.col("rows_valid"))
-        .drop("kept")
-        .localCheckpoint()
-    )
-    verdicts = [Verdict(file, "ingested") for file in batch.files]
-    record(run.spark, run.tables, batch, verdicts, complete_counts.drop("is_plays"))
-    _report(run, complete_counts)
+def _finish(run: JobRun, batch: Batch, staging: Staging, counts: Mapping[str, _Rows]) -> None:
+    mine = run.tables.read("plays").where(F.col("run_id") == batch.run_id)
+    kept = {file: number for file, number in mine.groupBy("source_file").count().collect()}
+    verdicts = [_verdict(file, "ingested", counts, kept) for file in batch.files]
+    record(run.spark, run.tables, batch, verdicts)
+    _report(run, verdicts, counts)
     staging.remove()
 
 
-def _report(run: JobRun, counts: DataFrame) -> None:
-    names = ("read", "valid", "duplicate", "quarantined")
-    sums = [F.sum(f"rows_{name}").alias(name) for name in names]
-    for row in counts.groupBy("is_plays").agg(*sums).collect():
-        prefix = "" if row["is_plays"] else "profile_"
-        run.count(**{f"{prefix}{name}": row[name] for name in names})
+def _verdict(file: RawFile, status: str, counts: Mapping[str, _Rows], kept: Mapping[str, int]) -> Verdict:
+    """kept: plays by file. Profiles have no duplicates; of a batch that is refused nothing is valid, or a duplicate."""
+    rows = counts.get(file.uri, _Rows(True, 0, 0))
+    valid = rows.read - rows.refused
+    if status == "refused":
+        valid = 0
+    here = kept.get(file.uri, 0) if rows.is_plays else valid
+    return Verdict(file, status, counts=FileCounts(rows.read, here, valid - here, rows.refused))
+
+
+def _report(run: JobRun, verdicts: Sequence[Verdict], counts: Mapping[str, _Rows]) -> None:
+    for file, _, _, of_file in verdicts:
+        prefix = "" if file.uri not in counts or counts[file.uri].is_plays else "profile_"
+        if of_file is not None:
+            run.count(**{f"{prefix}{name}": number for name, number in of_file._asdict().items()})
 
 
 def _stamped(rows: DataFrame, batch: Batch) -> DataFrame:

@@ -3,17 +3,39 @@
 Users and items that only appear in plays get a row too, so that each id of `plays` can be joined.
 """
 
+from collections.abc import Callable
 from functools import partial, reduce
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.util import inheritable_thread_target
 
 from recsys_spark.tables import Tables
 
-__all__ = ["item_rows", "merge_items", "merge_users", "user_rows"]
+__all__ = ["News", "item_rows", "news_of", "user_rows"]
 
 # What is known of a user beside free attributes.
 SAID = ("gender", "age", "country")
+FIELDS = {"users": ("user_id", SAID), "items": ("item_id", ("name",))}
+
+
+class News(NamedTuple):
+    """Rows of users or items that are new or say something else than is known; `known` tells which. Computed once."""
+
+    table: str
+    rows: DataFrame
+    total: int
+    changed: int
+
+    def commit(self, tables: Tables, batch_id: int) -> None:
+        """Commits only where there is something: an append for new ids alone, a merge where known ones change."""
+        key, fields = FIELDS[self.table]
+        if self.changed:
+            update = {f: f"new.{f}" for f in (*fields, "attributes", "updated_at")}
+            tables.merge(self.table, self.rows.drop("known"), (key,), update, batch_id=batch_id)
+        elif self.total:
+            tables.append(self.table, self.rows.drop("known"), batch_id=batch_id)
 
 
 def user_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
@@ -60,19 +82,12 @@ def item_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
     return rows.groupBy("item_id").agg(_latest("name"), _latest_map("attributes"))
 
 
-def merge_users(tables: Tables, rows: DataFrame, batch_id: int) -> None:
-    """Adds new users and changes known ones where the batch says something else."""
-    _merge(tables, "users", rows, "user_id", SAID, batch_id)
-
-
-def merge_items(tables: Tables, rows: DataFrame, batch_id: int) -> None:
-    """Adds new items and changes known ones where the batch says something else."""
-    _merge(tables, "items", rows, "item_id", ("name",), batch_id)
-
-
-def _merge(tables: Tables, name: str, rows: DataFrame, key: str, fields: tuple[str, ...], batch_id: int) -> None:
-    """Commits only where the batch brings something: an append for new ids alone, a merge where known ones change."""
-    old = tables.read(name).select(key, *[F.col(f).alias(f"old_{f}") for f in (*fields, "attributes")])
+def news_of(tables: Tables, table: str, rows: DataFrame) -> Callable[[], News]:
+    """What `rows` (as user_rows or item_rows give them) bring to `users` or `items`; the call computes it, in any
+    thread.
+    """
+    key, fields = FIELDS[table]
+    old = tables.read(table).select(key, *[F.col(f).alias(f"old_{f}") for f in (*fields, "attributes")])
     both = rows.join(old.withColumn("known", F.lit(True)), on=key, how="left")
     known = F.coalesce("known", F.lit(False))
     attributes = _merged_maps("old_attributes", "attributes")
@@ -84,15 +99,16 @@ def _merge(tables: Tables, name: str, rows: DataFrame, key: str, fields: tuple[s
         .withColumns({f: F.coalesce(f, f"old_{f}") for f in fields})
         .withColumns({"attributes": attributes, "updated_at": F.current_timestamp()})
         .select(key, *fields, "attributes", "updated_at", "known")
-        .localCheckpoint()
     )
+    target: Callable[[], News] = inheritable_thread_target(news.sparkSession)(partial(_compute, table, news))
+    return target
+
+
+def _compute(table: str, news: DataFrame) -> News:
+    news = news.localCheckpoint()
     counted = news.agg(F.count(F.lit(1)), F.count_if("known")).first()
     total, changed = counted if counted is not None else (0, 0)
-    if changed:
-        update = {f: f"new.{f}" for f in (*fields, "attributes", "updated_at")}
-        tables.merge(name, news.drop("known"), (key,), update, batch_id=batch_id)
-    elif total:
-        tables.append(name, news.drop("known"), batch_id=batch_id)
+    return News(table, news, total, changed)
 
 
 def _merged_maps(old: str, new: str) -> Column:
