@@ -27,7 +27,7 @@ HOUSE: tuple[dict[str, str], ...] = (
         "ingestion": "ingestion",
         "preparation": "preparation",
         "ranking": "ranking",
-        "metrics": "evaluation.metrics evaluation.errors evaluation.diversity evaluation.bootstrap evaluation.slices",
+        "metrics": "evaluation.metrics evaluation.diversity evaluation.bootstrap evaluation.slices",
         "networks": "networks",
     },
     {"factorization": "factorization", "training": "training", "projection": "projection"},

@@ -9,10 +9,8 @@ with the numbers that the model was trained on.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -24,7 +22,6 @@ __all__ = [
     "Bm25Statistics",
     "Weighting",
     "WeightingSettings",
-    "confidence_of",
     "fit_bm25",
     "keep_bm25",
     "kept_bm25",
@@ -117,34 +114,6 @@ def with_confidence(
     return interactions.withColumn("confidence", confidence[settings.weighting].cast("float"))
 
 
-def confidence_of(
-    play_count: NDArray[np.integer[Any]],
-    settings: WeightingSettings,
-    idf: NDArray[np.float64] | None = None,
-    average_length: float | None = None,
-) -> NDArray[np.float32]:
-    """The same confidences for one history in memory, (n,) from plays (n,); bm25 and tf_idf need the items' idf, NaN
-    if unknown.
-    """
-    plays = play_count.astype(np.float64)
-    match settings.weighting:
-        case "linear":
-            weight = plays
-        case "log":
-            weight = np.log1p(plays)
-        case "binary":
-            weight = np.ones_like(plays)
-        case "tf_idf":
-            if idf is None:
-                raise ValueError("tf_idf needs the idf of the training data")
-            weight = np.sqrt(plays) * idf
-        case "bm25":
-            if idf is None or average_length is None:
-                raise ValueError("bm25 needs idf and average_length of the training data")
-            weight = _bm25(plays, plays.sum(), average_length, idf, settings)
-    return weight.astype(np.float32)
-
-
 def _with_bm25(interactions: DataFrame, settings: WeightingSettings, statistics: Bm25Statistics) -> DataFrame:
     lengths = interactions.groupBy("user_idx").agg(F.sum("play_count").alias("_length"))
     average_length = F.lit(statistics.average_length)
@@ -158,7 +127,6 @@ def _with_idf(interactions: DataFrame, statistics: Bm25Statistics, weight: Colum
     return known.withColumn("confidence", weight.cast("float")).select(*interactions.columns, "confidence")
 
 
-def _bm25(plays: Any, length: Any, average_length: Any, idf: Any, settings: WeightingSettings) -> Any:
-    """The formula, for Spark columns and numpy arrays alike."""
+def _bm25(plays: Column, length: Column, average_length: Column, idf: Column, settings: WeightingSettings) -> Column:
     norm = 1 - settings.bm25_b + settings.bm25_b * length / average_length
     return plays * (settings.bm25_k1 + 1) / (settings.bm25_k1 * norm + plays) * idf
