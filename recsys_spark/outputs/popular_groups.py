@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from pyspark.sql import functions as F
 from recsys_spark.factorization.popularity import GroupPopularityScorer
 from recsys_spark.job import JobRun
 from recsys_spark.output_settings import RecommendationsSettings
-from recsys_spark.outputs.stored_model import n_items, popular_scorer
+from recsys_spark.outputs.stored_model import n_items, popular_folder, popular_scorer
 from recsys_spark.preparation.bands import AGES, band_of
 from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.matrix_frames import vectors_to_arrow
@@ -73,7 +72,7 @@ def popular_lists(run: JobRun) -> PopularLists:
         [(row["key"], number) for number, row in enumerate(kept, start=1)], f"key {KEY}, number INT"
     )
     groups = member_groups(candidates, numbers)
-    folder = Path(run.config.files_root) / "popular" / _folder_name(run)
+    folder = popular_folder(run.config.files_root, _folder_name(run))
     counts = group_counts(interactions, groups, len(kept))
     matrix = write_item_matrix(counts, folder, size, limit)
     finest = groups.select("user_idx", F.element_at("numbers", 1).alias("popular_group"))

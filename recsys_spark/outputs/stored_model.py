@@ -1,5 +1,8 @@
 """A trained version, ready to score: its kind, its matrix below files.root, its scorer."""
 
+import os
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +23,10 @@ from recsys_spark.registry import NETWORKS, load_kind, training_job
 if TYPE_CHECKING:
     from recsys_spark.inference.network_model import NetworkModel
 
-__all__ = ["StoredModel", "n_items", "open_model", "popular_scorer", "vectors_of"]
+__all__ = ["StoredModel", "n_items", "open_model", "popular_folder", "popular_scorer", "vectors_of"]
+
+# In seconds.
+WEEK = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,24 @@ def vectors_of(run: JobRun, table: str, version: str) -> DataFrame | None:
 def popular_scorer(run: JobRun) -> Scorer:
     """What most users play, by the present interactions: the list for users of whom a model knows nothing."""
     popularity = Popularity(PopularitySettings())
-    folder = Path(run.config.files_root) / "popular" / f"v{run.tables.data_version('interactions')}"
+    folder = popular_folder(run.config.files_root, f"v{run.tables.data_version('interactions')}")
     fitted = popularity.fit(run.tables.read("interactions"), folder, run.config.run.seed, 1)
     limit = run.config.outputs.max_item_matrix_bytes
     assert isinstance(fitted.matrix, DataFrame)
     return popularity.scorer(write_item_matrix(fitted.matrix, folder, n_items(run), limit))
+
+
+def popular_folder(files_root: str, name: str) -> Path:
+    """Where counts of one state of the plays lie. Each delivery makes another; those that no run asked for in a week
+    are removed. A run that still reads one has asked for it since.
+    """
+    folder, now = Path(files_root) / "popular" / name, time.time()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for other in folder.parent.iterdir():
+        if other.is_dir() and now - other.stat().st_mtime > WEEK:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
 
 
 def n_items(run: JobRun) -> int:

@@ -1,5 +1,7 @@
 """What strangers get: the list of the smallest group that is known of them and large enough, counted by hand."""
 
+import os
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.outputs.popular_groups import group_candidates, group_counts, group_sizes, member_groups
+from recsys_spark.outputs.stored_model import popular_folder
 from tests.conftest import Workspace
 
 Person = tuple[int, str | None, int | None]
@@ -151,6 +154,17 @@ def test_strangers_get_the_list_of_where_they_come_from(built: Workspace) -> Non
     assert [item for item, _ in lists(built)["x-null"]] == ["e", "f"]
     built.done("build_recommendations", *flags, "--recommendations.popular_by", "")
     assert {"".join(item for item, _ in rows) for name, rows in lists(built).items() if name[:2] == "x-"} == {"ac"}
+
+
+def test_counts_that_nobody_asked_for_in_a_week_are_removed_and_others_stay(tmp_path: Path) -> None:
+    unused, used = (popular_folder(str(tmp_path), name) for name in ("v1", "v2"))
+    (unused / "tile").touch()
+    eight_days_ago = time.time() - 8 * 24 * 3600
+    for folder in (unused, used):
+        os.utime(folder, (eight_days_ago, eight_days_ago))
+    assert popular_folder(str(tmp_path), "v2") == used
+    popular_folder(str(tmp_path), "v3")
+    assert sorted(path.name for path in (tmp_path / "popular").iterdir()) == ["v2", "v3"]
 
 
 @pytest.mark.slow
