@@ -4,8 +4,9 @@ Every step may be repeated after a kill without doubling anything (see batches.p
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -54,14 +55,23 @@ def complete(run: JobRun, batch: Batch, reader: Reader) -> None:
         _append_quarantine(run, batch, staging)
     _judge(run, batch, staging, counts)
     # The copy tells all that is new of users and items: it is computed beside the append, and committed behind it.
-    with ThreadPoolExecutor() as threads:
-        news = [threads.submit(compute) for compute in _profiles(run, staging)]
+    with _beside(_profiles(run, staging)) as news:
         with step("appending plays"):
             _append_plays(run, batch, staging)
         with step("merging users and items"):
             for future in news:
                 future.result().commit(run.tables, batch.batch_id)
     _finish(run, batch, staging, counts)
+
+
+@contextmanager
+def _beside(computations: Iterable[Callable[[], News]]) -> Iterator[list[Future[News]]]:
+    """Computes in threads meanwhile; a failure, or somebody who interrupts, does not wait for them."""
+    threads = ThreadPoolExecutor()
+    try:
+        yield [threads.submit(compute) for compute in computations]
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _copy(run: JobRun, batch: Batch, reader: Reader, staging: Staging) -> None:
