@@ -37,8 +37,6 @@ HOUSEKEEPING = {
     "CHANGE COLUMN",
 }
 CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
-
-
 COMMIT_FILE = re.compile(r"(\d{20})\.json")
 
 
@@ -64,13 +62,12 @@ def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
     ]
 
 
-def newest_version(table: DeltaTable, folder: Path | None) -> int:
-    """Of an existing table. Where its folder can be looked into, by the names in its log, which Delta's protocol fixes:
-    a listing, where asking for the history is a query of Spark's.
+def newest_version(folder: Path | None) -> int | None:
+    """Of an existing table, by the names in its log, which Delta's protocol fixes: a listing, where asking for the
+    history is a query of Spark's. None where no commit is left there, and for a folder that cannot be looked into.
     """
     log = [] if folder is None else os.listdir(folder / "_delta_log")
-    versions = [int(match[1]) for name in log if (match := COMMIT_FILE.fullmatch(name))]
-    return max(versions) if versions else history(table, limit=1)[0].version
+    return max((int(match[1]) for name in log if (match := COMMIT_FILE.fullmatch(name))), default=None)
 
 
 def remove_unborn(table: Path | None, commits: int = 0) -> None:

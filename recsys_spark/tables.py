@@ -79,7 +79,8 @@ class Tables:
 
     def version(self, name: str) -> int:
         """The newest version of an existing table."""
-        return newest_version(self.delta(name), None if self._schema else local_path(self.address(name)))
+        listed = newest_version(None if self._schema else local_path(self.address(name)))
+        return history(self.delta(name), limit=1)[0].version if listed is None else listed
 
     def data_version(self, name: str) -> int:
         """The newest version, as of this run, that changed rows: OPTIMIZE and the like do not count."""

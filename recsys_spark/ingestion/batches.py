@@ -17,14 +17,7 @@ from recsys_spark.schemas import TABLES
 from recsys_spark.source_settings import SourceSettings
 from recsys_spark.tables import Tables
 
-__all__ = [
-    "Batch",
-    "FileCounts",
-    "Verdict",
-    "record",
-    "settings_hash",
-    "start_batch",
-]
+__all__ = ["Batch", "FileCounts", "Verdict", "record", "settings_hash", "start_batch"]
 
 # Settings that say which files to read, not what their rows mean.
 NOT_MEANING = {"path", "reprocess", "name"}
@@ -45,10 +38,10 @@ class Batch:
 class FileCounts(NamedTuple):
     """Rows of a file, as ingested_files has them."""
 
-    read: int = 0
-    valid: int = 0
-    duplicate: int = 0
-    quarantined: int = 0
+    read: int
+    valid: int
+    duplicate: int
+    quarantined: int
 
 
 class Verdict(NamedTuple):
