@@ -65,12 +65,13 @@ lock: $(RUN_READY) ## resolve requirements/*.in anew; ARGS=--upgrade takes newer
 	$(ARGS) || exit 1; done
 
 # An environment without a stamp was never finished and is made anew; one with a stamp is brought up to date. pip
-# stands in for uv where only pip has been told of a mirror or a certificate.
+# stands in for uv where only pip has been told of a mirror or a certificate. Both compile what they install: where
+# Python may not write its bytecode, every process, each worker of Spark among them, would parse pandas and torch anew.
 .venv/ready-%-$(SUM): | jdk
 	@$(if $(shell ls .venv/ready-* 2>/dev/null && $(BIN)/python -V 2>/dev/null),rm -f .venv/ready-*,$(make_venv))
 	@echo "Installing the locked dependencies; the first time this is a download of several gigabytes."
 	@$(PIP) install --quiet --require-hashes -r requirements/uv.lock
-	@$(BIN)/uv pip sync $(UV) --require-hashes --build-constraints requirements/run.lock requirements/$*.lock || \
+	@$(BIN)/uv pip sync $(UV) --compile-bytecode --require-hashes --build-constraints requirements/run.lock requirements/$*.lock || \
 	$(PIP) install --no-deps --require-hashes -r requirements/$*.lock
 	@$(BIN)/uv pip install $(UV) --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m recsys_spark.delta_jars

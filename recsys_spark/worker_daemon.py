@@ -2,7 +2,24 @@
 
 A worker ends after a minute without work, and wherever a task wants only the first of its rows. Each new one would
 import numpy, pandas and pyarrow again, which takes longer than many a task.
+
+Spark also puts its archives of Python code first, and a worker that found its code in an archive reads the list of all
+its files again for each folder in it at the start of every task, for a tenth of a second and more. The same code is
+installed beside the driver's, as files.
 """
+
+# ruff: noqa: E402 - where the later ones are found is decided before them.
+
+import sys
+from importlib.machinery import PathFinder
+from pathlib import PurePath
+
+_archives = [path for path in sys.path if PurePath(path).name.startswith(("pyspark.zip", "py4j-", "spark-core"))]
+_others = [path for path in sys.path if path not in _archives]
+if all(PathFinder.find_spec(name, _others) for name in ("pyspark", "py4j")):
+    sys.path[:] = _others
+    for _archive in _archives:
+        sys.path_importer_cache.pop(_archive, None)
 
 import pandas  # noqa: F401 - for the workers, as the next
 import pyarrow.compute  # noqa: F401

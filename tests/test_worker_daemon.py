@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from zipimport import zipimporter
 
 import pyarrow as pa
+import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -19,6 +21,18 @@ def _loaded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def test_a_worker_is_born_with_what_it_needs(spark: SparkSession) -> None:
     names = {row["name"] for row in spark.range(1).mapInArrow(_loaded, "name STRING").collect()}
     assert {"torch", "pandas", "pyarrow.compute", "recsys_spark.ranking.scorer"} <= names
+
+
+def _archives(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    list(batches)
+    readers = [path for path, reader in sys.path_importer_cache.items() if isinstance(reader, zipimporter)]
+    yield pa.RecordBatch.from_pydict({"path": pa.array([*readers, str(sys.modules["pyspark"].__file__)])})
+
+
+def test_no_task_reads_lists_of_archives_again(spark: SparkSession) -> None:
+    *archives, code = (row["path"] for row in spark.range(0, 1, 1, 1).mapInArrow(_archives, "path STRING").collect())
+    assert archives == []
+    assert code == pyspark.__file__
 
 
 @pytest.mark.parametrize(
