@@ -1,9 +1,9 @@
 """The daemon of Python workers for sessions that work with networks: torch takes longest of all to import."""
 
-# isort: off - the first decides where the second finds Spark's code.
+# ruff: noqa: I001 - the first decides where the second finds Spark's code.
+
 from recsys_spark.worker_daemon import manager
 import recsys_spark.inference.network_scorer  # noqa: F401 - for the workers
-# isort: on
 
 __all__ = ["manager"]
 
