@@ -71,8 +71,8 @@ lock: $(RUN_READY) ## resolve requirements/*.in anew; ARGS=--upgrade takes newer
 	@$(if $(shell ls .venv/ready-* 2>/dev/null && $(BIN)/python -V 2>/dev/null),rm -f .venv/ready-*,$(make_venv))
 	@echo "Installing the locked dependencies; the first time this is a download of several gigabytes."
 	@$(PIP) install --quiet --require-hashes -r requirements/uv.lock
-	@$(BIN)/uv pip sync $(UV) --compile-bytecode --require-hashes --build-constraints requirements/run.lock requirements/$*.lock || \
-	$(PIP) install --no-deps --require-hashes -r requirements/$*.lock
+	@$(BIN)/uv pip sync $(UV) --compile-bytecode --require-hashes --build-constraints requirements/run.lock \
+	requirements/$*.lock || $(PIP) install --no-deps --require-hashes -r requirements/$*.lock
 	@$(BIN)/uv pip install $(UV) --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m recsys_spark.delta_jars
 	@touch $@

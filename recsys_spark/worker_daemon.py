@@ -3,9 +3,9 @@
 A worker ends after a minute without work, and wherever a task wants only the first of its rows. Each new one would
 import numpy, pandas and pyarrow again, which takes longer than many a task.
 
-Spark also puts its archives of Python code first, and a worker that found its code in an archive reads the list of all
-its files again for each folder in it at the start of every task, for a tenth of a second and more. The same code is
-installed beside the driver's, as files.
+Spark also puts archives of its Python code first, and a worker that found code in one reads the list of all its files
+again for each folder in it at the start of every task, which takes longer than an empty task otherwise does. The driver
+has the same code as files, and so has every worker of its machine.
 """
 
 # ruff: noqa: E402 - where the later ones are found is decided before them.
