@@ -93,7 +93,8 @@ def read_lines(spark: SparkSession, files: Sequence[RawFile], encoding: str = "U
         decoded, problem = F.expr("make_valid_utf8(value)"), F.expr("NOT is_valid_utf8(value)")
     else:
         decoded, problem = F.decode(F.col("value").cast("binary"), encoding), F.lit(False)
-    return lines.where(F.length("value") > 0).select(
+    # Octets need no decoding to be counted.
+    return lines.where(F.octet_length("value") > 0).select(
         decoded.alias("raw"), "source_file", F.when(problem, F.lit("invalid_encoding")).alias("problem")
     )
 

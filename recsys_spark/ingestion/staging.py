@@ -29,8 +29,8 @@ __all__ = ["ROLES", "Staging", "staged_batches", "unreadable_files"]
 
 log = logging.getLogger(__name__)
 
-# Read soon, a few times, and deleted. A dictionary of keys, which hardly repeat, would be built and thrown away.
-AS_COPY = {"compression": "lz4", "parquet.enable.dictionary#key": "false"}
+# Read soon, a few times, and deleted: dictionaries would cost more than the bytes that they save.
+AS_COPY = {"compression": "lz4", "parquet.enable.dictionary": "false"}
 
 ROLES: tuple[Role, ...] = ("plays", "users", "items")
 

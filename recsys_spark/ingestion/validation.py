@@ -147,9 +147,11 @@ def _reasons(problem: Column, checks: list[Column]) -> Column:
 
 
 def _id_reason(column: str, settings: SourceSettings) -> Column:
-    value = F.col(column)
+    value, limit = F.col(column), settings.max_id_length
+    # Octets are known; characters, which are never more, are counted only where they may be too many.
+    too_long = (F.octet_length(value) > limit) & (F.length(value) > limit)
     return F.when(value.isNull() | (F.trim(value) == ""), F.lit(f"missing_{column}")).when(
-        F.length(value) > settings.max_id_length, F.lit(f"{column}_too_long")
+        too_long, F.lit(f"{column}_too_long")
     )
 
 

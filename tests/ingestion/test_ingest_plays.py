@@ -143,9 +143,10 @@ def test_strange_ids_are_kept_as_they_are(workspace: Workspace, write: Write) ->
 
 
 def test_empty_blank_and_overlong_ids_are_refused(workspace: Workspace, write: Write) -> None:
-    write("a.csv", f"user_id,item_id,n\n,i,1\n   ,i,1\nu,,1\n{'x' * 2000},i,1\n,,-1\nu,i,1\n")
+    long_enough, too_long = "é" * 1024, "x" * 1025
+    write("a.csv", f"user_id,item_id,n\n,i,1\n   ,i,1\nu,,1\n{too_long},i,1\n{long_enough},i,1\n,,-1\nu,i,1\n")
     outcome = ingest(workspace, *TOTALS, *ANYTHING)
-    assert accounts(outcome.rows) == (6, 1, 0, 5)
+    assert accounts(outcome.rows) == (7, 2, 0, 5)
     assert reasons(workspace) == {
         "missing_user_id": 3,
         "missing_item_id": 2,
