@@ -7,6 +7,7 @@ driver, which holds the weights anyhow.
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.inference.loaded import loaded_network
 from recsys_spark.networks.network import Network
-from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.matrix_frames import matrix_frame, vectors_to_arrow
 from recsys_spark.shard_files import Manifest
@@ -29,22 +30,18 @@ __all__ = ["NetworkVectors", "network_vectors"]
 ENCODED_ROWS = 1024
 
 
-class NetworkVectors:
-    """`user_vectors` (user_idx INT, vector ARRAY<FLOAT>), `item_vectors` (item_idx INT, vector), and two matrices:
-    `scores`, whose products with the users' side are scores, and `vectors`, the item vectors alone, for cosines.
-    """
+class NetworkVectors(NamedTuple):
+    """`user_vectors` (user_idx INT, vector ARRAY<FLOAT>) and `item_vectors` (item_idx INT, vector)."""
 
-    def __init__(self, user_vectors: DataFrame, item_vectors: DataFrame, scores: ItemMatrix, vectors: ItemMatrix):
-        self.user_vectors = user_vectors
-        self.item_vectors = item_vectors
-        self.scores = scores
-        self.vectors = vectors
+    user_vectors: DataFrame
+    item_vectors: DataFrame
 
 
 def network_vectors(
     spark: SparkSession, folder: Path, shards: Path, manifest: Manifest, max_bytes: int
 ) -> NetworkVectors:
-    """Vectors of the network below `folder`, of the rows of its training shards; matrices below the same folder.
+    """Vectors of the network below `folder`, of the rows of its training shards. Two matrices are written below the same
+    folder: `items`, whose products with the users' side are scores, and `item_vectors`, for cosines.
 
     A task holds the rows of one file and the network's weights, mapped. Raises ConfigError for matrices above
     `max_bytes`.
@@ -57,15 +54,15 @@ def network_vectors(
     if manifest.recipe.rows == "users":
         items = network.column_vectors.detach().numpy() * served[:, None]
         vectors = save_item_matrix(items, folder / "item_vectors", n_columns, items.shape[1], max_bytes)
-        scores = save_item_matrix(layer, folder / "items", n_columns, layer.shape[1], max_bytes)
-        return NetworkVectors(_numbered(codes, "user"), matrix_frame(spark, vectors, "item"), scores, vectors)
+        save_item_matrix(layer, folder / "items", n_columns, layer.shape[1], max_bytes)
+        return NetworkVectors(_numbered(codes, "user"), matrix_frame(spark, vectors, "item"))
     users = save_item_matrix(layer, folder / "users", n_columns, layer.shape[1], max_bytes)
     item_vectors = _numbered(codes, "item")
     n_items = network.shape.n_rows
-    vectors = write_item_matrix(item_vectors, folder / "item_vectors", n_items, max_bytes)
+    write_item_matrix(item_vectors, folder / "item_vectors", n_items, max_bytes)
     with_bias = item_vectors.withColumn("vector", F.concat("vector", F.array(F.lit(1.0).cast("float"))))
-    scores = write_item_matrix(with_bias, folder / "items", n_items, max_bytes)
-    return NetworkVectors(matrix_frame(spark, users, "user"), item_vectors, scores, vectors)
+    write_item_matrix(with_bias, folder / "items", n_items, max_bytes)
+    return NetworkVectors(matrix_frame(spark, users, "user"), item_vectors)
 
 
 def _output_layer(network: Network, served: NDArray[np.bool_]) -> NDArray[np.float32]:
