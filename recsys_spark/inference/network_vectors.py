@@ -40,8 +40,8 @@ class NetworkVectors(NamedTuple):
 def network_vectors(
     spark: SparkSession, folder: Path, shards: Path, manifest: Manifest, max_bytes: int
 ) -> NetworkVectors:
-    """Vectors of the network below `folder`, of the rows of its training shards. Two matrices are written below the same
-    folder: `items`, whose products with the users' side are scores, and `item_vectors`, for cosines.
+    """Vectors of the network below `folder`, of the rows of its training shards. Two matrices are written there too:
+    `items`, whose products with the users' side are scores, and `item_vectors`, for cosines.
 
     A task holds the rows of one file and the network's weights, mapped. Raises ConfigError for matrices above
     `max_bytes`.
