@@ -76,7 +76,7 @@ def _unambiguous(texts: list[Column], numbers: list[Column]) -> Column:
     Read from its end: numbers, of which none has a separator; the lengths of the first two texts, in one number, since
     each number that is written costs as much as a text; and the texts, of which the third has what is left.
     """
-    first, second, _ = (F.octet_length(text).cast("bigint") for text in texts)
-    lengths = F.lit(";"), (F.shiftleft(first, 31) + second).cast("string")
-    written = [piece for number in numbers for piece in (F.lit(";"), F.coalesce(number.cast("string"), F.lit("")))]
-    return F.concat(*texts, *lengths, *written)
+    first, second = (F.octet_length(text).cast("bigint") for text in texts[:2])
+    all_numbers = [F.shiftleft(first, 31) + second, *numbers]
+    written = [piece for number in all_numbers for piece in (F.lit(";"), F.coalesce(number.cast("string"), F.lit("")))]
+    return F.concat(*texts, *written)

@@ -14,7 +14,7 @@ SCHEMA = (
 )
 SOME_DAY, NEXT_DAY = datetime(2025, 7, 1, tzinfo=UTC), datetime(2025, 7, 2, tzinfo=UTC)
 # Ids and numbers whose texts, set side by side, are easily taken for each other's.
-IDS = ("a", "aa", "a;", "1", "ä", "a;4294967298")
+IDS = ("a", "aa", "1:a", "a1:", "a;", "1", "ä", "a;4294967298")
 FIELDS = list(product(("f", "f1"), IDS, IDS, (1, 11), (None, 1.0), (None, SOME_DAY)))
 
 
