@@ -1,5 +1,8 @@
-"""New Python workers find what they need imported."""
+"""New Python workers find what they need imported, and keep the memory that they take."""
 
+import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from zipimport import zipimporter
@@ -10,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark.config_layers import config_of
-from recsys_spark.session import _worker_daemon
+from recsys_spark.session import WORKERS, _worker_daemon
 
 
 def _loaded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -46,3 +49,25 @@ def test_no_task_reads_lists_of_archives_again(spark: SparkSession) -> None:
 )
 def test_torch_is_loaded_where_networks_are_named(flags: dict[str, str], daemon: str) -> None:
     assert _worker_daemon(config_of({"tables.root": "unused", **flags})) == f"recsys_spark.{daemon}"
+
+
+BLOCKS = """
+import resource
+import numpy as np
+
+def faults():
+    for _ in range(5):
+        del [np.ones(1 << 19) for _ in range(6)][:]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+before = faults()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="its variables")
+def test_memory_of_a_block_is_there_for_the_next() -> None:
+    """A block takes 24 MB in pages of 4 kB."""
+    run = [sys.executable, "-c", BLOCKS]
+    taken_anew = int(subprocess.check_output(run, env={**os.environ, **WORKERS}, text=True))
+    assert taken_anew < 24_000_000 / 4096

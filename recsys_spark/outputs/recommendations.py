@@ -96,7 +96,7 @@ def recommend(
     fallback: Scorer,
     settings: ListSettings,
     n_tasks: int | None = None,
-    block_users: int = 512,
+    block_users: int = 256,
 ) -> DataFrame:
     """(user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users`
     (recommendation_users).
@@ -105,7 +105,7 @@ def recommend(
     settings.content), else the fallback's (popular), which may go by a column popular_group INT of `users`. Order:
     score descending, then item_idx ascending. Lists are shorter than k where fewer items are left. `n_tasks` spreads
     the users anew, about four tasks for each core; None keeps their partitions. A task holds an Arrow batch of users
-    and block_users x (3 k + 8192) x 8 bytes beside the mapped matrices.
+    and block_users x (3 k + 4096) x 8 bytes beside the mapped matrices.
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)

@@ -23,14 +23,14 @@ SCHEMA = "item_idx INT, position INT, similar_item_idx INT, similarity DOUBLE"
 
 
 def item_similarity(
-    spark: SparkSession, matrix: ItemMatrix, n_neighbours: int, n_tasks: int, block_items: int = 512
+    spark: SparkSession, matrix: ItemMatrix, n_neighbours: int, n_tasks: int, block_items: int = 256
 ) -> DataFrame:
     """(item_idx INT, position INT from 1, similar_item_idx INT, similarity DOUBLE): the nearest items of each
     item.
 
     Order: similarity descending, then similar_item_idx ascending. An item is not its own neighbour; one
     without a vector has no neighbours and is nobody's. `n_tasks`: about four for each core. A task holds
-    block_items x (3 n_neighbours + 8192) x 8 bytes beside the mapped matrix.
+    block_items x (3 n_neighbours + 4096) x 8 bytes beside the mapped matrix.
     """
     neighbours = partial(_neighbour_batches, matrix, n_neighbours, block_items)
     return spark.range(0, matrix.n_items, 1, n_tasks).mapInArrow(neighbours, SCHEMA)

@@ -11,8 +11,8 @@ from recsys_spark.ranking.scores import Scores, Tile, exclude_items
 __all__ = ["cosine_scores", "dot_scores", "products"]
 
 # The wider, the fewer scores pass the first scan, which knows nothing of other tiles; a few hundred rows of so many
-# scores still lie in the processor's outer cache.
-TILE_ITEMS = 8192
+# scores still lie in the processor's outer cache, also where several tasks share it.
+TILE_ITEMS = 4096
 UNIT_ROUNDOFF = 2.0**-24
 
 
