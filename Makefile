@@ -16,7 +16,7 @@ UV := --python $(BIN)/python
 # A stamp carries the checksum of all that decides what is installed, and where. File times play no part: a clone,
 # a checkout or a copy changes them at will.
 SOURCES := requirements/uv.lock requirements/run.lock requirements/test.lock setup.py pyproject.toml \
-	recsys_spark/delta_jars.py recsys_spark/resources/delta-jars.sha256
+	recsys_spark/runtime/delta_jars.py recsys_spark/resources/delta-jars.sha256
 SUM := $(shell (echo '$(CURDIR) $(sort $(wildcard jobs/*.py))'; cat $(SOURCES)) | cksum | cut -d ' ' -f 1)
 TEST_READY := .venv/ready-test-$(SUM)
 # An environment that was made to test runs too, and is kept able to test.
@@ -74,7 +74,7 @@ lock: $(RUN_READY) ## resolve requirements/*.in anew; ARGS=--upgrade takes newer
 	@$(BIN)/uv pip sync $(UV) --compile-bytecode --require-hashes --build-constraints requirements/run.lock \
 	requirements/$*.lock || $(PIP) install --no-deps --require-hashes -r requirements/$*.lock
 	@$(BIN)/uv pip install $(UV) --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m recsys_spark.delta_jars
+	@$(BIN)/python -m recsys_spark.runtime.delta_jars
 	@touch $@
 
 FITS := import ensurepip, sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))

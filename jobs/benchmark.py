@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.core.logs import step
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

@@ -4,11 +4,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.core.logs import step
 from recsys_spark.preparation.increment import Increment, increment
 from recsys_spark.preparation.indexing import extend_index
 from recsys_spark.preparation.interactions import aggregate_plays, filter_support, origins_of
+from recsys_spark.runtime.job import Job, JobRun
 
 CHANGED = "NOT (old.play_count <=> new.play_count AND old.rating <=> new.rating" + (
     " AND old.last_played_at <=> new.last_played_at)"

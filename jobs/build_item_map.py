@@ -1,8 +1,8 @@
 """A model's items, item_similarity -> an interactive map as one HTML file that opens without a network."""
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.model_versions import find_model
-from recsys_spark.outputs.item_map import build_map, map_path, write_page
+from recsys_spark.models.versions import find_model
+from recsys_spark.report.item_map import build_map, map_path, write_page
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

@@ -2,14 +2,14 @@
 
 from pyspark.sql import functions as F
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
-from recsys_spark.model_versions import find_model
-from recsys_spark.outputs.content_items import content_fingerprint, content_items
-from recsys_spark.outputs.naming import name_items
-from recsys_spark.outputs.similarity import item_similarity
-from recsys_spark.outputs.stored_model import open_model
-from recsys_spark.session import block_tasks
+from recsys_spark.core.logs import step
+from recsys_spark.models.versions import find_model
+from recsys_spark.recommend.cold_items import content_fingerprint, content_items
+from recsys_spark.recommend.index_names import name_items
+from recsys_spark.recommend.similarity import item_similarity
+from recsys_spark.recommend.stored_model import open_model
+from recsys_spark.runtime.job import Job, JobRun
+from recsys_spark.runtime.session import block_tasks
 
 
 def work(run: JobRun) -> None:

@@ -2,17 +2,17 @@
 
 from pyspark.sql import functions as F
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
-from recsys_spark.model_versions import ModelVersion, find_model
-from recsys_spark.outputs.content_items import content_fingerprint, served_items
-from recsys_spark.outputs.item_filters import allowed_items, filters_fingerprint
-from recsys_spark.outputs.naming import name_items, name_users
-from recsys_spark.outputs.one_list import print_list
-from recsys_spark.outputs.popular_groups import groups_fingerprint, popular_lists
-from recsys_spark.outputs.recommendations import ListSettings, recommend, recommendation_users
-from recsys_spark.outputs.stored_model import open_model, vectors_of
-from recsys_spark.session import block_tasks
+from recsys_spark.core.logs import step
+from recsys_spark.models.versions import ModelVersion, find_model
+from recsys_spark.recommend.cold_items import content_fingerprint, served_items
+from recsys_spark.recommend.index_names import name_items, name_users
+from recsys_spark.recommend.item_filters import allowed_items, filters_fingerprint
+from recsys_spark.recommend.one_list import print_list
+from recsys_spark.recommend.popular_groups import groups_fingerprint, popular_lists
+from recsys_spark.recommend.recommendations import ListSettings, recommend, recommendation_users
+from recsys_spark.recommend.stored_model import open_model, vectors_of
+from recsys_spark.runtime.job import Job, JobRun
+from recsys_spark.runtime.session import block_tasks
 
 
 def work(run: JobRun) -> None:

@@ -2,10 +2,10 @@
 
 import logging
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
-from recsys_spark.outputs.neighbour_comparison import agreement_of, compared_versions, known_items, stored_lists
-from recsys_spark.outputs.neighbour_tables import show_agreement, show_lists, show_overlap
+from recsys_spark.core.logs import step
+from recsys_spark.recommend.neighbour_comparison import agreement_of, compared_versions, known_items, stored_lists
+from recsys_spark.recommend.neighbour_tables import show_agreement, show_lists, show_overlap
+from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger(__name__)
 

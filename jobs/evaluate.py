@@ -1,15 +1,15 @@
 """Models trained on one split -> evaluations: every metric, with intervals, on users or ratings held out."""
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.evaluation.candidates import check_metrics, ensure_popularity, find_candidates, make_panel
-from recsys_spark.evaluation.figures import figures
-from recsys_spark.evaluation.judged_users import judged_users
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.logs import step
+from recsys_spark.evaluation.evaluated_models import check_metrics, ensure_popularity, find_candidates, make_panel
+from recsys_spark.evaluation.evaluation_inputs import judged_users
 from recsys_spark.evaluation.judging import judge
+from recsys_spark.evaluation.metric_values import figures
 from recsys_spark.evaluation.records import JudgedOn, record_figures, show_figures
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
-from recsys_spark.preparation.judged_pairs import judged_pairs
+from recsys_spark.preparation.held_out_pairs import judged_pairs
 from recsys_spark.preparation.training_pairs import split_rows, training_pairs
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

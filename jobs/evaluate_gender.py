@@ -1,10 +1,10 @@
 """Classifiers of gender on users whose gender they have not seen -> evaluations: by cross-validation, and inductive."""
 
+from recsys_spark.core.logs import step
 from recsys_spark.gender.evaluation import Judged, judge_features, judge_inductive, show_judged
-from recsys_spark.gender.people import learners
+from recsys_spark.gender.labelled_users import learners
 from recsys_spark.gender.stored import source_of
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

@@ -1,7 +1,7 @@
 """Writes raw files of a chosen source format and size, with planted taste groups and genders, and their truth."""
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.core.logs import step
+from recsys_spark.runtime.job import Job, JobRun
 from recsys_spark.sample.generator import generate
 
 

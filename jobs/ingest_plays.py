@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from recsys_spark.errors import DataQualityError, MissingInputError
+from recsys_spark.core.errors import DataQualityError, MissingInputError
+from recsys_spark.ingestion.batch_commit import complete, resume, sweep
 from recsys_spark.ingestion.batches import Batch, Verdict, record, settings_hash, start_batch
-from recsys_spark.ingestion.completion import complete, resume, sweep
 from recsys_spark.ingestion.discovery import RawFile, list_files
-from recsys_spark.ingestion.ledger import Ledger
-from recsys_spark.job import Job, JobRun
-from recsys_spark.registry import load_reader
-from recsys_spark.spark_errors import SPARK_ERRORS
+from recsys_spark.ingestion.file_history import Ledger
+from recsys_spark.ingestion.reader import load_reader
+from recsys_spark.runtime.job import Job, JobRun
+from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
 TABLES = ("ingested_files", "plays", "plays_quarantine", "users", "items")
 

@@ -2,11 +2,11 @@
 
 from pyspark.sql import functions as F
 
+from recsys_spark.core.logs import step
 from recsys_spark.gender.listing import list_predictions
 from recsys_spark.gender.stored import find_classifier, open_classifier
 from recsys_spark.gender.title_list import predict_titles, print_prediction
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

@@ -2,9 +2,9 @@
 
 import logging
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.model_versions import find_model
-from recsys_spark.outputs.publication import create_views, publish, roll_back
+from recsys_spark.models.versions import find_model
+from recsys_spark.publish.publication import create_views, publish, roll_back
+from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.publish_model")
 

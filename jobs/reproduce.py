@@ -4,14 +4,14 @@ import json
 import logging
 from dataclasses import asdict
 
-from recsys_spark.addresses import local_path
-from recsys_spark.errors import ConfigError
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import table_console
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.logs import table_console
+from recsys_spark.core.paths import local_path
 from recsys_spark.reproduction.datasets import find_datasets
 from recsys_spark.reproduction.entries import ENTRIES, Entry
 from recsys_spark.reproduction.results import Results, key_of, markdown, table_rows, terminal_table
 from recsys_spark.reproduction.running import prepare, run_repeat
+from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.reproduce")
 

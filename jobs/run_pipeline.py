@@ -1,8 +1,8 @@
 """From raw files to served tables: ingest, build, train, recommend, publish. `--pipeline.from STEP` resumes."""
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.pipeline import plan_steps, run_steps
-from recsys_spark.showcase import show
+from recsys_spark.pipeline.steps import plan_steps, run_steps
+from recsys_spark.pipeline.summary import show
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

@@ -4,18 +4,20 @@ import logging
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
+from pydantic import BaseModel
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.evaluation.metrics import is_better
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
-from recsys_spark.model_versions import version_name
-from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
+from recsys_spark.config.split import RATING_PROTOCOLS
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.logs import step
+from recsys_spark.core.names import NETWORKS
+from recsys_spark.evaluation.search_objectives import network_objective, spark_objective
+from recsys_spark.evaluation.search_records import record_trials, show_trials
+from recsys_spark.evaluation.search_study import open_study, run_trials, trials_over
+from recsys_spark.metrics.ranking import is_better
+from recsys_spark.models.kind import load_kind
+from recsys_spark.models.versions import version_name
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
-from recsys_spark.registry import NETWORKS, load_kind, load_network
-from recsys_spark.search.objectives import network_objective, spark_objective
-from recsys_spark.search.records import record_trials, show_trials
-from recsys_spark.search.study import open_study, run_trials, trials_over
+from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.search_parameters")
 
@@ -32,7 +34,7 @@ def work(run: JobRun) -> None:
     fixed = settings.model_copy(update=dict.fromkeys(ranges))
     name = version_name(kind, fixed, run.config.run.seed, pairs.data_version, pairs.split_id)
     folder = Path(run.config.files_root) / "searches" / name
-    metric = load_network(kind).metric if kind in NETWORKS else load_kind(kind)(settings).metric
+    metric = _metric_of(kind, settings)
     make = network_objective if kind in NETWORKS else spark_objective
     if (metric == "rmse") != (run.config.split.protocol in RATING_PROTOCOLS):
         raise ConfigError(f"{kind} is compared by {metric}, which {run.config.split.protocol} does not judge")
@@ -64,6 +66,14 @@ def _validated_pairs(run: JobRun) -> TrainingPairs:
             f"{pairs.split_id} has no validation part: set split.validation_share above 0 and split again"
         )
     return pairs
+
+
+def _metric_of(kind: str, settings: BaseModel) -> str:
+    if kind in NETWORKS:
+        from recsys_spark.networks.network import load_network
+
+        return load_network(kind).metric
+    return load_kind(kind)(settings).metric
 
 
 job = Job("search_parameters", __doc__ or "", work)

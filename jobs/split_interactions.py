@@ -7,13 +7,13 @@ from typing import get_args
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.config.split import Protocol, split_id
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.logs import step
 from recsys_spark.preparation.given_folds import given_fold
-from recsys_spark.preparation.split_settings import Protocol, split_id
 from recsys_spark.preparation.splits import build_split
 from recsys_spark.preparation.time_split import Plays
+from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.split_interactions")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.job import Job, JobRun
-from recsys_spark.outputs.suppressions import suppress
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.gender.suppressions import suppress
+from recsys_spark.runtime.job import Job, JobRun
 
 PREDICTED = "gender_predictions"
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from recsys_spark.core.logs import step
 from recsys_spark.gender.training import plan_classifier, train_classifier
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

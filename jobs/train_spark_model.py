@@ -1,9 +1,9 @@
 """interactions or a split -> models, user_vectors, item_vectors, for the kinds that train on Spark."""
 
-from recsys_spark.factorization.plan import plan_model
-from recsys_spark.factorization.training import train
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.core.logs import step
+from recsys_spark.models.spark_training import train
+from recsys_spark.models.training_plan import plan_model
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:

@@ -1,15 +1,16 @@
 """shards -> models, user_vectors, item_vectors, for the kinds that train with torch. Killed, it goes on."""
 
-from recsys_spark.factorization.plan import plan_model
+from recsys_spark.core.logs import step
 from recsys_spark.inference.network_training import train_network
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.models.training_plan import plan_model
 from recsys_spark.preparation.shard_sets import plan_shards, written_shards
-from recsys_spark.registry import load_network
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """A version that exists is used again: the same work gives the same name."""
+    from recsys_spark.networks.network import load_network
+
     plan = plan_model(run, run.config.network_kind())
     run.report.model_version = plan.version
     if not plan.is_done(run):

@@ -1,14 +1,15 @@
 """interactions or a split -> a shard folder for one kind of network (--model.kind): what training reads."""
 
-from recsys_spark.job import Job, JobRun
-from recsys_spark.logs import step
+from recsys_spark.core.logs import step
 from recsys_spark.preparation.shard_sets import plan_shards
 from recsys_spark.preparation.training_pairs import training_pairs
-from recsys_spark.registry import load_network
+from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Shards of the same rows in the same form are shared by all networks that want them, and written once."""
+    from recsys_spark.networks.network import load_network
+
     kind = run.config.network_kind()
     pairs = training_pairs(run.tables, run.config)
     recipe = load_network(kind).recipe_of(run.config.settings_of(kind))

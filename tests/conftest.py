@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.config_layers import load_config
-from recsys_spark.tables import Tables
+from recsys_spark.config.load import load_config
+from recsys_spark.storage.tables import Tables
 from tests.matrices import make_matrix
 
 __all__ = ["make_matrix"]

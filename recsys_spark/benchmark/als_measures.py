@@ -4,8 +4,8 @@ import time
 
 from recsys_spark.benchmark.measure import Bench, Line, take_turns
 from recsys_spark.benchmark.spine import Spine, write_plays
-from recsys_spark.factorization.als import AlsSettings, als_estimator, als_observations
-from recsys_spark.session import parallelism
+from recsys_spark.models.als import AlsSettings, als_estimator, als_observations
+from recsys_spark.runtime.session import parallelism
 
 __all__ = ["als_job"]
 

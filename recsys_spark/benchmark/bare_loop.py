@@ -8,7 +8,7 @@ import torch
 
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Network
-from recsys_spark.training.lanes import mix
+from recsys_spark.training.epoch_schedule import mix
 from recsys_spark.training.optimizers import make_optimizer
 
 __all__ = ["Pass", "bare_loop"]

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.csr import Csr
+from recsys_spark.core.csr import Csr
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.preparation.shards import write_shards
-from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import Manifest
+from recsys_spark.storage.shard_format import Manifest
 
 __all__ = ["histories", "history_frame", "shard_folder", "size_of"]
 

@@ -9,10 +9,10 @@ from pyspark.sql import functions as F
 
 from recsys_spark.benchmark.data import histories, history_frame, size_of
 from recsys_spark.benchmark.measure import Bench, Line, blas_threads, take_turns, timed
-from recsys_spark.factorization.ease import EaseSettings, ease_weights
-from recsys_spark.factorization.gram import gram_matrix
+from recsys_spark.models.ease import EaseSettings, ease_weights
+from recsys_spark.models.gram import gram_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
-from recsys_spark.session import parallelism
+from recsys_spark.runtime.session import parallelism
 
 __all__ = ["closed_form", "ease"]
 

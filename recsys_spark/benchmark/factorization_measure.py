@@ -10,8 +10,8 @@ from torch import nn
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
 from recsys_spark.benchmark.training_measures import epoch_seconds, one_machine, prepared, trained_epochs
 from recsys_spark.networks.matrix_factorization import FactorizationSettings
-from recsys_spark.shard_files import Manifest
-from recsys_spark.training.lanes import Epoch
+from recsys_spark.storage.shard_format import Manifest
+from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.shard_loader import Counts, Rows
 from recsys_spark.training.spec import TrainSpec
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegressionCV
 
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.config.gender import GenderSettings
 from recsys_spark.gender.classifier import fit_classifier
 from recsys_spark.gender.features import feature_frame
-from recsys_spark.gender.people import fold_of
+from recsys_spark.gender.labelled_users import fold_of
 from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.rows import Codes, Features
 from recsys_spark.gender.stored import LinearModel
-from recsys_spark.gender_settings import GenderSettings
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer
 

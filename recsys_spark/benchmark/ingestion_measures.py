@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recsys_spark.benchmark.measure import Bench, Line, take_turns
 from recsys_spark.benchmark.spine import Spine, play_files, write_plays
-from recsys_spark.session import parallelism
+from recsys_spark.runtime.session import parallelism
 
 __all__ = ["ingestion", "ingestion_again"]
 

@@ -11,13 +11,13 @@ from pyspark.mllib.evaluation import RankingMetrics
 from pyspark.sql import DataFrame
 
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
-from recsys_spark.csr import Csr
+from recsys_spark.config.evaluation import EvaluationSettings
+from recsys_spark.core.csr import Csr
+from recsys_spark.evaluation.evaluation_setup import Judged, Panel
 from recsys_spark.evaluation.judging import BLOCK_USERS, judge_batches
-from recsys_spark.evaluation.metrics import average_precision, ndcg, precision, recall
-from recsys_spark.evaluation.panel import Judged, Panel
-from recsys_spark.evaluation.values import hits_of
-from recsys_spark.evaluation_settings import EvaluationSettings
-from recsys_spark.preparation.judged_pairs import FED, FOUND
+from recsys_spark.evaluation.user_metrics import hits_of
+from recsys_spark.metrics.ranking import average_precision, ndcg, precision, recall
+from recsys_spark.preparation.held_out_pairs import FED, FOUND
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer
 from recsys_spark.ranking.top_n import TopN

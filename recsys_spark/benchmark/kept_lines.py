@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_spark.benchmark.measure import Line
-from recsys_spark.result_files import add_line, markdown_table, read_lines
+from recsys_spark.core.json_lines import add_line, markdown_table, read_lines
 
 __all__ = ["keep"]
 

@@ -14,13 +14,13 @@ from pyspark.sql import functions as F
 
 from recsys_spark.benchmark.lsa_measure import plays_matrix, stored_pairs
 from recsys_spark.benchmark.measure import Bench, Line, compute, take_turns, timed, torch_threads
-from recsys_spark.factorization.als import AlsSettings, als_estimator, als_factors, als_observations
-from recsys_spark.outputs.recommendations import ListSettings, recommend, recommendation_users
-from recsys_spark.outputs.similarity import item_similarity
+from recsys_spark.models.als import AlsSettings, als_estimator, als_factors, als_observations
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer
-from recsys_spark.session import block_tasks, parallelism
+from recsys_spark.recommend.recommendations import ListSettings, recommend, recommendation_users
+from recsys_spark.recommend.similarity import item_similarity
+from recsys_spark.runtime.session import block_tasks, parallelism
 
 __all__ = ["LISTED", "MAX_BYTES", "item_similarity_lists", "lists_of_all", "recommendations"]
 

@@ -17,8 +17,8 @@ from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 from recsys_spark.benchmark.measure import Bench, Line, blas_threads, compute, take_turns
-from recsys_spark.factorization.lsa import Lsa, LsaSettings
-from recsys_spark.session import parallelism
+from recsys_spark.models.lsa import Lsa, LsaSettings
+from recsys_spark.runtime.session import parallelism
 
 __all__ = ["lsa", "plays_matrix", "reference_svd", "stored_pairs"]
 

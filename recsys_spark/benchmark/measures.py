@@ -18,7 +18,7 @@ from recsys_spark.benchmark.peer_measures import als_pass, small_data
 from recsys_spark.benchmark.scaling_measure import row_scaling
 from recsys_spark.benchmark.shard_measures import shard_loading
 from recsys_spark.benchmark.training_measures import epoch_mult_vae, two_processes
-from recsys_spark.errors import ConfigError
+from recsys_spark.core.errors import ConfigError
 
 __all__ = ["MEASURES", "chosen_measures", "table_of"]
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from recsys_spark.benchmark.bare_loop import bare_loop
 from recsys_spark.benchmark.data import histories, size_of
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed, torch_threads
-from recsys_spark.csr import Csr
+from recsys_spark.core.csr import Csr
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
 from recsys_spark.networks.output_layer import multinomial_loss
 from recsys_spark.networks.sparse_linear import SparseLinear
 from recsys_spark.networks.svae import Svae, SvaeSettings, last_entries, next_entries
-from recsys_spark.training.lanes import WINDOW_STEPS, by_length
+from recsys_spark.training.epoch_schedule import WINDOW_STEPS, by_length
 from recsys_spark.training.shard_loader import Rows
 
 __all__ = ["epoch_svae", "first_layer", "first_layer_3700", "first_layer_100000", "layer_pair", "row_batches"]

@@ -13,12 +13,12 @@ from recsys_spark.benchmark.data import histories, size_of
 from recsys_spark.benchmark.list_measures import LISTED, MAX_BYTES, lists_of_all
 from recsys_spark.benchmark.lsa_measure import plays_matrix, stored_pairs
 from recsys_spark.benchmark.measure import Bench, Line, compute, take_turns, timed
-from recsys_spark.csr import Csr
-from recsys_spark.errors import ConfigError
-from recsys_spark.factorization.als import AlsSettings, als_estimator, als_observations, fit_als
-from recsys_spark.outputs.similarity import item_similarity
+from recsys_spark.core.csr import Csr
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.models.als import AlsSettings, als_estimator, als_observations, fit_als
 from recsys_spark.ranking.item_matrix import write_item_matrix
-from recsys_spark.session import parallelism
+from recsys_spark.recommend.similarity import item_similarity
+from recsys_spark.runtime.session import parallelism
 
 __all__ = ["als_pass", "ask", "small_data"]
 

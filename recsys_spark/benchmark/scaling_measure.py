@@ -4,7 +4,7 @@ from math import log2
 
 from recsys_spark.benchmark.measure import Bench, Line
 from recsys_spark.benchmark.spine import Spine, write_plays
-from recsys_spark.session import parallelism
+from recsys_spark.runtime.session import parallelism
 
 __all__ = ["row_scaling"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from recsys_spark.benchmark.measure import Bench
-from recsys_spark.config import BaseConfig
-from recsys_spark.config_layers import config_of
-from recsys_spark.pipeline import start_job
+from recsys_spark.config.load import config_of
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.config.sample import SIZES, SampleFormat, SampleSettings
+from recsys_spark.pipeline.steps import start_job
 from recsys_spark.sample.generator import generate
-from recsys_spark.sample.settings import SIZES, SampleFormat, SampleSettings
-from recsys_spark.tables import Tables
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["Spine", "play_files", "write_plays"]
 

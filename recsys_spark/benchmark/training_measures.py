@@ -12,13 +12,12 @@ import torch
 from recsys_spark.benchmark.bare_loop import Pass, bare_loop
 from recsys_spark.benchmark.data import histories, shard_folder, size_of
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
-from recsys_spark.config import TrainingSettings
+from recsys_spark.config.model import TrainingSettings
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Shape
-from recsys_spark.registry import load_network
-from recsys_spark.shard_files import Manifest
+from recsys_spark.networks.network import Shape, load_network
+from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.distributed import run_training
-from recsys_spark.training.lanes import Epoch, mix
+from recsys_spark.training.epoch_schedule import Epoch, mix
 from recsys_spark.training.shard_loader import Counts
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.validation import batch_of

@@ -12,12 +12,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from recsys_spark.errors import TrainingError
-from recsys_spark.evaluation.bootstrap import user_weights
-from recsys_spark.evaluation.panel import Judged, Panel
-from recsys_spark.evaluation.slices import SLICES, slice_of
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.evaluation.evaluation_setup import Judged, Panel
+from recsys_spark.evaluation.user_metrics import list_values, ranked_lists, rating_values
 from recsys_spark.evaluation.users import Users
-from recsys_spark.evaluation.values import list_values, ranked_lists, rating_values
+from recsys_spark.metrics.bootstrap import user_weights
+from recsys_spark.metrics.slices import SLICES, slice_of
 
 __all__ = ["add_up", "judge", "judge_batches"]
 

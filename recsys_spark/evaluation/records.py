@@ -9,13 +9,13 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 from rich.table import Column, Table
 
-from recsys_spark.evaluation.figures import Figure
-from recsys_spark.evaluation.judged_users import Candidate
-from recsys_spark.evaluation.metrics import is_better
-from recsys_spark.evaluation.panel import Panel
-from recsys_spark.job import JobRun
-from recsys_spark.logs import table_console
-from recsys_spark.schemas import TABLES
+from recsys_spark.core.logs import table_console
+from recsys_spark.evaluation.evaluation_inputs import Candidate
+from recsys_spark.evaluation.evaluation_setup import Panel
+from recsys_spark.evaluation.metric_values import Figure
+from recsys_spark.metrics.ranking import is_better
+from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.schemas import TABLES
 
 __all__ = ["JudgedOn", "record_figures", "show_figures"]
 

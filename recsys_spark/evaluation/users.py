@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys_spark.csr import Csr
-from recsys_spark.outputs.recommendations import dense_vectors
-from recsys_spark.preparation.judged_pairs import FED, FOUND
+from recsys_spark.core.csr import Csr
+from recsys_spark.preparation.held_out_pairs import FED, FOUND
 from recsys_spark.ranking.scorer import Histories, UserBlock
+from recsys_spark.recommend.recommendations import dense_vectors
 
 __all__ = ["Users"]
 

@@ -19,9 +19,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.config.gender import GenderSettings
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.gender.reliability import Reliability, reliability
-from recsys_spark.gender_settings import GenderSettings
 
 __all__ = ["Classifier", "fit_classifier"]
 

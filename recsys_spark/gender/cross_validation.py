@@ -16,18 +16,18 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import MissingInputError
-from recsys_spark.evaluation.bootstrap import interval, user_weights
-from recsys_spark.evaluation.figures import Figure
+from recsys_spark.config.gender import FeatureSet
+from recsys_spark.core.errors import MissingInputError
+from recsys_spark.evaluation.metric_values import Figure
 from recsys_spark.gender.coverage import CURVE
+from recsys_spark.gender.labelled_users import data_versions, fold_of
 from recsys_spark.gender.measures import MEASURES
-from recsys_spark.gender.people import data_versions, fold_of
 from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.slices import slices_of
 from recsys_spark.gender.training import fit_on
-from recsys_spark.gender_settings import FeatureSet
-from recsys_spark.job import JobRun
-from recsys_spark.outputs.stored_model import StoredModel
+from recsys_spark.metrics.bootstrap import interval, user_weights
+from recsys_spark.recommend.stored_model import StoredModel
+from recsys_spark.runtime.job import JobRun
 
 __all__ = ["cross_validated", "held_out_users", "inductive", "judged", "majority", "split_name"]
 

@@ -8,7 +8,9 @@ import numpy as np
 from pyspark.sql import DataFrame
 from rich.table import Column, Table
 
-from recsys_spark.evaluation.figures import Figure
+from recsys_spark.config.gender import FeatureSet
+from recsys_spark.core.logs import table_console
+from recsys_spark.evaluation.metric_values import Figure
 from recsys_spark.evaluation.records import JudgedOn, record_figures
 from recsys_spark.gender.coverage import curve_table
 from recsys_spark.gender.cross_validation import (
@@ -21,10 +23,8 @@ from recsys_spark.gender.cross_validation import (
 )
 from recsys_spark.gender.measures import MEASURES
 from recsys_spark.gender.training import plan_classifier
-from recsys_spark.gender_settings import FeatureSet
-from recsys_spark.job import JobRun
-from recsys_spark.logs import table_console
-from recsys_spark.outputs.stored_model import StoredModel
+from recsys_spark.recommend.stored_model import StoredModel
+from recsys_spark.runtime.job import JobRun
 
 __all__ = ["Judged", "judge_features", "judge_inductive", "show_judged"]
 

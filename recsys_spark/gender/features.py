@@ -11,14 +11,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from recsys_spark.errors import ConfigError, TrainingError
+from recsys_spark.config.gender import FeatureSet
+from recsys_spark.core.errors import ConfigError, TrainingError
 from recsys_spark.gender.rows import Codes, FeatureRows, Features, TfIdf, user_vectors
-from recsys_spark.gender_settings import FeatureSet
-from recsys_spark.job import JobRun
-from recsys_spark.outputs.recommendations import block_columns, user_block
-from recsys_spark.outputs.stored_model import StoredModel, n_items
 from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.scorer import VectorScorer
+from recsys_spark.recommend.recommendations import block_columns, user_block
+from recsys_spark.recommend.stored_model import StoredModel, n_items
+from recsys_spark.runtime.job import JobRun
 
 __all__ = ["BLOCK_USERS", "feature_frame", "fit_features"]
 

@@ -3,12 +3,12 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.gender.people import data_versions, people
+from recsys_spark.gender.labelled_users import data_versions, people
 from recsys_spark.gender.prediction import predict
 from recsys_spark.gender.stored import StoredClassifier
-from recsys_spark.job import JobRun
-from recsys_spark.outputs.suppressions import without_suppressed
-from recsys_spark.session import block_tasks
+from recsys_spark.gender.suppressions import without_suppressed
+from recsys_spark.runtime.job import JobRun
+from recsys_spark.runtime.session import block_tasks
 
 __all__ = ["list_predictions", "rows_of"]
 

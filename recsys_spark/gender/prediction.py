@@ -12,8 +12,8 @@ from pyspark.sql import types as T
 from recsys_spark.gender.features import BLOCK_USERS
 from recsys_spark.gender.rows import FeatureRows
 from recsys_spark.gender.stored import LinearModel
-from recsys_spark.outputs.recommendations import block_columns, user_block
 from recsys_spark.ranking.scorer import UserBlock
+from recsys_spark.recommend.recommendations import block_columns, user_block
 
 __all__ = ["predict", "probabilities_of"]
 

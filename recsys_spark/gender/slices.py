@@ -3,7 +3,7 @@
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from recsys_spark.preparation.bands import AGES, Bounds, band_of
+from recsys_spark.preparation.age_groups import AGES, Bounds, band_of
 
 __all__ = ["slices_of"]
 

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.errors import ConfigError, MissingInputError
+from recsys_spark.config.gender import FeatureSet
+from recsys_spark.core.atomic_files import write_json
+from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.gender.classifier import Classifier
 from recsys_spark.gender.rows import Codes, Features, TfIdf
-from recsys_spark.gender_settings import FeatureSet
-from recsys_spark.job import JobRun
-from recsys_spark.kept_files import lost_files
-from recsys_spark.model_versions import ModelVersion, find_model, kind_of
-from recsys_spark.outputs.stored_model import StoredModel, open_model
+from recsys_spark.models.versions import ModelVersion, find_model, kind_of
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import VectorScorer
-from recsys_spark.whole_files import write_json
+from recsys_spark.recommend.stored_model import StoredModel, open_model
+from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.model_files import lost_files
 
 __all__ = [
     "KIND",

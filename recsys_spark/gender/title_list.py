@@ -10,13 +10,13 @@ from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
-from recsys_spark.config import BaseConfig
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.gender.prediction import probabilities_of
 from recsys_spark.gender.stored import StoredClassifier, find_classifier, open_classifier
-from recsys_spark.job import JobRun, Report
-from recsys_spark.outputs.item_names import Match, match_items, names_of
 from recsys_spark.ranking.scorer import Histories, UserBlock
-from recsys_spark.tables import Tables
+from recsys_spark.recommend.names import Match, match_items, names_of
+from recsys_spark.runtime.job import JobRun, Report
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["TitlePrediction", "gender_of_titles", "predict_titles", "print_prediction"]
 

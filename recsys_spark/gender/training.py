@@ -11,16 +11,16 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from recsys_spark import __version__
+from recsys_spark.config.gender import FeatureSet, GenderSettings
 from recsys_spark.gender.classifier import fit_classifier
 from recsys_spark.gender.features import feature_frame, fit_features
-from recsys_spark.gender.people import data_versions, fold_of, learners
+from recsys_spark.gender.labelled_users import data_versions, fold_of, learners
 from recsys_spark.gender.stored import KIND, LinearModel, is_complete, save_classifier, source_of
-from recsys_spark.gender_settings import FeatureSet, GenderSettings
-from recsys_spark.job import JobRun
-from recsys_spark.kept_files import list_files_of_model
-from recsys_spark.model_versions import is_recorded, record_model
-from recsys_spark.outputs.stored_model import StoredModel
-from recsys_spark.session import parallelism
+from recsys_spark.models.versions import is_recorded, record_model
+from recsys_spark.recommend.stored_model import StoredModel
+from recsys_spark.runtime.job import JobRun
+from recsys_spark.runtime.session import parallelism
+from recsys_spark.storage.model_files import list_files_of_model
 
 __all__ = ["ClassifierPlan", "fit_on", "plan_classifier", "train_classifier"]
 

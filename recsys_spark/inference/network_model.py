@@ -9,7 +9,6 @@ from recsys_spark.inference.pair_scorer import PairScorer
 from recsys_spark.preparation.sparse_rows import value_column
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, Scorer
-from recsys_spark.registry import load_network
 
 __all__ = ["NetworkModel"]
 
@@ -20,6 +19,8 @@ class NetworkModel:
     has_item_vectors = True
 
     def __init__(self, kind: str, folder: Path) -> None:
+        from recsys_spark.networks.network import load_network
+
         self._network = load_network(kind)
         self._folder = folder
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from recsys_spark.factorization.plan import Plan
 from recsys_spark.inference.network_vectors import network_vectors
-from recsys_spark.job import JobRun
-from recsys_spark.kept_files import list_files_of_model, lost_files
-from recsys_spark.model_versions import record_model
+from recsys_spark.models.training_plan import Plan
+from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.shard_sets import ShardSet
-from recsys_spark.shard_files import Manifest
+from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.model_files import list_files_of_model, lost_files
+from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.distributed import run_training, threads_of
 from recsys_spark.training.progress import logged_seconds
 from recsys_spark.training.spec import TrainSpec

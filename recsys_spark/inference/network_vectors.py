@@ -21,7 +21,7 @@ from recsys_spark.networks.network import Network
 from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.matrix_frames import matrix_frame, vectors_to_arrow
-from recsys_spark.shard_files import Manifest
+from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.shard_loader import read_file
 from recsys_spark.training.validation import batch_of
 

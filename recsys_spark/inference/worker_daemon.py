@@ -2,7 +2,7 @@
 
 # ruff: noqa: I001 - the first decides where the second finds Spark's code.
 
-from recsys_spark.worker_daemon import manager
+from recsys_spark.runtime.worker_daemon import manager
 import recsys_spark.inference.network_scorer  # noqa: F401 - for the workers
 
 __all__ = ["manager"]

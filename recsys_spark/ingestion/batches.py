@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark.config.source import SourceSettings
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.schemas import TABLES
-from recsys_spark.source_settings import SourceSettings
-from recsys_spark.tables import Tables
+from recsys_spark.storage.schemas import TABLES
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["Batch", "FileCounts", "Verdict", "record", "settings_hash", "start_batch"]
 

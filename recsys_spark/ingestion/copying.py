@@ -1,12 +1,12 @@
 """Making the staged copy of a batch: whole, or refused with the names of the files that are to blame."""
 
-from recsys_spark.errors import DataQualityError, MissingInputError
+from recsys_spark.core.errors import DataQualityError, MissingInputError
 from recsys_spark.ingestion.batches import Batch, Verdict, record
 from recsys_spark.ingestion.discovery import changed_files, list_files
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.ingestion.staging import Staging, unreadable_files
-from recsys_spark.job import JobRun
-from recsys_spark.spark_errors import SPARK_ERRORS
+from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
 __all__ = ["copy_files"]
 

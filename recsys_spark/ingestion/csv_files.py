@@ -10,10 +10,10 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.addresses import literal_path
-from recsys_spark.errors import ConfigError
+from recsys_spark.config.source import SourceSettings
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.paths import literal_path
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.source_settings import SourceSettings
 
 __all__ = ["check_columns", "header_of", "read_csv"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
-from recsys_spark.addresses import literal_path
-from recsys_spark.errors import MissingInputError
+from recsys_spark.core.errors import MissingInputError
+from recsys_spark.core.paths import literal_path
 
 __all__ = ["RawFile", "changed_files", "list_files", "utc_time"]
 

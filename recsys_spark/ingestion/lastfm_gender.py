@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.ingestion.csv_files import header_of, read_csv
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.reader import Reader, Role

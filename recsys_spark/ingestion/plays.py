@@ -7,12 +7,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, TimestampType
 
-from recsys_spark.addresses import literal_path
-from recsys_spark.errors import ConfigError
+from recsys_spark.config.source import SourceSettings
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.paths import literal_path
 from recsys_spark.ingestion.csv_files import check_columns, read_csv
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.reader import Reader, Role, read_lines
-from recsys_spark.source_settings import SourceSettings
 
 __all__ = ["PlaysReader"]
 

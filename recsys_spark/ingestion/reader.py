@@ -11,9 +11,10 @@ from typing import ClassVar, Literal
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.addresses import literal_path
+from recsys_spark.config.source import SourceSettings
+from recsys_spark.core.names import FORMATS, load_named
+from recsys_spark.core.paths import literal_path
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.source_settings import SourceSettings
 
 __all__ = [
     "ITEM_FIELDS",
@@ -22,6 +23,7 @@ __all__ = [
     "Reader",
     "Role",
     "attribute_map",
+    "load_reader",
     "read_lines",
     "split_fields",
 ]
@@ -127,3 +129,9 @@ def _pattern(separator: str) -> str:
     pattern for every row, as it would with a quotation.
     """
     return re.sub(r"\W", r"\\\g<0>", separator, flags=re.ASCII)
+
+
+def load_reader(source_format: str) -> type[Reader]:
+    """Return the reader class of a source format; KeyError for an unknown one."""
+    loaded: type[Reader] = load_named(FORMATS[source_format])
+    return loaded

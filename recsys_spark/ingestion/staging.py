@@ -15,15 +15,15 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.addresses import file_uri, literal_path
+from recsys_spark.config.source import SourceSettings
+from recsys_spark.core.atomic_files import write_json
+from recsys_spark.core.paths import file_uri, literal_path
 from recsys_spark.ingestion.batches import Batch
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.events import with_key
 from recsys_spark.ingestion.reader import Reader, Role
 from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
-from recsys_spark.source_settings import SourceSettings
-from recsys_spark.spark_errors import SPARK_ERRORS
-from recsys_spark.whole_files import write_json
+from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
 __all__ = ["ROLES", "Staging", "staged_batches", "unreadable_files"]
 

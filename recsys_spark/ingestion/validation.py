@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.config.source import SourceSettings
 from recsys_spark.ingestion.reader import ITEM_FIELDS, PLAY_FIELDS, USER_FIELDS, Reader
-from recsys_spark.source_settings import SourceSettings
 
 __all__ = [
     "MAX_RAW_CHARACTERS",

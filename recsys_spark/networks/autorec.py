@@ -11,12 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from recsys_spark.core.search_space import Range, Ranges
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
 from recsys_spark.networks.sparse_linear import SparseLinear
-from recsys_spark.ranges import Range, Ranges
-from recsys_spark.recipe import Recipe
 
 __all__ = ["AutoRecItem", "AutoRecItemSettings", "AutoRecUser", "AutoRecUserSettings"]
 

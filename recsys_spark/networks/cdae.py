@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from recsys_spark.core.search_space import Choice, Range, Ranges
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Shape
 from recsys_spark.networks.output_layer import bce_loss
 from recsys_spark.networks.side_information import SideSettings, WithSideInformation
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries
-from recsys_spark.ranges import Choice, Range, Ranges
-from recsys_spark.recipe import Recipe
 
 __all__ = ["Cdae", "CdaeSettings"]
 

@@ -16,13 +16,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.errors import ConfigError
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.search_space import Choice, Range, Ranges
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
 from recsys_spark.networks.sparse_linear import SparseLinear
-from recsys_spark.ranges import Choice, Range, Ranges
-from recsys_spark.recipe import Recipe
 
 __all__ = ["DeepRec", "DeepRecSettings"]
 

@@ -11,12 +11,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recsys_spark.core.search_space import Choice, Range, Ranges
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.logistic_codes import logistic_codes
 from recsys_spark.networks.matrix_factorization import Factorization, FactorizationSettings
 from recsys_spark.networks.network import Loss, NetworkSettings, Shape
-from recsys_spark.ranges import Choice, Range, Ranges
-from recsys_spark.recipe import Recipe
 
 __all__ = ["ImplicitFactorization", "ImplicitFactorizationSettings"]
 

@@ -13,14 +13,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from recsys_spark.core.search_space import Choice, Range, Ranges
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.damping import weight_of_entries
 from recsys_spark.networks.network import Loss, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
 from recsys_spark.networks.ridge import ridge_codes
 from recsys_spark.networks.side_information import SideSettings, WithSideInformation
-from recsys_spark.ranges import Choice, Range, Ranges
-from recsys_spark.recipe import Recipe
 
 __all__ = ["FactorizationSettings", "MatrixFactorization", "MatrixFactorizationSettings"]
 

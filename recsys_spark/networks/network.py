@@ -14,11 +14,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from recsys_spark.core.names import NETWORKS, load_named
+from recsys_spark.core.search_space import Ranges
+from recsys_spark.core.shard_spec import Recipe, side_fields
 from recsys_spark.networks.batch import Batch
-from recsys_spark.ranges import Ranges
-from recsys_spark.recipe import Recipe, side_fields
 
-__all__ = ["Loss", "Network", "NetworkSettings", "Shape"]
+__all__ = ["Loss", "Network", "NetworkSettings", "Shape", "load_network"]
 
 # Floats gathered at a time to score pairs.
 PAIR_FLOATS = 1 << 24
@@ -162,3 +163,9 @@ class Network(nn.Module, ABC):
     def scores(self, batch: Batch) -> Tensor:
         """Scores of every column for each row, (n, n_columns), in full: for small data and tests."""
         return self.score_block(self.decode(self.encode(batch)), 0, self.shape.n_columns)
+
+
+def load_network(kind: str) -> type[Network]:
+    """Return the class of a kind that trains with torch; KeyError for an unknown one."""
+    loaded: type[Network] = load_named(NETWORKS[kind])
+    return loaded

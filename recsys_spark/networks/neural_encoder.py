@@ -16,11 +16,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from recsys_spark.core.search_space import Range, Ranges
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.damping import weight_of_entries
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
-from recsys_spark.ranges import Range, Ranges
-from recsys_spark.recipe import Recipe
 
 __all__ = ["NeuralEncoder", "NeuralEncoderSettings"]
 

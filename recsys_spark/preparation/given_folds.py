@@ -5,8 +5,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.addresses import file_uri, literal_path
-from recsys_spark.errors import ConfigError, MissingInputError
+from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.core.paths import file_uri, literal_path
 
 __all__ = ["given_fold"]
 

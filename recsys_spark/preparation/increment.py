@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.commits import Commit
-from recsys_spark.config import InteractionsSettings
-from recsys_spark.tables import Tables
+from recsys_spark.config.model import InteractionsSettings
+from recsys_spark.storage.commits import Commit
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["Increment", "increment"]
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from recsys_spark.tables import Tables
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["extend_index", "new_index_rows"]
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from recsys_spark.config import BaseConfig
-from recsys_spark.errors import MissingInputError
-from recsys_spark.preparation.profiles import Profiles, read_profiles
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import MissingInputError
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.preparation.shards import write_shards
+from recsys_spark.preparation.side_features import Profiles, read_profiles
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
 from recsys_spark.preparation.training_pairs import TrainingPairs, index_sizes
-from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import FORMAT, MANIFEST, Manifest
-from recsys_spark.tables import Tables
+from recsys_spark.storage.shard_format import FORMAT, MANIFEST, Manifest
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["ShardSet", "plan_shards", "written_shards"]
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.csr import Csr
-from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
-from recsys_spark.preparation.profiles import Profiles
-from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import (
+from recsys_spark.core.atomic_files import remove_drafts, written_whole
+from recsys_spark.core.csr import Csr
+from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
+from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.preparation.side_features import Profiles
+from recsys_spark.storage.shard_format import (
     BLOCK_ROWS,
     BUFFERS,
     HELD_BUFFERS,
@@ -31,7 +32,6 @@ from recsys_spark.shard_files import (
     file_digest,
     rows_digest,
 )
-from recsys_spark.whole_files import remove_drafts, written_whole
 
 __all__ = ["complete_shards", "write_shards"]
 

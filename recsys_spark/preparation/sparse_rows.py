@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.recipe import Recipe
+from recsys_spark.core.shard_spec import Recipe
 
 __all__ = ["history_order", "sparse_rows", "value_column", "with_held_out"]
 

@@ -10,8 +10,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.preparation.split_settings import RATING_PROTOCOLS, SplitSettings
+from recsys_spark.config.split import RATING_PROTOCOLS, SplitSettings
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.preparation.support import k_core
 from recsys_spark.preparation.time_split import Plays, split_by_time
 

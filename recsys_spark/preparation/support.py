@@ -9,7 +9,7 @@ computing anew from the start.
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError
+from recsys_spark.core.errors import ConfigError
 
 __all__ = ["k_core"]
 

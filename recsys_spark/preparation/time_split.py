@@ -11,9 +11,9 @@ from functools import cached_property
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError
+from recsys_spark.config.split import SplitSettings
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.preparation.interactions import Origin, aggregate_plays, origins_of
-from recsys_spark.preparation.split_settings import SplitSettings
 from recsys_spark.preparation.support import k_core
 
 __all__ = ["Plays", "split_by_time"]

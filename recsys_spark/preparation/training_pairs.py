@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.config import BaseConfig
-from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
-from recsys_spark.preparation.split_settings import Fit, split_id
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.config.split import Fit, split_id
+from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.preparation.splits import training_part, validation_pairs
-from recsys_spark.tables import Tables
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["TrainingPairs", "index_sizes", "split_rows", "training_pairs"]
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.addresses import file_uri, literal_path
-from recsys_spark.whole_files import write_json
+from recsys_spark.core.atomic_files import write_json
+from recsys_spark.core.paths import file_uri, literal_path
 
 __all__ = [
     "Bm25Statistics",

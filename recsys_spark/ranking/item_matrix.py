@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
+from recsys_spark.core.atomic_files import remove_drafts, write_json
+from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.ranking.item_tiles import WRITTEN, tile_name, write_tile
-from recsys_spark.whole_files import remove_drafts, write_json
 
 __all__ = ["ItemMatrix", "write_item_matrix"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recsys_spark.whole_files import written_whole
+from recsys_spark.core.atomic_files import written_whole
 
 __all__ = ["WRITTEN", "tile_name", "write_tile"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.ranking.item_matrix import MANIFEST, ItemMatrix, _check_size, _reusable, _write_manifest
 from recsys_spark.ranking.item_tiles import _save, tile_name
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import dot_scores
 from recsys_spark.ranking.scores import Scores

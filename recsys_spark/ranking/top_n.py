@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.ranking.candidate_keys import NOTHING, items_of, keys_of, scores_of
 from recsys_spark.ranking.group_bests import GroupBests
 from recsys_spark.ranking.scores import Scores

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys_spark.errors import MissingInputError
+from recsys_spark.core.errors import MissingInputError
 
 __all__ = ["DataSet", "find_datasets"]
 

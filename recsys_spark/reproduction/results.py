@@ -12,10 +12,10 @@ from statistics import mean, stdev
 from rich.table import Table
 
 from recsys_spark import __version__
-from recsys_spark.config_layers import config_of
-from recsys_spark.preparation.split_settings import SplitSettings
+from recsys_spark.config.load import config_of
+from recsys_spark.config.split import SplitSettings
+from recsys_spark.core.json_lines import add_line, markdown_table, read_lines
 from recsys_spark.reproduction.entries import Entry, Target
-from recsys_spark.result_files import add_line, markdown_table, read_lines
 
 __all__ = ["Result", "Results", "key_of", "markdown", "table_rows", "terminal_table"]
 

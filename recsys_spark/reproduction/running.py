@@ -6,17 +6,17 @@ from typing import Any
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
-from recsys_spark.config import BaseConfig
-from recsys_spark.config_layers import config_of
-from recsys_spark.job import JobRun
-from recsys_spark.logs import step
-from recsys_spark.model_versions import ModelVersion, find_model
-from recsys_spark.pipeline import start_job, training_steps
-from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
+from recsys_spark.config.load import config_of
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.config.split import RATING_PROTOCOLS
+from recsys_spark.core.logs import step
+from recsys_spark.models.versions import ModelVersion, find_model
+from recsys_spark.pipeline.steps import start_job, training_steps
 from recsys_spark.reproduction.datasets import DataSet
 from recsys_spark.reproduction.entries import Entry
 from recsys_spark.reproduction.results import Result, key_of
-from recsys_spark.tables import Tables
+from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["prepare", "run_repeat"]
 

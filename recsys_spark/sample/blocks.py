@@ -11,17 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_spark.config.sample import SampleFormat, SamplePlan
+from recsys_spark.core.atomic_files import written_whole
 from recsys_spark.sample.anime import ANIME
 from recsys_spark.sample.dirt import break_rows, plan_dirt, scatter
 from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.lastfm import LASTFM_360K
 from recsys_spark.sample.lines import join_fields, write_lines
 from recsys_spark.sample.randomness import stream
-from recsys_spark.sample.settings import SampleFormat, SamplePlan
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import SourceFormat
 from recsys_spark.sample.tastes import draw_tastes, female_probability
-from recsys_spark.whole_files import written_whole
 
 __all__ = ["FORMATS", "folders", "pieces", "write_piece"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.lines import join_fields
 from recsys_spark.sample.randomness import stream
-from recsys_spark.sample.settings import SamplePlan
 
 __all__ = [
     "Breakage",

@@ -19,11 +19,11 @@ import pandas as pd
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.locks import Locks
+from recsys_spark.config.sample import SamplePlan, SampleSettings
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.sample.blocks import FORMATS, folders, pieces, write_piece
-from recsys_spark.sample.settings import SamplePlan, SampleSettings
 from recsys_spark.sample.truth import finished_counts, summarise, write_truth
+from recsys_spark.storage.locks import Locks
 
 __all__ = ["generate"]
 

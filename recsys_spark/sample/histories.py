@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.randomness import IntArray, long_tailed_counts, ordinals, stream
-from recsys_spark.sample.settings import SamplePlan
 from recsys_spark.sample.shelves import Shelves, build_shelves
 from recsys_spark.sample.tastes import Tastes, choose_groups
 

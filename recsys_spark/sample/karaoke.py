@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.dirt import Fields, add_field, drop_field, plan_dirt, put
 from recsys_spark.sample.histories import draw_counts, draw_events, draw_late_counts
 from recsys_spark.sample.lines import csv_lines, digits, join_fields, pick, texts
 from recsys_spark.sample.randomness import IntArray, stream
-from recsys_spark.sample.settings import SamplePlan
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import PlayRows, SideFile, SourceFormat
 from recsys_spark.sample.tastes import GROUPS, draw_tastes

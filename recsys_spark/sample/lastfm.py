@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.dirt import Fields, add_field, drop_field, plan_dirt, put
 from recsys_spark.sample.histories import Pairs, draw_pairs_of_block
 from recsys_spark.sample.lines import digits, join_fields, pick, texts
 from recsys_spark.sample.randomness import FloatArray, stream
-from recsys_spark.sample.settings import SamplePlan
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import PlayRows, SideFile, SourceFormat
 from recsys_spark.sample.tastes import Tastes, draw_tastes

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys_spark.core.atomic_files import written_whole
 from recsys_spark.sample.randomness import IntArray
-from recsys_spark.whole_files import written_whole
 
 __all__ = ["csv_lines", "digits", "join_fields", "pick", "texts", "write_lines"]
 

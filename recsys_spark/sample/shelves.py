@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.randomness import FloatArray, IntArray, stream
-from recsys_spark.sample.settings import SamplePlan
 from recsys_spark.sample.tastes import GROUP_SHARES
 
 __all__ = ["Shelves", "build_shelves"]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.dirt import Breakage, Fields
-from recsys_spark.sample.settings import SamplePlan
 
 __all__ = ["PlayRows", "SideFile", "SourceFormat"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.randomness import FloatArray, IntArray, stream
-from recsys_spark.sample.settings import SamplePlan
 
 __all__ = ["GROUPS", "GROUP_SHARES", "Tastes", "choose_groups", "draw_tastes", "female_probability"]
 

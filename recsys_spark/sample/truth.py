@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.sample.settings import SamplePlan
+from recsys_spark.config.sample import SamplePlan
+from recsys_spark.core.errors import ConfigError
 
 __all__ = ["TRUTH", "finished_counts", "summarise", "write_truth"]
 

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from recsys_spark.errors import TrainingError
-from recsys_spark.shard_files import file_digest
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.storage.shard_format import file_digest
 
 __all__ = ["Checkpoint", "Checkpoints", "flatten_optimizer", "restore_optimizer"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import TrainingSettings
-from recsys_spark.errors import ConfigError, TrainingError
-from recsys_spark.session import parallelism
+from recsys_spark.config.model import TrainingSettings
+from recsys_spark.core.errors import ConfigError, TrainingError
+from recsys_spark.runtime.session import parallelism
 from recsys_spark.training.failures import clear_failure, told_failure, train_rank
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.trainer import train

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from recsys_spark.errors import RecsysError, TrainingError
+from recsys_spark.core.errors import RecsysError, TrainingError
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.trainer import train
 

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 
 __all__ = ["Ranks", "joined_ranks", "tensor_float_products"]
 

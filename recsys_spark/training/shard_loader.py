@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.csr import Csr
-from recsys_spark.errors import TrainingError
-from recsys_spark.shard_files import BUFFERS, HELD_BUFFERS, SIDE, SIDE_TYPE, Manifest, ShardFile
+from recsys_spark.core.csr import Csr
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.storage.shard_format import BUFFERS, HELD_BUFFERS, SIDE, SIDE_TYPE, Manifest, ShardFile
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

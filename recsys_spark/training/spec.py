@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys_spark.networks.network import Network, NetworkSettings, Shape
-from recsys_spark.registry import load_network
+from recsys_spark.networks.network import Network, NetworkSettings, Shape, load_network
 
 __all__ = ["TrainSpec"]
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from recsys_spark.errors import TrainingError
-from recsys_spark.evaluation.metrics import is_better
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.metrics.ranking import is_better
 from recsys_spark.networks.network import Loss
 from recsys_spark.training.averages import RunningAverage
 from recsys_spark.training.checkpoint import Checkpoint, Checkpoints, flatten_optimizer, restore_optimizer
-from recsys_spark.training.lanes import Epoch, mix
+from recsys_spark.training.epoch_schedule import Epoch, mix
 from recsys_spark.training.optimizers import make_optimizer, set_learning_rate
 from recsys_spark.training.progress import EpochLog, progress
 from recsys_spark.training.ranks import Ranks, joined_ranks, tensor_float_products

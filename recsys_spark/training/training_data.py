@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.networks.network import Shape
-from recsys_spark.shard_files import Manifest
-from recsys_spark.training.lanes import Epoch
+from recsys_spark.storage.shard_format import Manifest
+from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.shard_loader import Counts, check_counts
 from recsys_spark.training.spec import TrainSpec

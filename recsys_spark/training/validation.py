@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recsys_spark.csr import Csr
-from recsys_spark.evaluation import metrics
+from recsys_spark.core.csr import Csr
+from recsys_spark.metrics import ranking as metrics
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Network
-from recsys_spark.shard_files import Manifest
-from recsys_spark.training.lanes import Epoch
+from recsys_spark.storage.shard_format import Manifest
+from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 

@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from recsys_spark.errors import MissingInputError
-from recsys_spark.networks.network import Network, Shape
-from recsys_spark.registry import load_network
+from recsys_spark.core.atomic_files import remove_drafts, write_json, written_whole
+from recsys_spark.core.errors import MissingInputError
+from recsys_spark.networks.network import Network, Shape, load_network
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.validation import Observed
-from recsys_spark.whole_files import remove_drafts, write_json, written_whole
 
 __all__ = ["StoredNetwork", "load_network_weights", "save_network"]
 

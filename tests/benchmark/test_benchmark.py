@@ -23,12 +23,12 @@ from recsys_spark.benchmark.measures import MEASURES
 from recsys_spark.benchmark.network_measures import first_layer, layer_pair, row_batches
 from recsys_spark.benchmark.peer_measures import ask
 from recsys_spark.benchmark.training_measures import bare_epochs, epoch_seconds, trained_epochs
-from recsys_spark.config import TrainingSettings
-from recsys_spark.errors import ConfigError
-from recsys_spark.factorization.ease import ease_weights
-from recsys_spark.factorization.lsa import LsaSettings
+from recsys_spark.config.model import TrainingSettings
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.models.ease import ease_weights
+from recsys_spark.models.lsa import LsaSettings
 from recsys_spark.networks.batch import Batch
-from recsys_spark.recipe import Recipe
 from recsys_spark.training.spec import TrainSpec
 from tests.conftest import Workspace
 

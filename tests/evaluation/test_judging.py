@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.evaluation import judging
-from recsys_spark.evaluation.figures import Figure, figures
+from recsys_spark.evaluation.evaluation_setup import Judged, Panel, RatingRange
 from recsys_spark.evaluation.judging import TASK_SCHEMA, add_up
-from recsys_spark.evaluation.panel import Judged, Panel, RatingRange
-from recsys_spark.factorization.popularity import PopularityScorer
-from recsys_spark.preparation.judged_pairs import FED, FOUND, MASKED
+from recsys_spark.evaluation.metric_values import Figure, figures
+from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.preparation.held_out_pairs import FED, FOUND, MASKED
 from recsys_spark.ranking.scorer import DotScorer
 from tests.matrices import MakeMatrix
 

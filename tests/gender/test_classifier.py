@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from recsys_spark.config.gender import GenderSettings
 from recsys_spark.gender.classifier import fit_classifier
-from recsys_spark.gender_settings import GenderSettings
 
 REGS = (1.0, 0.3, 0.1)
 

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from recsys_spark.gender.classifier import _composed, _fit_calibration
 from recsys_spark.gender.features import feature_frame
 from recsys_spark.gender.rows import Codes, Features, TfIdf
-from recsys_spark.outputs.suppressions import user_hash
+from recsys_spark.gender.suppressions import user_hash
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer, Histories, UserBlock
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from recsys_spark.config_layers import load_config
+from recsys_spark.config.load import load_config
 from recsys_spark.gender.title_list import gender_of_titles
 from tests.conftest import Workspace
 

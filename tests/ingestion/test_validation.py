@@ -4,9 +4,9 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.config.source import SourceSettings
 from recsys_spark.ingestion.plays import PlaysReader
 from recsys_spark.ingestion.validation import parse_plays
-from recsys_spark.source_settings import SourceSettings
 
 MIDNIGHT = 1719792000
 

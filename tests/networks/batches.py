@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Network, Shape
-from recsys_spark.registry import load_network
+from recsys_spark.networks.network import Network, Shape, load_network
 
 __all__ = ["TINY", "N", "checkerboard", "make_network", "reordered", "rows_of"]
 

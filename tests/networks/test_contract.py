@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from recsys_spark.core.names import NETWORKS
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Network, Shape
-from recsys_spark.registry import NETWORKS, load_network
+from recsys_spark.networks.network import Network, Shape, load_network
 from recsys_spark.training.optimizers import make_optimizer
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.validation import Observed

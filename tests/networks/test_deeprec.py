@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import selu
 
-from recsys_spark.errors import ConfigError
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.deeprec import DeepRec, DeepRecSettings
 from recsys_spark.networks.network import Shape

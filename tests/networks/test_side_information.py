@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Network, Shape
+from recsys_spark.networks.network import Network, Shape, load_network
 from recsys_spark.networks.side_information import SideInformation
-from recsys_spark.registry import load_network
 from recsys_spark.training.optimizers import make_optimizer
 from tests.networks.batches import TINY, make_network, rows_of
 

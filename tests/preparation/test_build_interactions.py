@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from recsys_spark.config_layers import load_config
+from recsys_spark.config.load import load_config
 from recsys_spark.preparation.increment import increment
 from recsys_spark.preparation.interactions import Origin, aggregate_plays, origins_of
-from recsys_spark.tables import Tables
+from recsys_spark.storage.tables import Tables
 from tests.conftest import Workspace
 
 Write = Callable[..., Path]

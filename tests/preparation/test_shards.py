@@ -7,10 +7,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.preparation.shards import complete_shards, write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
-from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import Manifest
+from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.shard_loader import read_file
 
 PAIRS = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE, last_played_at TIMESTAMP"

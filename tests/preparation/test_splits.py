@@ -12,9 +12,9 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.errors import ConfigError
+from recsys_spark.config.split import SplitSettings, split_id
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.preparation import support
-from recsys_spark.preparation.split_settings import SplitSettings, split_id
 from recsys_spark.preparation.splits import build_split, training_part, validation_pairs
 from recsys_spark.preparation.support import k_core
 from tests.conftest import Workspace

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.errors import ConfigError
-from recsys_spark.preparation.split_settings import SplitSettings
+from recsys_spark.config.split import SplitSettings
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.preparation.splits import build_split
 from recsys_spark.preparation.time_split import Plays
 

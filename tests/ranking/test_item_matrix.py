@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
+from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 
 SCHEMA = "item_idx INT, vector ARRAY<FLOAT>"

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
+from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recsys_spark.factorization.als import AlsFoldIn
-from recsys_spark.factorization.fold_in import fold_in_explicit, fold_in_implicit
-from recsys_spark.factorization.popularity import GroupPopularityScorer, PopularityScorer
+from recsys_spark.models.als import AlsFoldIn
+from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
+from recsys_spark.models.popularity import GroupPopularityScorer, PopularityScorer
 from recsys_spark.ranking.extended_scorer import ExtendedScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.ranking.scores import Scores, Tile, exclude_items, exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.config_layers import load_config
-from recsys_spark.errors import MissingInputError
-from recsys_spark.evaluation.metrics import parse_metric
-from recsys_spark.preparation.split_settings import RATING_PROTOCOLS
+from recsys_spark.config.load import load_config
+from recsys_spark.config.split import RATING_PROTOCOLS
+from recsys_spark.core.errors import MissingInputError
+from recsys_spark.metrics.ranking import parse_metric
 from recsys_spark.reproduction import entries
 from recsys_spark.reproduction.datasets import find_datasets
 from recsys_spark.reproduction.entries import ENTRIES, PER_USER, Entry, Target

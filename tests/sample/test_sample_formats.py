@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from recsys_spark.config.sample import SampleSettings
 from recsys_spark.sample.generator import generate
-from recsys_spark.sample.settings import SampleSettings
 
 SIZES: dict[str, dict[str, int]] = {
     "sample": {"users": 300, "items": 400, "rows": 9_000, "users_per_file": 120},

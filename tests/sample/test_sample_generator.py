@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.errors import ConfigError, LostToWriterError
-from recsys_spark.locks import Locks
+from recsys_spark.config.sample import SampleFormat, SampleSettings
+from recsys_spark.core.errors import ConfigError, LostToWriterError
 from recsys_spark.sample import blocks, generator
 from recsys_spark.sample.generator import generate
-from recsys_spark.sample.settings import SampleFormat, SampleSettings
+from recsys_spark.storage.locks import Locks
 
 FORMATS: list[SampleFormat] = ["sample", "lastfm_360k", "anime"]
 

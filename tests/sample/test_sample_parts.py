@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from recsys_spark.errors import ConfigError
+from recsys_spark.config.sample import SampleSettings
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.sample.dirt import plan_dirt
 from recsys_spark.sample.histories import draw_events, draw_pairs
 from recsys_spark.sample.randomness import long_tailed_counts, ordinals
-from recsys_spark.sample.settings import SampleSettings
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.tastes import draw_tastes
 from recsys_spark.sample.words import ANIME_TITLES, ARTISTS, SONG_TITLES, draw_names

@@ -14,10 +14,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
+from recsys_spark.config.sample import SamplePlan, SampleSettings
 from recsys_spark.sample.generator import generate
 from recsys_spark.sample.histories import draw_counts, draw_pairs
 from recsys_spark.sample.randomness import IntArray, stream
-from recsys_spark.sample.settings import SamplePlan, SampleSettings
 from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.tastes import GROUPS, draw_tastes, female_probability
 

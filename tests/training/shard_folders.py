@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.preparation.shards import _write_file
-from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import Manifest, ShardFile
-from recsys_spark.training.lanes import mix
+from recsys_spark.storage.shard_format import Manifest, ShardFile
+from recsys_spark.training.epoch_schedule import mix
 from recsys_spark.training.shard_loader import Rows
 
 __all__ = ["Entries", "Tastes", "as_entries", "held_entries", "planted_tastes", "write_folder"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.training.checkpoint import Checkpoint, Checkpoints, flatten_optimizer, restore_optimizer
 
 FILES = ["optimizer.safetensors", "state.json", "sums.json", "weights.safetensors"]
@@ -161,7 +161,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from recsys_spark.errors import TrainingError
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.training.checkpoint import Checkpoint, Checkpoints
 
 checkpoints = Checkpoints(Path(sys.argv[1]))

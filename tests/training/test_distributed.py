@@ -12,8 +12,8 @@ import pytest
 import torch
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import TrainingSettings
-from recsys_spark.errors import ConfigError, MissingInputError, TrainingError
+from recsys_spark.config.model import TrainingSettings
+from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.training import distributed
 from recsys_spark.training.distributed import check_training, run_training, threads_of
 from recsys_spark.training.failures import clear_failure, told_failure, train_rank

@@ -7,8 +7,8 @@ GIVEN = ["--tables.root", "unused", "--spark.master", "local[1]"]
 GIVEN += ["--training.use_gpu", "true", "--training.processes", "2"]
 ASKED = """
 import sys
-from recsys_spark.config_layers import load_config
-from recsys_spark.session import spark_session
+from recsys_spark.config.load import load_config
+from recsys_spark.runtime.session import spark_session
 from pyspark.ml.torch.distributor import TorchDistributor
 
 with spark_session(load_config(sys.argv[1:])) as spark:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from recsys_spark.errors import TrainingError
-from recsys_spark.training import lanes, trainer
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.training import epoch_schedule as lanes
+from recsys_spark.training import trainer
 from recsys_spark.training.checkpoint import Checkpoints
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.trainer import train

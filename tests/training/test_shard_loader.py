@@ -10,12 +10,12 @@ import petastorm
 import pytest
 import torch
 
-from recsys_spark.errors import MissingInputError, TrainingError
+from recsys_spark.core.errors import MissingInputError, TrainingError
+from recsys_spark.core.shard_spec import Recipe
 from recsys_spark.networks.network import Shape
-from recsys_spark.recipe import Recipe
-from recsys_spark.shard_files import BLOCK_ROWS, Manifest
+from recsys_spark.storage.shard_format import BLOCK_ROWS, Manifest
 from recsys_spark.training import shard_loader
-from recsys_spark.training.lanes import Epoch
+from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts, read_file, read_rows
 from recsys_spark.training.trainer import train

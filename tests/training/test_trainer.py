@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_spark.errors import TrainingError
-from recsys_spark.evaluation.metrics import ndcg
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.metrics.ranking import ndcg
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss
 from recsys_spark.networks.song_autoencoder import SongAutoencoder

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recsys_spark.csr import Csr
-from recsys_spark.evaluation import metrics
+from recsys_spark.core.csr import Csr
+from recsys_spark.metrics import ranking as metrics
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.training import validation

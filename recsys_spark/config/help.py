@@ -1,0 +1,72 @@
+"""What people read about the settings: `--help`, and conf/base.yaml (`python -m recsys_spark.config.help`)."""
+
+import textwrap
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from recsys_spark.config.keys import settings_by_key
+
+__all__ = ["base_yaml", "help_text"]
+
+
+def help_text(job: str, summary: str) -> str:
+    """The text of `JOB --help`: every key with type, default and meaning."""
+    lines = [
+        f"usage: {job} [--config FILE]... [--section.key VALUE]...",
+        "",
+        textwrap.fill(summary, 100),
+        "",
+        "Flags win over environment variables (RECSYS_SECTION__KEY), those over files (--config FILE,",
+        "repeatable, later wins), files over defaults. Exit codes: 0 done, 2 configuration, 3 data quality,",
+        "4 input missing, 5 training failed, 6 lost to another writer, 7 quality gate, 1 anything else.",
+        "",
+    ]
+    for key, info in settings_by_key().items():
+        lines.append(f"  --{key} {_type_text(info.annotation)}  (default: {_yaml(_default(info))})")
+        lines.append(textwrap.fill(info.description or "", 96, initial_indent=" " * 8, subsequent_indent=" " * 8))
+    return "\n".join(lines)
+
+
+def base_yaml() -> str:
+    """Every key with its default and one comment, as YAML sections."""
+    lines = ["# Every setting with its default. Written by: python -m recsys_spark.config.help"]
+    open_sections: list[str] = []
+    for key, info in settings_by_key().items():
+        *sections, leaf = key.split(".")
+        for depth, section in enumerate(sections):
+            if open_sections[: depth + 1] != sections[: depth + 1]:
+                lines.append(f"{'  ' * depth}{section}:")
+                open_sections = sections[: depth + 1]
+        open_sections = sections
+        lines.append(f"{'  ' * len(sections)}{leaf}: {_yaml(_default(info))}  # {info.description}")
+    return "\n".join(lines) + "\n"
+
+
+def _default(info: FieldInfo) -> Any:
+    default = info.get_default(call_default_factory=True)
+    return list(default) if isinstance(default, tuple) else default
+
+
+def _yaml(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _type_text(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "|".join(str(choice) for choice in arguments)
+    if origin in (Union, types.UnionType):
+        return "|".join(_type_text(choice) for choice in arguments if choice is not type(None))
+    if origin in (list, tuple):
+        return "A,B,..."
+    return {"str": "TEXT", "int": "INTEGER", "float": "NUMBER", "bool": "true|false"}.get(
+        getattr(annotation, "__name__", ""), str(annotation)
+    )
+
+
+if __name__ == "__main__":
+    print(base_yaml(), end="")

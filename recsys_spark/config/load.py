@@ -1,0 +1,194 @@
+"""Flags > environment > files > defaults, merged into one checked configuration.
+
+All problems are gathered and raised together, each with the place that it came from and, for an
+unknown key, the nearest one that exists.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from recsys_spark.config.keys import KnownKeys
+from recsys_spark.config.model import BaseConfig, config_class
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.names import FORMATS, all_kinds
+
+__all__ = ["config_of", "load_config"]
+
+ENV_PREFIX = "RECSYS_"
+# One flag that people type by hand is worth a short name and several values.
+LIST_FLAGS = {"items": "query.items"}
+EXCLUSIVE = ("tables.root", "tables.schema")
+
+
+@dataclass
+class _Merge:
+    """Values and where each came from, as later layers replace earlier ones."""
+
+    known: KnownKeys
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def add_layer(self, layer: Mapping[str, tuple[Any, str]]) -> None:
+        """Adds key -> (value, origin)."""
+        if all(layer.get(key, (None, ""))[0] is not None for key in EXCLUSIVE):
+            self.problems.append(f"{' and '.join(EXCLUSIVE)} exclude each other: set one of them")
+        for key, (value, origin) in layer.items():
+            if key not in self.known:
+                self.problems.append(f"unknown key {key!r} ({origin}){self._nearest(key)}")
+                continue
+            if key in EXCLUSIVE and value is not None:
+                for other in EXCLUSIVE:
+                    self.values.pop(other, None)
+            self.values[key] = value
+            self.origins[key] = origin
+
+    def _nearest(self, key: str) -> str:
+        matches = difflib.get_close_matches(key, self.known, n=1, cutoff=0.5)
+        return f"; did you mean {matches[0]!r}?" if matches else "; --help lists all keys"
+
+    def nested(self) -> dict[str, Any]:
+        """Dotted keys as nested sections."""
+        tree: dict[str, Any] = {}
+        for key, value in self.values.items():
+            *sections, leaf = key.split(".")
+            node = tree
+            for section in sections:
+                node = node.setdefault(section, {})
+            node[leaf] = value
+        return tree
+
+
+def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> BaseConfig:
+    """The configuration of a job started with these arguments.
+
+    Raises ConfigError with all problems of all layers.
+    """
+    merge = _Merge(KnownKeys())
+    files, flags = _split_arguments(argv, merge)
+    for file in files:
+        merge.add_layer(_file_layer(file, merge))
+    merge.add_layer(_environment_layer(os.environ if environ is None else environ, merge.known))
+    merge.add_layer(flags)
+    merge.problems.extend(merge.known.problems)
+    config = None if merge.known.problems else _validate(merge)
+    if merge.problems or config is None:
+        raise ConfigError(*merge.problems)
+    return config
+
+
+def config_of(flags: Mapping[str, object]) -> BaseConfig:
+    """What a command line with these keys and values alone would give, whatever the environment says."""
+    return load_config([word for key, value in flags.items() for word in (f"--{key}", str(value))], {})
+
+
+def _validate(merge: _Merge) -> BaseConfig | None:
+    try:
+        config = config_class(merge.known.kinds).model_validate(merge.nested())
+    except ValidationError as error:
+        for detail in error.errors():
+            key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
+            origin = merge.origins.get(key, "default")
+            # A secret is not repeated.
+            got = "" if getattr(merge.known.get(key), "exclude", False) else f", got {detail['input']!r}"
+            merge.problems.append(f"{key}: {detail['msg']}{got} ({origin})")
+        return None
+    merge.problems.extend(_cross_problems(config))
+    return config
+
+
+def _cross_problems(config: BaseConfig) -> Iterator[str]:
+    if config.tables.root is None and config.tables.schema_name is None:
+        yield "neither tables.root nor tables.schema is set: say where the tables are"
+    if config.tables.schema_name is not None and config.files.root is None:
+        yield "files.root must be set when tables.schema is used"
+    if config.source.format not in FORMATS:
+        yield f"source.format: no format {config.source.format!r}; there are {', '.join(FORMATS)}"
+    for key, kinds in (("model.kind", (config.model.kind,)), ("pipeline.kinds", config.pipeline.kinds)):
+        for kind in kinds:
+            if kind not in all_kinds():
+                yield f"{key}: no kind {kind!r}; there are {', '.join(all_kinds())}"
+
+
+def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dict[str, tuple[Any, str]]]:
+    """(--config files, flag layer); `--key VALUE`, `--key=VALUE` and `--items NAME NAME ...`."""
+    files: list[str] = []
+    flags: dict[str, tuple[Any, str]] = {}
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            merge.problems.append(f"unexpected argument {word!r}: settings are given as --section.key VALUE")
+            continue
+        name, equals, value = word[2:].partition("=")
+        if name in LIST_FLAGS:
+            values = [value] if equals else []
+            while rest and not rest[0].startswith("--"):
+                values.append(rest.pop(0))
+            flags[LIST_FLAGS[name]] = (values, f"flag --{name}")
+            continue
+        if not equals:
+            if not rest:
+                merge.problems.append(f"--{name} needs a value")
+                continue
+            value = rest.pop(0)
+        if name == "config":
+            files.append(value)
+        else:
+            flags[name] = (_from_text(value, merge.known.get(name)), f"flag --{name}")
+    return files, flags
+
+
+def _file_layer(file: str, merge: _Merge) -> dict[str, tuple[Any, str]]:
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        merge.problems.append(f"configuration file {file}: {error}")
+        return {}
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        merge.problems.append(f"configuration file {file}: expected sections of keys, got {content!r}")
+        return {}
+    return {key: (value, file) for key, value in _flatten(content, merge.known)}
+
+
+def _flatten(content: Mapping[Any, Any], known: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in known:
+            yield from _flatten(value, known, f"{key}.")
+        elif value is not None or key in known or not prefix:
+            # A section that is left empty in a file (`source:`) sets nothing.
+            if value is None and any(other.startswith(f"{key}.") for other in known):
+                continue
+            yield key, value
+
+
+def _environment_layer(environ: Mapping[str, str], known: Mapping[str, FieldInfo]) -> dict[str, tuple[Any, str]]:
+    layer = {}
+    for variable, text in sorted(environ.items()):
+        if variable.startswith(ENV_PREFIX) and "__" in variable:
+            key = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+            layer[key] = (_from_text(text, known.get(key)), f"environment {variable}")
+    return layer
+
+
+def _from_text(text: str, info: FieldInfo | None) -> Any:
+    """A flag's or variable's text as YAML would have given it: lists by commas, null by its name."""
+    if info is None:
+        return text
+    annotation = str(info.annotation)
+    if "None" in annotation and text.lower() in ("", "null", "none"):
+        return None
+    if annotation.startswith(("list", "tuple")):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text

@@ -1,0 +1,61 @@
+"""Names of source formats and model kinds.
+
+A line names a module instead of importing it: a job then loads only what it uses, and a cluster without torch can run
+the Spark half. A new format or model is one file in its room and one line here.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["FORMATS", "KINDS", "NETWORKS", "all_kinds", "load_named", "training_job"]
+
+FORMATS = {
+    "plays": "recsys_spark.ingestion.plays:PlaysReader",
+    "movielens": "recsys_spark.ingestion.movielens:MovieLensReader",
+    "lastfm_360k": "recsys_spark.ingestion.lastfm_360k:Lastfm360kReader",
+    "lastfm_gender": "recsys_spark.ingestion.lastfm_gender:LastfmGenderReader",
+    "anime": "recsys_spark.ingestion.anime:AnimeReader",
+    "sample": "recsys_spark.ingestion.sample:SampleReader",
+}
+
+KINDS = {
+    "popularity": "recsys_spark.models.popularity:Popularity",
+    "biased_mean": "recsys_spark.models.biased_mean:BiasedMean",
+    "als": "recsys_spark.models.als:Als",
+    "lsa": "recsys_spark.models.lsa:Lsa",
+    "ease": "recsys_spark.models.ease:Ease",
+}
+
+NETWORKS = {
+    "song_autoencoder": "recsys_spark.networks.song_autoencoder:SongAutoencoder",
+    "autorec_item": "recsys_spark.networks.autorec:AutoRecItem",
+    "autorec_user": "recsys_spark.networks.autorec:AutoRecUser",
+    "deeprec": "recsys_spark.networks.deeprec:DeepRec",
+    "cdae": "recsys_spark.networks.cdae:Cdae",
+    "mult_vae": "recsys_spark.networks.mult_vae:MultVae",
+    "svae": "recsys_spark.networks.svae:Svae",
+    "matrix_factorization": "recsys_spark.networks.matrix_factorization:MatrixFactorization",
+    "implicit_factorization": "recsys_spark.networks.implicit_factorization:ImplicitFactorization",
+    "neural_encoder": "recsys_spark.networks.neural_encoder:NeuralEncoder",
+}
+
+
+def all_kinds() -> tuple[str, ...]:
+    """Return every kind of model; kinds that train on Spark come first."""
+    return (*KINDS, *NETWORKS)
+
+
+def training_job(kind: str) -> str:
+    """Return the name of the job that trains a kind."""
+    if kind == "gender":
+        return "train_gender_model"
+    return "train_torch_model" if kind in NETWORKS else "train_spark_model"
+
+
+def load_named(line: str) -> Any:
+    """Import the class that a `module:Class` line names.
+
+    Raises ImportError when a library that the module needs is not installed.
+    """
+    module, name = line.split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,223 @@
+"""Alternating least squares with Spark's MLlib: the workhorse for play logs, trained in one job on any
+cluster.
+
+Implicit mode explains every pair, played or not, and weights the played ones by confidence (Hu, Koren and
+Volinsky 2008); explicit mode fits ratings. MLlib scales the regularisation by the number of a row's ratings
+(Zhou et al. 2008), so reg_param cannot be compared with other libraries'. Its predictions are scores to rank
+by, not probabilities.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+from pyspark.ml.recommendation import ALS, ALSModel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.core.search_space import Range, Ranges
+from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
+from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.preparation.weighting import (
+    Bm25Statistics,
+    WeightingSettings,
+    fit_bm25,
+    keep_bm25,
+    kept_bm25,
+    with_confidence,
+)
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
+
+__all__ = [
+    "Als",
+    "AlsFactors",
+    "AlsFoldIn",
+    "AlsSettings",
+    "als_estimator",
+    "als_factors",
+    "als_observations",
+    "fit_als",
+]
+
+
+class AlsSettings(WeightingSettings):
+    """Settings of ALS; the defaults were chosen by validation NDCG on play logs."""
+
+    ranges: ClassVar[Ranges] = {
+        "rank": Range(16, 256, log=True),
+        "reg_param": Range(1e-3, 1.0, log=True),
+        "alpha": Range(0.1, 100.0, log=True),
+    }
+
+    rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
+    max_iter: int = Field(default=10, ge=1, le=1000, description="Passes over both sides.")
+    reg_param: float = Field(default=0.15, gt=0, description="Regularisation, times the number of a row's ratings.")
+    alpha: float = Field(default=1.0, ge=0, description="Implicit only: confidence is 1 + alpha x weight.")
+    implicit: bool = Field(default=True, description="Learn from plays (true) or from ratings (false).")
+    blocks: int = Field(
+        default=0,
+        ge=0,
+        description="Blocks a side; 0: one a core. Vectors depend on it slightly.",
+    )
+    checkpoint_interval: int = Field(
+        default=5,
+        ge=-1,
+        description="Passes between checkpoints, where a checkpoint directory is set; -1: never.",
+    )
+
+
+@dataclass(frozen=True)
+class AlsFactors:
+    """A fitted model: user_vectors (user_idx INT, vector ARRAY<FLOAT>), item_vectors (item_idx INT, vector).
+
+    Rows exist for the users and items of the training data only. Spark keeps both cached for as long as this
+    object lives: write them, then let go of it. `n_observations` counts the pairs that were trained on.
+    """
+
+    user_vectors: DataFrame
+    item_vectors: DataFrame
+    n_observations: int
+
+
+def als_observations(
+    interactions: DataFrame, settings: AlsSettings, statistics: Bm25Statistics | None = None
+) -> DataFrame:
+    """`interactions` with the `confidence` FLOAT that ALS takes: the weight of the plays, or the rating in
+    explicit mode.
+
+    Used for training and for folding in alike. Null where there is no rating, or for an item that
+    `statistics` do not know.
+    """
+    if settings.implicit:
+        return with_confidence(interactions, settings, statistics)
+    return interactions.withColumn("confidence", F.col("rating").cast("float"))
+
+
+def fit_als(
+    interactions: DataFrame,
+    settings: AlsSettings,
+    seed: int,
+    parallelism: int,
+    statistics: Bm25Statistics | None = None,
+) -> AlsFactors:
+    """Trains on `interactions` (user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE; one row a
+    pair).
+
+    `parallelism` is the number of tasks that the cluster runs at once. The input must be deterministic (read
+    from a table version): it is kept in memory and on disk while training. Equal input, seed and number of
+    blocks give equal vectors up to rounding. Without a checkpoint directory the lineage grows with every
+    pass: from about 15 passes on it may overflow the JVM's stack. Raises TrainingError if there is nothing to
+    train on.
+    """
+    blocks = settings.blocks or parallelism
+    observations = (
+        als_observations(interactions, settings, statistics)
+        .where("confidence is not null")
+        .select("user_idx", "item_idx", "confidence")
+        # ALS sums in stored order: fixed partitions and order make its vectors repeatable.
+        .repartition(blocks, "user_idx")
+        .sortWithinPartitions("user_idx", "item_idx")
+        .persist()
+    )
+    try:
+        n_observations = observations.count()
+        if n_observations == 0:
+            raise TrainingError(_nothing_to_train_on(settings))
+        model = als_estimator(settings, seed, blocks).fit(observations)
+    finally:
+        observations.unpersist()
+    return als_factors(model, n_observations)
+
+
+def als_factors(model: ALSModel, n_observations: int) -> AlsFactors:
+    """The factors of MLlib's model under our names."""
+    return AlsFactors(
+        user_vectors=model.userFactors.select(F.col("id").alias("user_idx"), F.col("features").alias("vector")),
+        item_vectors=model.itemFactors.select(F.col("id").alias("item_idx"), F.col("features").alias("vector")),
+        n_observations=n_observations,
+    )
+
+
+@dataclass(frozen=True)
+class AlsFoldIn:
+    """Solves for the vector that ALS would have given to a history (fold_in.py)."""
+
+    reg_param: float
+    alpha: float
+    implicit: bool
+    fold_in: FoldIn = "solve"
+
+    def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
+        known = (histories.item_idx >= 0) & (histories.item_idx < matrix.n_items)
+        items, places = np.unique(np.where(known, histories.item_idx, -1), return_inverse=True)
+        unknown = int(items.size > 0 and items[0] < 0)
+        vectors = matrix.rows(items[unknown:])
+        history = (histories.indptr, places - unknown, histories.confidence)
+        if self.implicit:
+            return fold_in_implicit(vectors, matrix.gram(), *history, reg_param=self.reg_param, alpha=self.alpha)
+        return fold_in_explicit(vectors, *history, reg_param=self.reg_param)
+
+
+class Als(ModelKind):
+    """MLlib's ALS as the jobs see it: factors as vectors, new users by solving for theirs."""
+
+    Settings: ClassVar[type[BaseModel]] = AlsSettings
+
+    def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
+        """Trains; the statistics behind weights are kept, so that later histories are weighted alike."""
+        statistics = keep_bm25(fit_bm25(interactions), folder) if self._needs_statistics else None
+        factors = fit_als(interactions, self.settings, seed, parallelism, statistics)
+        metrics = {"observations": float(factors.n_observations)}
+        return Fitted(factors.item_vectors, factors.user_vectors, factors.item_vectors, metrics)
+
+    def scorer(self, matrix: ItemMatrix) -> Scorer:
+        """Dot products; strangers are folded in."""
+        settings = self.settings
+        return DotScorer(matrix, AlsFoldIn(settings.reg_param, settings.alpha, settings.implicit))
+
+    def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
+        """The weights, or in explicit mode the ratings, that training would have used."""
+        statistics = kept_bm25(interactions.sparkSession, folder) if self._needs_statistics else None
+        return als_observations(interactions, self.settings, statistics)
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """In explicit mode."""
+        return not self.settings.implicit
+
+    @property
+    def _needs_statistics(self) -> bool:
+        return bool(self.settings.implicit) and self.settings.needs_statistics
+
+
+def als_estimator(settings: AlsSettings, seed: int, blocks: int) -> ALS:
+    """MLlib's ALS with these settings, on pairs as als_observations gives them."""
+    return ALS(
+        userCol="user_idx",
+        itemCol="item_idx",
+        ratingCol="confidence",
+        rank=settings.rank,
+        maxIter=settings.max_iter,
+        regParam=settings.reg_param,
+        alpha=settings.alpha,
+        implicitPrefs=settings.implicit,
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
+        checkpointInterval=settings.checkpoint_interval,
+        coldStartStrategy="nan",
+        seed=seed,
+    )
+
+
+def _nothing_to_train_on(settings: AlsSettings) -> str:
+    if settings.implicit:
+        return (
+            "There are no interactions to train on. "
+            "Run ingest_plays and build_interactions, or lower the minimum support."
+        )
+    return "No interaction has a rating to train on. Ingest a source with ratings, or set models.als.implicit to true."

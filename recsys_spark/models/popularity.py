@@ -1,0 +1,102 @@
+"""What most people play: the baseline that any model must beat, and the list for users of whom nothing is
+known.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.core.errors import TrainingError
+from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.products import products
+from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
+from recsys_spark.ranking.scores import Scores, Tile, exclude_items
+
+__all__ = ["GroupPopularityScorer", "Popularity", "PopularityScorer", "PopularitySettings", "popularity_scores"]
+
+
+class PopularitySettings(BaseModel):
+    """Settings of the popularity baseline."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: Literal["users", "plays"] = Field(
+        default="users",
+        description="What makes an item popular: users who played it (one user cannot push it up), or plays.",
+    )
+
+
+def popularity_scores(interactions: DataFrame, settings: PopularitySettings) -> DataFrame:
+    """(item_idx INT, score DOUBLE): the number of different users who played the item, or of its plays.
+
+    `interactions` has (user_idx, item_idx, play_count), one row a pair; items nobody played have no row.
+    """
+    score = F.count(F.lit(1)) if settings.count == "users" else F.sum("play_count")
+    return interactions.groupBy("item_idx").agg(score.cast("double").alias("score"))
+
+
+@dataclass(frozen=True)
+class PopularityScorer:
+    """The same scores for everyone: `matrix` has rank 1 and holds the popularity of each item."""
+
+    matrix: ItemMatrix
+    fold_in: FoldIn = "forward"
+
+    def encode(self, users: UserBlock) -> Queries:
+        ones = np.ones((len(users), 1), dtype=np.float32)
+        return Queries(np.arange(len(users)), ones, np.full(len(users), Origin.POPULAR))
+
+    def score(self, queries: NDArray[np.float32]) -> Scores:
+        # A product with one is exact: there is nothing to refine.
+        scores = Scores(len(queries), products(self.matrix, queries))
+        return exclude_items(scores, self.matrix.norms() > 0)
+
+
+@dataclass(frozen=True)
+class GroupPopularityScorer:
+    """The scores of each user's group: `matrix` has a column a group, and everybody's is the first."""
+
+    matrix: ItemMatrix
+    fold_in: FoldIn = "forward"
+
+    def encode(self, users: UserBlock) -> Queries:
+        groups = np.zeros(len(users), dtype=np.int64) if users.groups is None else users.groups
+        return Queries(np.arange(len(users)), groups, np.full(len(users), Origin.POPULAR))
+
+    def score(self, queries: NDArray[np.int64]) -> Scores:
+        return exclude_items(Scores(len(queries), self._tiles(queries)), self.matrix.norms() > 0)
+
+    def _tiles(self, groups: NDArray[np.int64]) -> Iterator[Tile]:
+        for number in range(self.matrix.n_tiles):
+            yield number * self.matrix.tile_items, self.matrix.tile(number).T[groups]
+
+
+class Popularity(ModelKind):
+    """Everyone gets the same list. Its matrix has one column: the popularity of each item."""
+
+    Settings: ClassVar[type[BaseModel]] = PopularitySettings
+    has_item_vectors: ClassVar[bool] = False
+    has_user_vectors: ClassVar[bool] = False
+
+    def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
+        """Counts; raises TrainingError without interactions."""
+        scores = popularity_scores(interactions, self.settings)
+        if scores.isEmpty():
+            raise TrainingError("there are no interactions to count: run ingest_plays and build_interactions")
+        return Fitted(scores.select("item_idx", F.array(F.col("score").cast("float")).alias("vector")))
+
+    def scorer(self, matrix: ItemMatrix) -> Scorer:
+        """The same scores for everyone."""
+        return PopularityScorer(matrix)
+
+    def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
+        """Histories only matter for what they rule out."""
+        return interactions.withColumn("confidence", F.lit(1.0).cast("float"))

@@ -1,0 +1,145 @@
+"""The models table: which versions there are, what each was made from, and which one serves.
+
+A version is named by what determines it, so the same work gives the same name and a finished version is used
+again. Its row is written last: a version without a row was not finished.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark import __version__
+from recsys_spark.core.errors import MissingInputError
+from recsys_spark.core.names import training_job
+from recsys_spark.storage.schemas import TABLES
+from recsys_spark.storage.tables import Tables
+
+__all__ = [
+    "ModelVersion",
+    "find_model",
+    "find_versions",
+    "is_recorded",
+    "kind_of",
+    "not_before",
+    "record_model",
+    "version_name",
+]
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One row of models, as far as jobs need it."""
+
+    version: str
+    kind: str
+    params: dict[str, Any]
+    inputs: dict[str, int]
+    artifact: str
+    split_id: str | None
+    parent_version: str | None
+    metrics: dict[str, float]
+    selection_metric: str | None
+    gate: str | None
+
+    @property
+    def fit(self) -> str:
+        """What it was trained on (model.fit)."""
+        return str(self.params.get("fit", "train"))
+
+
+def version_name(
+    kind: str,
+    settings: BaseModel,
+    seed: int,
+    data_version: int,
+    split_id: str | None = None,
+    fit: str = "train",
+    users_version: int | None = None,
+) -> str:
+    """kind-hash of everything that determines the model; `users_version` where it learns from profiles as well."""
+    parts: list[Any] = [kind, settings.model_dump(mode="json"), seed, split_id, fit, data_version, __version__]
+    parts += [] if users_version is None else [users_version]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{kind}-{digest[:12]}"
+
+
+def kind_of(version: str) -> str:
+    """The kind that a version's name starts with."""
+    return version.rpartition("-")[0]
+
+
+def is_recorded(tables: Tables, version: str) -> bool:
+    """Whether the version was trained to its end."""
+    tables.ensure("models")
+    return not tables.read("models").where(F.col("model_version") == version).isEmpty()
+
+
+def record_model(
+    spark: SparkSession,
+    tables: Tables,
+    version: str,
+    kind: str,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    artifact: str,
+    split_id: str | None = None,
+    parent_version: str | None = None,
+    selection_metric: str | None = None,
+) -> None:
+    """Adds the version's row; nothing where it has one."""
+    if is_recorded(tables, version):
+        return
+    inputs = json.dumps(dict(tables.inputs), sort_keys=True)
+    described = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, split_id, parent_version)
+    row: tuple[Any, ...] = (*described, dict(metrics), selection_metric, artifact, [], None, None, None)
+    frame = not_before(spark.createDataFrame([row], TABLES["models"].schema), tables.read("models"), "created_at")
+    tables.merge("models", frame, ("model_version",), None, scope=version)
+
+
+def not_before(rows: DataFrame, models: DataFrame, time: str) -> DataFrame:
+    """`rows` whose column `time` lies behind all times of that column in `models`: the newest version is the one that
+    was made last, even where the clock was set back in between.
+    """
+    latest = models.agg(F.max(time).alias("latest"))
+    dated = rows.join(F.broadcast(latest), how="cross")
+    later = F.greatest(time, F.col("latest") + F.expr("INTERVAL 1 MICROSECOND"))
+    return dated.withColumn(time, F.when(F.col(time).isNotNull(), later)).drop("latest")
+
+
+def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
+    """The named version, or the newest one of a kind.
+
+    Raises MissingInputError naming the job that trains it.
+    """
+    wanted: Column = F.col("algorithm") == kind if version is None else F.col("model_version") == version
+    found = next(find_versions(tables, wanted), None)
+    if found is None:
+        what = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
+        kind = kind if version is None else kind_of(version)
+        raise MissingInputError(f"there is no {what}: run {training_job(kind)} --model.kind {kind} first")
+    return found
+
+
+def find_versions(tables: Tables, condition: Column) -> Iterator[ModelVersion]:
+    """The versions for which a condition on models holds, the newest first."""
+    tables.ensure("models")
+    for row in tables.read("models").where(condition).orderBy(F.desc("created_at"), "model_version").collect():
+        yield ModelVersion(
+            row["model_version"],
+            row["algorithm"],
+            json.loads(row["params"]),
+            json.loads(row["inputs"]),
+            row["artifact"],
+            row["split_id"],
+            row["parent_version"],
+            dict(row["metrics"] or {}),
+            row["selection_metric"],
+            row["gate"],
+        )

@@ -1,0 +1,128 @@
+"""Layers, problems and help of the configuration."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from recsys_spark.config.help import base_yaml, help_text
+from recsys_spark.config.keys import settings_by_key
+from recsys_spark.config.kinds import load_settings
+from recsys_spark.config.load import load_config
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.names import NETWORKS, all_kinds
+
+ROOT = ["--tables.root", "/tmp/x"]
+
+
+def test_flags_win_over_environment_over_files_over_defaults(tmp_path: Path) -> None:
+    low, high = tmp_path / "low.yaml", tmp_path / "high.yaml"
+    low.write_text("run: {seed: 1}\nsource: {timezone: Asia/Seoul, encoding: ISO-8859-1}\nsimilarity: {neighbours: 7}")
+    high.write_text("run: {seed: 2}\nsource:\n  timezone: Europe/Paris")
+    config = load_config(
+        [*ROOT, "--config", str(low), "--config", str(high), "--run.seed", "4"],
+        {"RECSYS_RUN__SEED": "3", "RECSYS_SOURCE__TIMEZONE": "America/Lima", "UNRELATED": "x"},
+    )
+    assert config.run.seed == 4
+    assert config.source.timezone == "America/Lima"
+    assert config.source.encoding == "ISO-8859-1"
+    assert config.similarity.neighbours == 7
+    assert config.recommendations.top_k == 20
+
+
+def test_all_problems_are_reported_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("run: {sead: 1}\nsource: {max_quarantine_share: 7}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(["--config", str(file), "--tables.rot", "x", "--source.format", "vinyl", "stray"], {})
+    text = "\n".join(caught.value.problems)
+    assert "unknown key 'run.sead'" in text and "did you mean 'run.seed'" in text
+    assert "unknown key 'tables.rot'" in text and "did you mean 'tables.root'" in text
+    assert "source.max_quarantine_share" in text and "bad.yaml" in text
+    assert "unexpected argument 'stray'" in text
+
+
+def test_a_format_or_kind_that_does_not_exist_names_those_that_do() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config([*ROOT, "--source.format", "vinyl", "--model.kind", "oracle"], {})
+    assert "movielens" in str(caught.value) and "als" in str(caught.value)
+
+
+def test_root_and_schema_replace_each_other_between_layers(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("tables: {root: /tmp/y}")
+    flags = ["--config", str(file), "--tables.schema", "db", "--files.root", "/tmp/f"]
+    config = load_config(flags, {})
+    assert config.tables.root is None and config.tables.schema_name == "db"
+
+
+def test_root_and_schema_together_in_one_layer_are_a_problem() -> None:
+    with pytest.raises(ConfigError, match="exclude each other"):
+        load_config([*ROOT, "--tables.schema", "db"], {})
+
+
+def test_schema_needs_a_files_root_and_something_must_be_set() -> None:
+    with pytest.raises(ConfigError, match=r"files\.root must be set"):
+        load_config(["--tables.schema", "db"], {})
+    with pytest.raises(ConfigError, match=r"neither tables\.root nor tables\.schema"):
+        load_config([], {})
+
+
+def test_lists_and_nulls_from_flags() -> None:
+    flags = [*ROOT, "--pipeline.kinds", "als, popularity", "--items", "a, b", "c", "--source.name", "null"]
+    config = load_config(flags, {})
+    assert config.pipeline.kinds == ("als", "popularity")
+    assert config.query.items == ("a, b", "c")
+    assert config.source.name is None
+
+
+def test_yaml_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "evil.yaml"
+    file.write_text("run: !!python/object/apply:os.system ['true']")
+    with pytest.raises(ConfigError, match=r"evil\.yaml"):
+        load_config([*ROOT, "--config", str(file)], {})
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--source.timezone", "Mars/Olympus"], ["--source.earliest", "2024-13-45"], ["--run.seed", "many"]],
+)
+def test_values_that_cannot_be_meant_are_found_before_spark_starts(flags: list[str]) -> None:
+    with pytest.raises(ConfigError, match=flags[0].removeprefix("--").replace(".", r"\.")):
+        load_config([*ROOT, *flags], {})
+
+
+def test_help_and_base_yaml_know_every_key() -> None:
+    text = help_text("ingest_plays", "Reads.")
+    for key, info in settings_by_key().items():
+        assert f"--{key} " in text
+        assert info.description, key
+
+
+def test_base_yaml_in_conf_is_what_the_definitions_say() -> None:
+    committed = Path(__file__).parents[2] / "conf" / "base.yaml"
+    assert committed.read_text(encoding="utf-8") == base_yaml()
+
+
+def test_base_yaml_loads_as_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "base.yaml"
+    file.write_text(base_yaml(), encoding="utf-8")
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert content["similarity"]["neighbours"] == 50
+    loaded = load_config([*ROOT, "--config", str(file)], {})
+    plain = load_config(ROOT, {})
+    assert loaded.model_dump(exclude={"models"}) == plain.model_dump(exclude={"models"})
+    assert [kind for kind in all_kinds() if loaded.settings_of(kind) != plain.settings_of(kind)] == []
+
+
+def test_settings_of_networks_need_torch_only_when_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_torch(kind: str) -> type[BaseModel]:
+        if kind in NETWORKS:
+            raise ImportError("No module named 'torch'")
+        return load_settings(kind)
+
+    monkeypatch.setattr("recsys_spark.config.keys.load_settings", without_torch)
+    assert load_config([*ROOT, "--models.als.rank", "8"], {}).settings_of("als").model_dump()["rank"] == 8
+    with pytest.raises(ConfigError, match=r"kind mult_vae need torch.*install recsys_spark\[torch\]"):
+        load_config([*ROOT, "--models.mult_vae.latent", "8"], {})

@@ -1,0 +1,42 @@
+"""Measures of what lists hold, against cases worked by hand."""
+
+import numpy as np
+import pytest
+
+from recsys_spark.metrics.diversity import coverage, gini, novelty, popularity_lift
+
+POPULARITY = np.array([8.0, 4.0, 2.0, 0.0])
+LISTS = np.array([[0, 1], [2, 3], [1, 0], [0, 0]])
+LENGTH = np.array([2, 2, 1, 0])
+
+
+def test_novelty_is_the_mean_information_of_listed_items() -> None:
+    # Of 16 users 8, 4, 2 played items 0, 1, 2: 1, 2 and 3 bits; an item without plays counts as played once: 4 bits.
+    assert novelty(LISTS, LENGTH, POPULARITY, 16).tolist() == pytest.approx([1.5, 3.5, 2.0, np.nan], nan_ok=True)
+
+
+def test_popularity_lift_is_that_of_the_list_over_that_of_the_history() -> None:
+    known = np.array([3.0, 2.0, 0.0, 1.0])
+    assert popularity_lift(LISTS, LENGTH, POPULARITY, known).tolist() == pytest.approx(
+        [1, -0.5, np.nan, np.nan], nan_ok=True
+    )
+
+
+def test_coverage_counts_items_that_stand_in_any_list() -> None:
+    assert coverage(np.array([3, 1, 0]), 4) == 0.5
+    assert np.isnan(coverage(np.array([], dtype=int), 0))
+
+
+@pytest.mark.parametrize(
+    ("counts", "n_items", "expected"),
+    [([5, 5, 5, 5], 4, 0), ([7], 4, 0.75), ([0, 0, 0, 7], 4, 0.75), ([1, 3], 2, 0.25)],
+)
+def test_gini_is_0_for_even_lists_and_grows_with_inequality(counts: list[int], n_items: int, expected: float) -> None:
+    assert gini(np.array(counts), n_items) == pytest.approx(expected)
+
+
+def test_gini_is_half_the_relative_mean_difference() -> None:
+    counts = np.random.default_rng(0).poisson(2, 50)
+    pairs = np.abs(counts[:, None] - counts[None, :]).mean()
+    assert gini(counts[counts > 0], 50) == pytest.approx(pairs / (2 * counts.mean()))
+    assert np.isnan(gini(np.array([], dtype=int), 5))

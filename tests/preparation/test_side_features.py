@@ -1,0 +1,76 @@
+"""Profiles as numbers beside rows: counted by hand."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.preparation import side_features as profiles
+from recsys_spark.preparation.shards import write_shards
+from recsys_spark.preparation.side_features import Profiles
+from recsys_spark.training.epoch_schedule import Epoch
+from recsys_spark.training.shard_loader import Counts, Rows
+
+FIELDS = ("country", "age_group", "job")
+# country, age, job of users 0 to 11; user 12 has no profile.
+PEOPLE = [
+    *[("Perú", 30, "nurse")] * 5,
+    *[(" perú ", 19, "Nurse")] * 2,
+    *[("Malta", 19, None)] * 3,
+    ("", None, "x" * 200),
+    (None, 17, None),
+]
+
+
+@pytest.fixture(scope="module")
+def stated(spark: SparkSession) -> DataFrame:
+    people = [(row, country, age, {"job": job} if job else None) for row, (country, age, job) in enumerate(PEOPLE)]
+    return spark.createDataFrame(people, "row_idx INT, country STRING, age INT, attributes MAP<STRING,STRING>")
+
+
+@pytest.fixture(scope="module")
+def rows(spark: SparkSession) -> DataFrame:
+    shape = [F.col("id").cast("int").alias("row_idx"), F.array(F.lit(3)).alias("indices")]
+    return spark.range(13).select(*shape, F.array(F.lit(1.0).cast("float")).alias("values"))
+
+
+def numbers_of(stated: DataFrame, rows: DataFrame) -> tuple[dict[int, list[int]], int]:
+    profiles = Profiles(stated, FIELDS, 0)
+    return {row["row_idx"]: row["side"] for row in profiles.beside(rows).collect()}, len(profiles.features)
+
+
+def test_values_that_enough_users_state_are_numbered_by_field_and_value(stated: DataFrame, rows: DataFrame) -> None:
+    found, n_features = numbers_of(stated, rows)
+    # perú (7 users) is 1, of ages 18-24 (5) is 2 and 25-34 (5) is 3, nurse (7) is 4; malta, -17 and the rest are rare.
+    of_peru, of_malta = [[1, 3, 4]] * 5 + [[1, 2, 4]] * 2, [[0, 2, 0]] * 3
+    assert found == dict(enumerate([*of_peru, *of_malta, [0, 0, 0], [0, 0, 0], [0, 0, 0]]))
+    assert n_features == 4
+
+
+def test_of_too_many_values_the_most_frequent_are_kept(
+    stated: DataFrame, rows: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "MAX_VALUES", 2)
+    found, n_features = numbers_of(stated, rows)
+    assert (found[0], found[5], found[7], n_features) == ([1, 0, 2], [1, 0, 2], [0, 0, 0], 2)
+
+
+def test_nobody_states_anything(stated: DataFrame, rows: DataFrame) -> None:
+    found, n_features = numbers_of(stated.limit(0), rows)
+    assert set(map(tuple, found.values())) == {(0, 0, 0)} and n_features == 0
+
+
+def test_profiles_travel_with_their_rows_through_shards_and_shuffled_batches(
+    stated: DataFrame, rows: DataFrame, tmp_path: Path
+) -> None:
+    recipe = Recipe(side=FIELDS)
+    profiles = Profiles(stated, FIELDS, 0)
+    manifest = write_shards(rows, tmp_path / "shards", recipe, (13, 5), 3, 1, {"made": "here"}, profiles)
+    assert type(manifest).read(tmp_path / "shards") == manifest
+    assert (manifest.recipe, manifest.side_features) == (recipe, 4)
+    read = Rows.concat(list(Epoch(tmp_path / "shards", manifest, 4, 1, shuffle_seed=2).batches(0, Counts())))
+    assert read.numbers.tolist() != sorted(read.numbers.tolist()) and read.side is not None
+    found = dict(zip(read.numbers.tolist(), read.side.tolist(), strict=True))
+    assert found == numbers_of(stated, rows)[0]

@@ -1,0 +1,236 @@
+"""The page in a real browser: what it shows at an address, and what it does when it is used.
+
+Chromium is started without a window and prints the page as it stands in the end. Where something is to be done, a
+script of the test is added to the page, its hash to the page's policy; what it finds out stands in #outcome.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+from recsys_spark.report.map_groups import groups_of_values
+from recsys_spark.report.map_items import Neighbours
+from recsys_spark.report.map_page import ItemMap, map_page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = os.environ.get("CHROME_BIN") or next(filter(None, map(shutil.which, NAMES)), None)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)} on PATH, no CHROME_BIN"),
+]
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+ITEMS = [HOSTILE, "Star Harbour", "Am\u00e9lie", "Stray Star", "Costar", "Silver <b>River</b>", "\u5ddd\u306e\u6b4c"]
+GENRES = ["Drama", "Sci-Fi", "Romance", "Sci-Fi", "Drama", "Drama", "Romance"]
+NEAR = [[1, 5, 2], [3, 4], [0], [1], [1], [], [2]]
+
+# What a test's script may use: to wait, to type a key, to point at an item.
+TOOLS = """
+const pause = () => new Promise((resolve) => setTimeout(resolve, 700));
+const press = (node, key) => node.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+const point = (kind, x, y, id = 1) => {
+  const box = canvas.getBoundingClientRect();
+  const place = { clientX: box.left + x, clientY: box.top + y, pointerId: id, bubbles: true };
+  canvas.dispatchEvent(new PointerEvent(kind, place));
+};
+const at = (item) => [screenX(X[item]), screenY(Y[item])];
+const title = () => document.querySelector("#pinned h2")?.textContent ?? null;
+const attempt = async () => { BODY };
+attempt().then((found) => found, (error) => String(error)).then((found) => {
+  const outcome = document.createElement("pre");
+  outcome.id = "outcome";
+  outcome.textContent = JSON.stringify(found);
+  document.body.append(outcome);
+});
+"""
+
+
+def page() -> str:
+    points = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [20, 0], [20, 10], [30, 5]], dtype=np.float64)
+    near = [Neighbours(places, [0.95 - 0.1 * place for place in range(len(places))]) for places in NEAR]
+    ids = [f"id&{item}" for item in range(7)]
+    groups = groups_of_values("genres", list(GENRES))
+    return map_page(ItemMap("als-0123456789ab", "als", ids, ITEMS, [90, 80, 70, 60, 50, 40, 1], points, groups, near))
+
+
+def opened(folder: Path, text: str, address: str = "", forgiven: str = "nothing") -> str:
+    """The page as the browser has it in the end, once its console was empty but for what is forgiven."""
+    file = folder / "map.html"
+    file.write_text(text, encoding="utf-8")
+    options = ["--headless", "--disable-gpu", "--dump-dom", "--virtual-time-budget=20000", "--window-size=1200,800"]
+    options += ["--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}"]
+    # Time that does not pass draws no frames of a flight.
+    options += ["--force-prefers-reduced-motion"]
+    # The sandbox of Chromium does not start for root, as in most containers.
+    options += ["--no-sandbox"] if os.geteuid() == 0 else []
+    command = [str(BROWSER), *options, f"{file.as_uri()}{address}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line and forgiven not in line]
+    assert said == []
+    return done.stdout
+
+
+def tried(folder: Path, body: str, address: str = "", forgiven: str = "nothing") -> Any:
+    """What a script finds out in the page."""
+    script = TOOLS.replace("BODY", body)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = page().replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    text = text.replace("</body>", f"<script>{script}</script>\n</body>")
+    (outcome,) = re.findall(r'<pre id="outcome">(.*?)</pre>', opened(folder, text, address, forgiven), re.DOTALL)
+    return json.loads(html.unescape(outcome))
+
+
+def part(dom: str, start: str, end: str) -> str:
+    return dom[dom.index(start) :].partition(end)[0]
+
+
+def test_a_link_to_an_item_shows_it_and_its_neighbours_in_order_as_plain_text(tmp_path: Path) -> None:
+    dom = opened(tmp_path, page(), "#" + "item=" + quote("id&0", safe=""))
+    panel = part(dom, '<section id="pinned"', "</section>")
+    assert f"<h2>{html.escape(HOSTILE, quote=False)}</h2>" in panel and "90 users" in panel
+    lines = re.findall(r"<span>(.*?)</span><small[^>]*>([\d.]+)</small>", panel)
+    assert lines == [("Star Harbour", "0.950"), ("Silver &lt;b&gt;River&lt;/b&gt;", "0.850"), ("Am\u00e9lie", "0.750")]
+    assert "<img" not in dom
+
+
+def test_a_link_to_a_search_shows_what_it_finds_the_beginnings_first(tmp_path: Path) -> None:
+    found = part(opened(tmp_path, page(), "#search=STAR"), '<ul id="found"', "</ul>")
+    assert re.findall(r"<span>(.*?)</span>", found) == ["Star Harbour", "Stray Star", "Costar"]
+    accents = part(opened(tmp_path, page(), "#search=amelie"), '<ul id="found"', "</ul>")
+    assert re.findall(r"<span>(.*?)</span>", accents) == ["Am\u00e9lie"]
+    nothing = opened(tmp_path, page(), "#search=zzz")
+    assert re.search(r'<p id="none-found" role="status">', nothing)
+
+
+def test_search_by_keyboard_then_from_neighbour_to_neighbour_and_back(tmp_path: Path) -> None:
+    seen = tried(
+        tmp_path,
+        """
+        field.focus();
+        field.value = "star";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        press(field, "ArrowDown"); press(field, "ArrowDown"); press(field, "ArrowUp");
+        const marked = document.getElementById(field.getAttribute("aria-activedescendant")).textContent;
+        press(field, "Enter");
+        await pause();
+        const pinned = [title(), decodeURIComponent(location.hash), foundList.hidden];
+        document.querySelector("#pinned li button").click();
+        await pause();
+        const next = title();
+        history.back();
+        await pause();
+        const back = title();
+        press(canvas, "Escape");
+        await pause();
+        return { marked, pinned, next, back, left: [title(), pinnedPanel.hidden, location.hash] };
+        """,
+    )
+    assert seen == {
+        "marked": "Stray Star60 users",
+        "pinned": ["Stray Star", "#item=id&3", True],
+        "next": "Star Harbour",
+        "back": "Stray Star",
+        "left": [None, True, ""],
+    }
+
+
+def test_dots_are_drawn_hovered_and_pinned_where_they_are(tmp_path: Path) -> None:
+    seen = tried(
+        tmp_path,
+        """
+        await pause();
+        const [x, y] = at(2);
+        const row = pen.getImageData(0, y * view.ratio, canvas.width, 1).data;
+        const colour = (left) => String(row.slice(4 * Math.round(left), 4 * Math.round(left) + 3));
+        point("pointermove", x, y);
+        const tipText = [...tip.children].map((line) => line.textContent);
+        point("pointerdown", x, y); point("pointerup", x, y);
+        await pause();
+        const pinned = title();
+        point("pointermove", 3, 3);
+        return { isDrawn: colour(x * view.ratio) !== colour(3), tipText, pinned, tipIsGone: tip.hidden };
+        """,
+    )
+    assert seen == {
+        "isDrawn": True,
+        "tipText": ["Am\u00e9lie", "70 users", "Romance"],
+        "pinned": "Am\u00e9lie",
+        "tipIsGone": True,
+    }
+
+
+def test_wheel_and_drag_and_two_fingers_move_the_map(tmp_path: Path) -> None:
+    seen = tried(
+        tmp_path,
+        """
+        await pause();
+        const whole = view.scale;
+        const [x, y] = at(1);
+        const turn = { deltaY: -100, clientX: x, clientY: y, bubbles: true, cancelable: true };
+        canvas.dispatchEvent(new WheelEvent("wheel", turn));
+        const wheeled = [view.scale / whole, Math.hypot(at(1)[0] - x, at(1)[1] - y)];
+        point("pointerdown", 100, 100); point("pointermove", 140, 130); point("pointerup", 140, 130);
+        const dragged = [at(1)[0] - x, at(1)[1] - y, title()];
+        const before = view.scale;
+        point("pointerdown", 200, 200, 1); point("pointerdown", 300, 200, 2);
+        point("pointermove", 400, 200, 2);
+        point("pointerup", 200, 200, 1); point("pointerup", 400, 200, 2);
+        const pinched = view.scale / before;
+        document.querySelector("[data-zoom=fit]").click();
+        await pause();
+        return { wheeled, dragged, pinched, fitted: view.scale / whole };
+        """,
+    )
+    assert seen["wheeled"] == [pytest.approx(1.284, abs=0.01), pytest.approx(0, abs=0.5)]
+    assert seen["dragged"] == [pytest.approx(40, abs=0.5), pytest.approx(30, abs=0.5), None]
+    assert seen["pinched"] == pytest.approx(2) and seen["fitted"] == pytest.approx(1)
+
+
+def test_the_legend_filters_what_can_be_hit_and_the_address_keeps_it(tmp_path: Path) -> None:
+    seen = tried(
+        tmp_path,
+        """
+        const states = () => [...document.querySelectorAll("#legend li button")].map((b) => b.ariaPressed);
+        document.querySelector("#legend li button").click();
+        await pause();
+        const first = { states: states(), hits: [itemAt(...at(0)), itemAt(...at(1))], hash: location.hash };
+        document.getElementById("all-groups").click();
+        await pause();
+        return { first, after: states(), hits: itemAt(...at(1)) };
+        """,
+    )
+    assert seen["first"] == {"states": ["true", "false", "false"], "hits": [0, -1], "hash": "#group=Drama"}
+    assert seen["after"] == ["false"] * 3 and seen["hits"] == 1
+
+
+def test_no_request_and_no_script_that_is_not_the_page_own(tmp_path: Path) -> None:
+    seen = tried(
+        tmp_path,
+        """
+        const refused = [];
+        document.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
+        await fetch("http://127.0.0.1:9/").catch(() => null);
+        const image = new Image();
+        image.src = "http://127.0.0.1:9/x.png";
+        document.body.append(image);
+        const script = document.createElement("script");
+        script.textContent = "window.ran = true";
+        document.body.append(script);
+        await pause();
+        return { refused: refused.sort(), ran: window.ran ?? false };
+        """,
+        forgiven="Content Security Policy",
+    )
+    assert seen == {"refused": ["connect-src", "img-src", "script-src-elem"], "ran": False}

@@ -1,0 +1,27 @@
+"""What is read from a table's log."""
+
+from pathlib import Path
+
+import pandas as pd
+from delta.tables import DeltaTable
+from deltalake import DeltaTable as ForeignTable
+from deltalake import write_deltalake
+from pyspark.sql import SparkSession
+
+from recsys_spark.storage.commits import history, newest_version
+
+
+def test_the_newest_version_is_that_of_other_readers_also_behind_a_checkpoint(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    folder = tmp_path / "some table"
+    for number in range(12):
+        write_deltalake(folder, pd.DataFrame({"n": [number]}), mode="append")
+    ForeignTable(folder).create_checkpoint()
+    write_deltalake(folder, pd.DataFrame({"n": [12]}), mode="append")
+    (folder / "_delta_log" / ".00000000000000000099.json.tmp").touch()
+    (folder / "_delta_log" / "00000000000000000099.checkpoint.parquet").touch()
+    table = DeltaTable.forPath(spark, str(folder))
+    assert newest_version(folder) == ForeignTable(folder).version() == 12
+    (folder / "_delta_log" / "00000000000000000099.checkpoint.parquet").unlink()
+    assert newest_version(None) is None and history(table, limit=1)[0].version == 12

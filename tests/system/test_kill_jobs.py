@@ -1,0 +1,131 @@
+"""Killed after any of its commits and run again, every job behind ingestion ends where one never killed ends."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.table_rows import rows_as_text
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
+
+# Kills itself, the JVM and all else of its process group behind the n-th commit of any table.
+RUNNER = """
+import importlib, os, signal, sys
+from contextlib import contextmanager
+from recsys_spark.storage.tables import Tables
+
+job, number = sys.argv[1], int(sys.argv[2])
+commit, done = Tables._commit, []
+
+@contextmanager
+def dying(self, *arguments, **named):
+    with commit(self, *arguments, **named) as within:
+        yield within
+    done.append(1)
+    if len(done) == number:
+        os.killpg(0, signal.SIGKILL)
+
+Tables._commit = dying
+sys.exit(importlib.import_module(f"recsys_spark.jobs.{job}").main(sys.argv[3:]))
+"""
+SMALL = ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
+SPLIT = ["--split.protocol", "per_user_random"]
+SAMPLE = ["--sample.users", "120", "--sample.items", "60", "--sample.rows", "3000"]
+ALS = ["--model.kind", "als", "--models.als.rank", "4", "--models.als.max_iter", "3", "--models.als.blocks", "2"]
+GENDER = ["--gender.reg_params", "0.01", "--gender.inner_folds", "2", "--gender.max_iter", "10"]
+FLAGS = [*SPLIT, *SAMPLE, *GENDER, "--publish.metric", "ndcg@10", "--publish.tolerance", "0.9"]
+NETWORK = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "2", "--models.mult_vae.batch_rows", "20"]
+# In the order in which each finds what it needs.
+CHAIN: tuple[tuple[str, list[str]], ...] = (
+    ("split_interactions", []),
+    ("train_spark_model", ALS),
+    ("evaluate", []),
+    ("build_item_similarity", ALS),
+    ("build_recommendations", ALS),
+    ("publish_model", ALS),
+    ("train_gender_model", ALS),
+    ("predict_gender", []),
+    ("evaluate_gender", [*ALS, "--gender.evaluated", "tf_idf", "--gender.folds", "2"]),
+    ("suppress_users", ["--suppress.key", "a-key-of-tests-16+"]),
+    ("write_shards", NETWORK),
+    ("train_torch_model", NETWORK),
+)
+# They write files that take their names when they are whole, and no table.
+OF_FILES = ("write_shards",)
+# When a row was written, by which run, in how many seconds and to which version, is all that may differ.
+OF_THE_RUN = ("run_id", "ingested_at", "updated_at", "created_at", "evaluated_at", "published_at", "metrics", "gate")
+UNLIKE = ("job_runs",)
+# Beside the tables, so that it is copied with them.
+NAMES = Path("_files", "suppressed.txt")
+
+
+def flags_of(root: Path, flags: list[str]) -> list[str]:
+    """All flags of a job on this root."""
+    return ["--tables.root", str(root), *FLAGS, "--suppress.users_file", str(root / NAMES), *flags]
+
+
+def run(job: str, root: Path, flags: list[str]) -> None:
+    """The job to its end, in this process."""
+    assert import_module(f"recsys_spark.jobs.{job}").main(flags_of(root, flags)) == 0
+
+
+def killed(job: str, root: Path, flags: list[str], number: int) -> bool:
+    """Runs the job in a process that dies behind its n-th commit; False if it has fewer."""
+    command = [sys.executable, "-c", RUNNER, job, str(number), *flags_of(root, flags), *SMALL]
+    done = subprocess.run(command, check=False, cwd=root.parent, capture_output=True, text=True, start_new_session=True)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr[-2_000:]
+    return done.returncode != 0
+
+
+def contents(spark: SparkSession, root: Path) -> dict[str, list[str]]:
+    """Every row of every table as text, sorted."""
+    found = {}
+    for log in sorted(root.glob("*/_delta_log")):
+        table = spark.read.format("delta").load(str(log.parent)).drop(*OF_THE_RUN)
+        if log.parent.name not in UNLIKE:
+            found[log.parent.name] = rows_as_text(table)
+    return found
+
+
+@pytest.fixture(scope="module")
+def states(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Roots as they are before the first job of the chain, and behind each."""
+    folder = tmp_path_factory.mktemp("states")
+    root = folder / "root" / "tables"
+    source = ["--source.path", str(folder / "raw")]
+    for job in ("generate_sample", "ingest_plays", "build_interactions"):
+        run(job, root, source)
+    users = spark.read.format("delta").load(str(root / "user_index")).orderBy("user_idx").limit(3).collect()
+    (root / NAMES).write_text("\n".join(row.user_id for row in users))
+    kept = []
+    for number, (job, flags) in enumerate([("", []), *CHAIN]):
+        if job:
+            run(job, root, flags)
+        kept.append(folder / str(number))
+        shutil.copytree(root, kept[-1])
+    return kept
+
+
+@pytest.mark.parametrize("place", range(len(CHAIN)), ids=[job for job, _ in CHAIN])
+def test_a_job_killed_behind_any_commit_and_run_again_ends_as_one_never_killed(
+    spark: SparkSession, states: list[Path], tmp_path: Path, place: int
+) -> None:
+    job, flags = CHAIN[place]
+    expected, commits = contents(spark, states[place + 1]), 0
+    while True:
+        root = tmp_path / f"after-{commits + 1}" / "tables"
+        shutil.copytree(states[place], root)
+        if not killed(job, root, flags, commits + 1):
+            break
+        commits += 1
+        run(job, root, flags)
+        assert contents(spark, root) == expected, f"{job}, killed behind commit {commits}"
+    # Its own tables, and its row in job_runs.
+    assert commits >= (1 if job in OF_FILES else 2)
+    assert contents(spark, root) == expected

@@ -1,0 +1,185 @@
+"""Who reads what, on files that exist in memory only: each row has a number of its own, so none can hide."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from recsys_spark.core.csr import Csr
+from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.storage.shard_format import Manifest, ShardFile
+from recsys_spark.training import shard_loader
+from recsys_spark.training.epoch_schedule import Epoch, mix
+from recsys_spark.training.shard_loader import Counts, Rows, check_counts
+
+FOLDER = Path("in memory")
+MakeEpoch = Callable[..., Epoch]
+
+sizes = st.lists(st.integers(1, 9), min_size=1, max_size=9)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def files_in_memory() -> object:
+    """Files whose rows have the numbers that follow each other, and as many entries as `length_of` says."""
+
+    def read(folder: Path, file: ShardFile) -> Rows:
+        first = int(file.name)
+        numbers = np.arange(first, first + file.rows, dtype=np.int32)
+        lengths = length_of(numbers)
+        return Rows(numbers, Csr.of_lengths(lengths, np.repeat(numbers, lengths), np.ones(lengths.sum(), np.float32)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shard_loader, "read_file", read)
+        yield
+
+
+def length_of(number: NDArray[np.int32]) -> NDArray[np.int64]:
+    """From 1 to 97, in no visible order."""
+    return number.astype(np.int64) * 61 % 97 + 1
+
+
+def epoch_of(
+    rows_of_files: Sequence[int], batch_rows: int, world: int, seed: int | None = 7, similar: bool = False
+) -> Epoch:
+    firsts = np.cumsum([0, *rows_of_files])
+    files = []
+    for first, n in zip(firsts, rows_of_files, strict=False):
+        non_zeros = int(length_of(np.arange(first, first + n, dtype=np.int32)).sum())
+        files.append(ShardFile(str(first), n, non_zeros, 0, 0, "", ""))
+    n_rows = int(firsts[-1])
+    return Epoch(FOLDER, Manifest(Recipe(), n_rows, n_rows, 0, {}, tuple(files)), batch_rows, world, seed, similar)
+
+
+def read_all(epoch: Epoch, skip: int = 0) -> tuple[list[list[list[int]]], Counts]:
+    """Numbers of the rows, by rank and step, and what all ranks counted."""
+    counts = Counts()
+    ranks = [[rows.numbers.tolist() for rows in epoch.batches(rank, counts, skip)] for rank in range(epoch.world)]
+    return ranks, counts
+
+
+def by_step(ranks: list[list[list[int]]]) -> list[list[int]]:
+    """The rows of each step over all ranks, in order of their numbers."""
+    return [sorted(number for part in parts for number in part) for parts in zip(*ranks, strict=True)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    files=sizes, batch_rows=st.integers(1, 12), world=st.integers(1, 4), shuffled=st.booleans(), similar=st.booleans()
+)
+def test_every_row_is_read_exactly_once(
+    files: list[int], batch_rows: int, world: int, shuffled: bool, similar: bool
+) -> None:
+    epoch = epoch_of(files, batch_rows, world, 7 if shuffled else None, similar)
+    ranks, counts = read_all(epoch)
+    assert sorted(number for step in by_step(ranks) for number in step) == list(range(sum(files)))
+    check_counts(counts.as_array(), epoch.manifest, FOLDER)
+    assert [sum(map(len, steps)) for steps in ranks] == [epoch.rows_of(rank) for rank in range(world)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(files=sizes, batch_rows=st.integers(1, 12), world=st.integers(1, 4), similar=st.booleans())
+def test_all_ranks_make_the_same_number_of_steps_of_at_most_a_batch(
+    files: list[int], batch_rows: int, world: int, similar: bool
+) -> None:
+    epoch = epoch_of(files, batch_rows, world, similar=similar)
+    ranks, _ = read_all(epoch)
+    assert [len(steps) for steps in ranks] == [epoch.steps] * world
+    assert all(0 < len(step) <= batch_rows for step in by_step(ranks))
+
+
+@settings(max_examples=150, deadline=None)
+@given(files=sizes, batch_rows=st.integers(1, 12), similar=st.booleans())
+def test_a_step_has_the_same_rows_on_one_two_and_four_ranks(files: list[int], batch_rows: int, similar: bool) -> None:
+    epochs = (epoch_of(files, batch_rows, world, similar=similar) for world in (1, 2, 4))
+    alone, two, four = (by_step(read_all(epoch)[0]) for epoch in epochs)
+    assert alone == two == four
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    files=sizes,
+    batch_rows=st.integers(1, 12),
+    world=st.integers(1, 4),
+    skip=st.integers(0, 60),
+    similar=st.booleans(),
+)
+def test_skipping_gives_the_rest_of_the_epoch_and_counts_all_of_it(
+    files: list[int], batch_rows: int, world: int, skip: int, similar: bool
+) -> None:
+    epoch = epoch_of(files, batch_rows, world, similar=similar)
+    skip = min(skip, epoch.steps)
+    whole, _ = read_all(epoch)
+    rest, counts = read_all(epoch, skip)
+    assert rest == [steps[skip:] for steps in whole]
+    check_counts(counts.as_array(), epoch.manifest, FOLDER)
+
+
+def test_ranks_without_files_or_rows_get_empty_batches() -> None:
+    ranks, _ = read_all(epoch_of([5], 4, 4, None))
+    assert ranks == [[[0], [1], [2], [3], [4]], *[[[]] * 5] * 3]
+    ranks, _ = read_all(epoch_of([1, 1], 2, 4, None))
+    assert ranks == [[[0]], [[1]], [[]], [[]]]
+
+
+def test_a_batch_larger_than_the_data_is_one_step() -> None:
+    ranks, _ = read_all(epoch_of([3, 2, 4], 1000, 2, None))
+    assert by_step(ranks) == [list(range(9))]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_one_row_is_one_step_of_one_rank(world: int) -> None:
+    ranks, _ = read_all(epoch_of([1], 10, world))
+    assert by_step(ranks) == [[0]]
+    assert epoch_of([1], 10, world).rows_of(0) == 1
+
+
+def test_batches_are_full_while_no_lane_has_run_out() -> None:
+    ranks, _ = read_all(epoch_of([6, 6, 6, 4], 8, 1, None))
+    assert [len(step) for step in by_step(ranks)] == [8, 8, 6]
+
+
+def test_shuffled_epochs_differ_and_equal_seeds_repeat() -> None:
+    files = [7, 6, 5, 8, 7, 6]
+    orders = [read_all(epoch_of(files, 6, 2, seed))[0] for seed in (mix(1, "epoch", 0), mix(1, "epoch", 1))]
+    assert orders[0] == read_all(epoch_of(files, 6, 2, mix(1, "epoch", 0)))[0]
+    assert orders[0] != orders[1]
+    # Rows move between steps, lanes and places in a file.
+    assert by_step(orders[0]) != by_step(orders[1])
+    assert orders[0] != read_all(epoch_of(files, 6, 2, None))[0]
+
+
+def test_rows_of_a_file_are_shuffled_among_themselves() -> None:
+    (steps,), _ = read_all(epoch_of([40], 40, 1, 7))
+    order = [number for step in steps for number in step]
+    assert order != sorted(order) == list(range(40))
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_steps_of_similar_lengths_need_little_padding_and_come_in_no_order_of_length(world: int) -> None:
+    def longest_and_mean(similar: bool) -> tuple[list[int], float]:
+        steps = by_step(read_all(epoch_of([150] * 6, 12, world, similar=similar))[0])
+        lengths = [length_of(np.array(step)) for step in steps]
+        assert sum(len(step) for step in steps) == 900
+        return [int(step.max()) for step in lengths], float(np.mean([step.mean() for step in lengths]))
+
+    (grouped, mean), (mixed, _) = longest_and_mean(True), longest_and_mean(False)
+    assert np.mean(grouped) < 1.3 * mean < 0.8 * np.mean(mixed)
+    assert grouped not in (sorted(grouped), sorted(grouped, reverse=True))
+    assert abs(np.corrcoef(grouped, np.arange(len(grouped)))[0, 1]) < 0.5
+
+
+def test_the_stored_order_is_kept_without_a_seed() -> None:
+    ranks, _ = read_all(epoch_of([3, 3], 1, 1, None))
+    assert [number for step in ranks[0] for number in step] == list(range(6))
+
+
+def test_seeds_depend_on_every_part_of_their_purpose() -> None:
+    assert mix(1, "epoch", 2) == mix(1, "epoch", 2)
+    assert (
+        len({mix(1, "epoch", 2), mix(1, "epoch", 3), mix(2, "epoch", 2), mix(1, "weights", 2), mix(12, "epoch")}) == 5
+    )
+    assert all(0 <= mix(part) < 2**32 for part in range(100))
