@@ -39,13 +39,14 @@ class Tables:
     """The tables of one configuration, seen by one run."""
 
     def __init__(self, spark: SparkSession, config: BaseConfig, run_id: str, job: str) -> None:
-        self._spark = spark
+        self.spark = spark
+        self.run_id = run_id
+        self.job = job
         self._schema = config.tables.schema_name
         self._root = absolute(config.tables.root) if config.tables.root else None
         # Beside what they guard, if that is a place of files: jobs that differ in files.root must still meet there.
         place = (local_path(self._root) if self._root else None) or local_path(config.files_root)
         self._locks = Locks(place / "_locks" if place else None, config.tables.lock_timeout_seconds)
-        self._run = {"run_id": run_id, "job": job}
         self._pins: dict[str, int] = {}
         self.inputs: dict[str, int] = {}
         self.outputs: dict[str, int] = {}
@@ -62,8 +63,8 @@ class Tables:
     def exists(self, name: str) -> bool:
         """Whether the table has been created."""
         if self._schema:
-            return self._spark.catalog.tableExists(self.address(name))
-        return DeltaTable.isDeltaTable(self._spark, self.address(name))
+            return self.spark.catalog.tableExists(self.address(name))
+        return DeltaTable.isDeltaTable(self.spark, self.address(name))
 
     def read(self, name: str) -> DataFrame:
         """The table as of this run: every read of a run sees the version that its first read saw.
@@ -80,7 +81,7 @@ class Tables:
 
     def read_version(self, name: str, version: int) -> DataFrame:
         """The table as it was at one version; columns that a later release brought are null in it."""
-        reader = self._spark.read.format("delta").option("versionAsOf", version)
+        reader = self.spark.read.format("delta").option("versionAsOf", version)
         rows = reader.table(self.address(name)) if self._schema else reader.load(self.address(name))
         later = [c for c in TABLES[name].schema if c.name not in rows.columns]
         return rows.select("*", *[F.lit(None).cast(c.dataType).alias(c.name) for c in later])
@@ -119,11 +120,11 @@ class Tables:
         address = self.address(name)
         with self.lock(name), self._metadata({}):
             if self._schema:
-                self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-                remove_unborn(folder_of(self._spark, self._schema, name), commits=1)
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+                remove_unborn(folder_of(self.spark, self._schema, name), commits=1)
             else:
                 remove_unborn(local_path(address))
-            builder = DeltaTable.createIfNotExists(self._spark).addColumns(TABLES[name].schema)
+            builder = DeltaTable.createIfNotExists(self.spark).addColumns(TABLES[name].schema)
             for key, value in TABLES[name].properties.items():
                 builder = builder.property(key, value)
             try:
@@ -203,8 +204,8 @@ class Tables:
     def delta(self, name: str) -> DeltaTable:
         """The handle of an existing table."""
         if self._schema:
-            return DeltaTable.forName(self._spark, self.address(name))
-        return DeltaTable.forPath(self._spark, self.address(name))
+            return DeltaTable.forName(self.spark, self.address(name))
+        return DeltaTable.forPath(self.spark, self.address(name))
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -219,7 +220,7 @@ class Tables:
     def create_view(self, name: str, query: str) -> None:
         """Makes or changes a catalog view; does nothing when tables are addressed by path."""
         if self._schema:
-            self._spark.sql(f"CREATE OR REPLACE VIEW {self.address(name)} AS {query}")
+            self.spark.sql(f"CREATE OR REPLACE VIEW {self.address(name)} AS {query}")
 
     def _save(self, writer: DataFrameWriter, name: str) -> None:
         writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
@@ -241,14 +242,17 @@ class Tables:
             self.outputs[name] = self.version(name)
 
     def _metadata(self, metadata: Mapping[str, Any]) -> AbstractContextManager[None]:
-        return user_metadata(self._spark, {**self._run, "inputs": dict(sorted(self.inputs.items())), **metadata})
+        return user_metadata(
+            self.spark,
+            {"run_id": self.run_id, "job": self.job, "inputs": dict(sorted(self.inputs.items())), **metadata},
+        )
 
     def _add_columns(self, name: str) -> None:
         address = self.address(name) if self._schema else f"delta.`{self.address(name)}`"
         with self.lock(name):
             if columns := ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in self._lacking(name)):
                 with self._commit(name, {}):
-                    self._spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
+                    self.spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({columns})")
 
     def _lacking(self, name: str) -> list[T.StructField]:
         try:
