@@ -1,4 +1,4 @@
-"""Measures ours against reference programs and prints a JSON line for each ratio (--benchmark.measures)."""
+"""Measure this package against reference programs; print one JSON line a measure."""
 
 import contextlib
 import json
@@ -45,7 +45,13 @@ def work(run: JobRun) -> None:
     Console(stderr=True).print(table_of(lines))
 
 
-job = Job("benchmark", __doc__ or "", work)
+job = Job(
+    "benchmark",
+    __doc__ or "",
+    work,
+    reads=(),
+    writes=("results folder",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""plays -> interactions, user_index, item_index. Looks only at pairs with new plays, where that gives the same."""
+"""Sum plays to one row a pair, with stable numbers of users and items."""
 
 from typing import Any
 
@@ -59,7 +59,13 @@ def _numbered(run: JobRun, pairs: DataFrame) -> DataFrame:
     return numbered.join(run.tables.read("item_index"), on="item_id", how="inner")
 
 
-job = Job("build_interactions", __doc__ or "", work)
+job = Job(
+    "build_interactions",
+    __doc__ or "",
+    work,
+    reads=("plays", "items"),
+    writes=("user_index", "item_index", "interactions"),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A model's items, item_similarity -> an interactive map as one HTML file that opens without a network."""
+"""Draw the items of a model as an interactive map in one HTML file."""
 
 from recsys_spark.models.versions import find_model
 from recsys_spark.report.item_map import build_map, map_path, write_page
@@ -14,7 +14,13 @@ def work(run: JobRun) -> None:
     print(f"item map: {path}")
 
 
-job = Job("build_item_map", __doc__ or "", work)
+job = Job(
+    "build_item_map",
+    __doc__ or "",
+    work,
+    reads=("models", "item_vectors", "item_similarity", "item_index", "items", "interactions"),
+    writes=("HTML file",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""item_vectors of a model -> item_similarity: the nearest items of each item, by cosine."""
+"""List the nearest items of each item, by cosine of a model's vectors."""
 
 from pyspark.sql import functions as F
 
@@ -32,7 +32,13 @@ def work(run: JobRun) -> None:
     run.count(similar_items=written.count())
 
 
-job = Job("build_item_similarity", __doc__ or "", work)
+job = Job(
+    "build_item_similarity",
+    __doc__ or "",
+    work,
+    reads=("models", "item_vectors", "item_index", "items", "interactions"),
+    writes=("item_similarity",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

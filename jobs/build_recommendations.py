@@ -1,4 +1,4 @@
-"""A model -> recommendations for every user; or, with --items NAME NAME ..., a printed list for one taste."""
+"""List recommendations for every user, or print them for --items NAME ..."""
 
 from pyspark.sql import functions as F
 
@@ -54,7 +54,13 @@ def _fingerprint(run: JobRun) -> str:
     return f"{lists}{groups_fingerprint(run)}{content_fingerprint(run)}"
 
 
-job = Job("build_recommendations", __doc__ or "", work)
+job = Job(
+    "build_recommendations",
+    __doc__ or "",
+    work,
+    reads=("models", "user_vectors", "item_vectors", "interactions", "user_index", "item_index", "users", "items"),
+    writes=("recommendations",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""item_similarity of two or more models side by side: lists of well-known items (or --items), overlap, agreement."""
+"""Print neighbours of two or more models side by side, and their overlap."""
 
 import logging
 
@@ -23,7 +23,13 @@ def work(run: JobRun) -> None:
     run.count(models=len(versions), items_shown=shown, items_compared=compared, items_judged=judged)
 
 
-job = Job("compare_neighbours", __doc__ or "", work)
+job = Job(
+    "compare_neighbours",
+    __doc__ or "",
+    work,
+    reads=("models", "item_similarity", "items", "item_index", "interactions"),
+    writes=(),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models trained on one split -> evaluations: every metric, with intervals, on users or ratings held out."""
+"""Evaluate models trained on one split by every metric, with intervals."""
 
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
@@ -33,7 +33,25 @@ def work(run: JobRun) -> None:
     run.count(models=len(candidates), figures=len(found))
 
 
-job = Job("evaluate", __doc__ or "", work)
+job = Job(
+    "evaluate",
+    __doc__ or "",
+    work,
+    reads=(
+        "models",
+        "user_vectors",
+        "item_vectors",
+        "splits",
+        "interactions",
+        "user_index",
+        "item_index",
+        "users",
+        "items",
+        "ingested_files",
+        "plays",
+    ),
+    writes=("evaluations",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

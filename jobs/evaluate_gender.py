@@ -1,4 +1,4 @@
-"""Classifiers of gender on users whose gender they have not seen -> evaluations: by cross-validation, and inductive."""
+"""Evaluate gender classifiers by cross-validation."""
 
 from recsys_spark.core.logs import step
 from recsys_spark.gender.evaluation import Judged, judge_features, judge_inductive, show_judged
@@ -24,7 +24,24 @@ def work(run: JobRun) -> None:
     show_judged(found, source)
 
 
-job = Job("evaluate_gender", __doc__ or "", work)
+job = Job(
+    "evaluate_gender",
+    __doc__ or "",
+    work,
+    reads=(
+        "models",
+        "user_vectors",
+        "item_vectors",
+        "interactions",
+        "splits",
+        "user_index",
+        "item_index",
+        "users",
+        "suppressions",
+        "ingested_files",
+    ),
+    writes=("evaluations",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes raw files of a chosen source format and size, with planted taste groups and genders, and their truth."""
+"""Generate raw files with planted tastes and genders, and the truth about them."""
 
 from recsys_spark.core.logs import step
 from recsys_spark.runtime.job import Job, JobRun
@@ -12,7 +12,13 @@ def work(run: JobRun) -> None:
         run.count(**generate(run.spark, run.config.sample, run.config.run.seed, folder))
 
 
-job = Job("generate_sample", __doc__ or "", work)
+job = Job(
+    "generate_sample",
+    __doc__ or "",
+    work,
+    reads=(),
+    writes=("raw files",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

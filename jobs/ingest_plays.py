@@ -1,4 +1,4 @@
-"""Raw files -> plays, users, items, plays_quarantine, ingested_files. Only new files cost anything."""
+"""Read new raw files into plays, users and items, exactly once."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -58,7 +58,13 @@ def _plan(run: JobRun, batch_id: int, files: Sequence[RawFile]) -> Batch:
     return Batch(batch_id, settings.source_name, tuple(files), run.report.run_id, meaning, reprocess)
 
 
-job = Job("ingest_plays", __doc__ or "", work)
+job = Job(
+    "ingest_plays",
+    __doc__ or "",
+    work,
+    reads=("raw files",),
+    writes=("ingested_files", "plays", "plays_quarantine", "users", "items"),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

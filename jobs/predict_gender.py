@@ -1,4 +1,4 @@
-"""A gender model -> gender_predictions; or, with --items NAME NAME ..., a printed prediction for one list of items."""
+"""Predict genders of users, or of one list of items by --items NAME ..."""
 
 from pyspark.sql import functions as F
 
@@ -26,7 +26,23 @@ def work(run: JobRun) -> None:
     run.count(predictions=written.count(), **{f"predicted_{row['gender']}": row["count"] for row in stated})
 
 
-job = Job("predict_gender", __doc__ or "", work)
+job = Job(
+    "predict_gender",
+    __doc__ or "",
+    work,
+    reads=(
+        "models",
+        "user_vectors",
+        "item_vectors",
+        "interactions",
+        "user_index",
+        "item_index",
+        "items",
+        "users",
+        "suppressions",
+    ),
+    writes=("gender_predictions",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

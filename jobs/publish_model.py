@@ -1,4 +1,4 @@
-"""Marks which model version serves the output tables, if it is good enough, or goes back to the one before."""
+"""Publish a model version that passes the quality gate, or roll back."""
 
 import logging
 
@@ -22,7 +22,13 @@ def work(run: JobRun) -> None:
     run.count(tables_served=len(served))
 
 
-job = Job("publish_model", __doc__ or "", work)
+job = Job(
+    "publish_model",
+    __doc__ or "",
+    work,
+    reads=("evaluations", "job_runs", "models", "item_similarity", "recommendations", "gender_predictions"),
+    writes=("models",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

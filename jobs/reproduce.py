@@ -1,4 +1,4 @@
-"""Published results, run again: data sets in folders -> a table of ours beside theirs. Stopped, it goes on."""
+"""Train and evaluate published models on public data sets, beside their published results."""
 
 import json
 import logging
@@ -42,7 +42,13 @@ def _is_wanted(entry: Entry, kinds: tuple[str, ...]) -> bool:
     return not kinds or entry.kind in kinds
 
 
-job = Job("reproduce", __doc__ or "", work)
+job = Job(
+    "reproduce",
+    __doc__ or "",
+    work,
+    reads=("data sets",),
+    writes=("results.jsonl", "results.md"),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From raw files to served tables: ingest, build, train, recommend, publish. `--pipeline.from STEP` resumes."""
+"""Run every job from raw files to published tables, in order."""
 
 from recsys_spark.pipeline.steps import plan_steps, run_steps
 from recsys_spark.pipeline.summary import show
@@ -11,7 +11,22 @@ def work(run: JobRun) -> None:
     show(run)
 
 
-job = Job("run_pipeline", __doc__ or "", work)
+job = Job(
+    "run_pipeline",
+    __doc__ or "",
+    work,
+    reads=(
+        "raw files",
+        "models",
+        "item_similarity",
+        "gender_predictions",
+        "items",
+        "interactions",
+        "item_index",
+        "users",
+    ),
+    writes=("tables of its steps",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

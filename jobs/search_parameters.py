@@ -1,4 +1,4 @@
-"""A split -> trials: settings of a kind of model, tried on validation data (--search.trials). Stopped, it goes on."""
+"""Search settings of a kind of model by its metric on validation data."""
 
 import logging
 from pathlib import Path
@@ -27,11 +27,11 @@ def work(run: JobRun) -> None:
     kind, settings = run.config.model.kind, run.config.settings_of(run.config.model.kind)
     pairs = _validated_pairs(run)
     assert pairs.split_id is not None
-    ranges = getattr(settings, "ranges", {})
-    if not ranges:
-        raise ConfigError(f"models.{kind} declares no ranges to search: choose another model.kind")
+    search_space = getattr(settings, "search_space", {})
+    if not search_space:
+        raise ConfigError(f"models.{kind} declares no search space: choose another model.kind")
     # Named by all that is the same in every trial: the data, the settings that are not searched, the seed.
-    fixed = settings.model_copy(update=dict.fromkeys(ranges))
+    fixed = settings.model_copy(update=dict.fromkeys(search_space))
     name = version_name(kind, fixed, run.config.run.seed, pairs.data_version, pairs.split_id)
     folder = Path(run.config.files_root) / "searches" / name
     metric = _metric_of(kind, settings)
@@ -48,7 +48,7 @@ def work(run: JobRun) -> None:
         record_trials(run, name, kind, split_id, metric, trials_over(study))
 
     with step(f"searching settings of {kind} by {metric} on the validation part of {split_id}"):
-        first = {key: getattr(settings, key) for key in ranges}
+        first = {key: getattr(settings, key) for key in search_space}
         run_trials(study, run.config.search.trials, first, seed, make(run, kind, pairs, folder), told)
     over = trials_over(study)
     show_trials(kind, metric, over)
@@ -76,7 +76,13 @@ def _metric_of(kind: str, settings: BaseModel) -> str:
     return load_kind(kind)(settings).metric
 
 
-job = Job("search_parameters", __doc__ or "", work)
+job = Job(
+    "search_parameters",
+    __doc__ or "",
+    work,
+    reads=("interactions", "splits", "user_index", "item_index", "users", "items", "models"),
+    writes=("trials",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

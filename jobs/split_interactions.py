@@ -1,4 +1,4 @@
-"""interactions, or by time plays -> splits, by one protocol (split.protocol) and one seed; an existing one is kept."""
+"""Split interactions into training and held-out parts by one protocol and seed."""
 
 import logging
 from functools import partial
@@ -49,7 +49,13 @@ def _build(run: JobRun) -> DataFrame:
     return build_split(tables.read("interactions"), settings, run.config.run.seed, plays, fold)
 
 
-job = Job("split_interactions", __doc__ or "", work)
+job = Job(
+    "split_interactions",
+    __doc__ or "",
+    work,
+    reads=("interactions", "plays", "user_index", "item_index"),
+    writes=("splits",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Named users -> suppressions: no gender is learnt from them or predicted for them, from now on and in what exists."""
+"""Exclude users from gender prediction, in new and existing rows."""
 
 from pathlib import Path
 
@@ -45,7 +45,13 @@ def _ids(run: JobRun) -> list[str]:
     return ids
 
 
-job = Job("suppress_users", __doc__ or "", work)
+job = Job(
+    "suppress_users",
+    __doc__ or "",
+    work,
+    reads=("user_index",),
+    writes=("suppressions", "gender_predictions"),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""user_vectors or the items themselves, and users -> models (kind gender): a calibrated classifier of gender."""
+"""Train a calibrated gender classifier on a model's user vectors or on items."""
 
 from pathlib import Path
 
@@ -16,7 +16,22 @@ def work(run: JobRun) -> None:
             train_classifier(run, plan, Path(run.config.files_root) / plan.artifact)
 
 
-job = Job("train_gender_model", __doc__ or "", work)
+job = Job(
+    "train_gender_model",
+    __doc__ or "",
+    work,
+    reads=(
+        "models",
+        "user_vectors",
+        "item_vectors",
+        "interactions",
+        "user_index",
+        "item_index",
+        "users",
+        "suppressions",
+    ),
+    writes=("models",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""interactions or a split -> models, user_vectors, item_vectors, for the kinds that train on Spark."""
+"""Train one kind of model on Spark, on all interactions or a split."""
 
 from recsys_spark.core.logs import step
 from recsys_spark.models.spark_training import train
@@ -15,7 +15,13 @@ def work(run: JobRun) -> None:
             train(run, plan)
 
 
-job = Job("train_spark_model", __doc__ or "", work)
+job = Job(
+    "train_spark_model",
+    __doc__ or "",
+    work,
+    reads=("interactions", "splits", "user_index", "users", "item_index", "items"),
+    writes=("models", "user_vectors", "item_vectors"),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""shards -> models, user_vectors, item_vectors, for the kinds that train with torch. Killed, it goes on."""
+"""Train one kind of network with torch, from shards."""
 
 from recsys_spark.core.logs import step
 from recsys_spark.inference.network_training import train_network
@@ -14,13 +14,19 @@ def work(run: JobRun) -> None:
     plan = plan_model(run, run.config.network_kind())
     run.report.model_version = plan.version
     if not plan.is_done(run):
-        recipe = load_network(plan.kind).recipe_of(plan.settings)
-        shards = written_shards(plan_shards(run.tables, run.config, plan.pairs, recipe), plan.kind)
+        shard_spec = load_network(plan.kind).shard_spec_of(plan.settings)
+        shards = written_shards(plan_shards(run.tables, run.config, plan.pairs, shard_spec), plan.kind)
         with step(f"training {plan.version}"):
             train_network(run, plan, shards)
 
 
-job = Job("train_torch_model", __doc__ or "", work)
+job = Job(
+    "train_torch_model",
+    __doc__ or "",
+    work,
+    reads=("shards", "interactions", "splits", "user_index", "users"),
+    writes=("models", "user_vectors", "item_vectors"),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

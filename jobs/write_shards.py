@@ -1,4 +1,4 @@
-"""interactions or a split -> a shard folder for one kind of network (--model.kind): what training reads."""
+"""Write training rows as shards that one kind of network reads."""
 
 from recsys_spark.core.logs import step
 from recsys_spark.preparation.shard_sets import plan_shards
@@ -12,8 +12,8 @@ def work(run: JobRun) -> None:
 
     kind = run.config.network_kind()
     pairs = training_pairs(run.tables, run.config)
-    recipe = load_network(kind).recipe_of(run.config.settings_of(kind))
-    shards = plan_shards(run.tables, run.config, pairs, recipe)
+    shard_spec = load_network(kind).shard_spec_of(run.config.settings_of(kind))
+    shards = plan_shards(run.tables, run.config, pairs, shard_spec)
     with step(f"shards in {shards.train.parent}"):
         manifests = shards.write(pairs, run.config.shards.files, run.config.run.seed)
     for part, manifest in zip(("", "validation_"), manifests, strict=False):
@@ -21,7 +21,13 @@ def work(run: JobRun) -> None:
         run.count(**{f"{part}files": len(manifest.files)})
 
 
-job = Job("write_shards", __doc__ or "", work)
+job = Job(
+    "write_shards",
+    __doc__ or "",
+    work,
+    reads=("interactions", "splits", "user_index", "users"),
+    writes=("shards",),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

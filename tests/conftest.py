@@ -80,6 +80,7 @@ class Workspace:
         module = importlib.import_module(f"recsys_spark.jobs.{job}")
         code = module.main(["--tables.root", str(self.root), *map(str, arguments)])
         captured = self.capsys.readouterr()
+        assert "does not declare" not in captured.err
         last = captured.out.strip().splitlines()[-1]
         return Outcome(code, json.loads(last), captured.out, captured.err)
 

@@ -21,7 +21,7 @@ from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import RecsysError
 from recsys_spark.core.logs import configure_logs
-from recsys_spark.runtime.preflight import check_roots, check_shared, storage_told
+from recsys_spark.runtime.preflight import check_writable, check_shared_files, explain_disk_errors
 from recsys_spark.runtime.session import job_settings, spark_session
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
@@ -72,6 +72,8 @@ class Job:
     name: str
     summary: str
     work: Callable[[JobRun], None]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
     def __call__(self, spark: SparkSession, config: BaseConfig) -> Report:
         """Runs in the given session, which is neither changed for good nor stopped.
@@ -87,17 +89,25 @@ class Job:
         started, clock = datetime.now(UTC), time.monotonic()
         with job_settings(spark):
             try:
-                with storage_told(config):
-                    check_roots(config)
-                    check_shared(spark, config)
+                with explain_disk_errors(config):
+                    check_writable(config)
+                    check_shared_files(spark, config)
                     self.work(JobRun(spark, config, tables, report))
             except BaseException as error:
                 _describe_failure(report, error)
                 raise
             finally:
+                self._warn_of_undeclared(tables)
                 report.outputs |= tables.outputs
                 report.seconds = round(time.monotonic() - clock, 3)
                 _record(spark, tables, config, report, started)
+
+    def _warn_of_undeclared(self, tables: Tables) -> None:
+        read = tables.inputs.keys() - {*self.reads, *self.writes}
+        written = tables.outputs.keys() - set(self.writes)
+        for verb, names in (("read", read), ("wrote", written)):
+            if names:
+                log.warning("job %s %s tables that it does not declare: %s", self.name, verb, ", ".join(sorted(names)))
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs as a command: logs to stderr, one JSON object as the last line of stdout, an exit code."""
@@ -110,7 +120,7 @@ class Job:
         try:
             config = load_config(arguments)
             configure_logs(config.run.log_level)
-            check_roots(config)
+            check_writable(config)
             with spark_session(config) as spark:
                 self._execute(spark, config, report)
         except (Exception, KeyboardInterrupt) as error:
@@ -169,7 +179,7 @@ def _record(spark: SparkSession, tables: Tables, config: BaseConfig, report: Rep
         report.error,
     )
     try:
-        with storage_told(config):
+        with explain_disk_errors(config):
             tables.append("job_runs", spark.createDataFrame([row], TABLES["job_runs"].schema))
     except Exception as error:
         if report.status == "done":
