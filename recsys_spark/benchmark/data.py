@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.core.csr import Csr
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation.shards import write_shards
 from recsys_spark.storage.shard_format import Manifest
 
@@ -24,7 +24,7 @@ PREFERENCE = 6.0
 # Popularity falls with this power of an item's rank.
 POWER = 0.8
 SHORTEST = 20
-PLAYS = Recipe(values="one")
+PLAYS = ShardSpec(values="one")
 
 
 def histories(n_users: int, n_items: int, seed: int) -> Csr:
@@ -65,8 +65,8 @@ def history_frame(spark: SparkSession, rows: Csr, file: Path) -> DataFrame:
 
 
 def shard_folder(
-    spark: SparkSession, rows: Csr, n_items: int, folder: Path, n_files: int, seed: int, recipe: Recipe = PLAYS
+    spark: SparkSession, rows: Csr, n_items: int, folder: Path, n_files: int, seed: int, shard_spec: ShardSpec = PLAYS
 ) -> Manifest:
     """Shards of `rows` in `folder`, written as the job does it."""
     frame = history_frame(spark, rows, folder.with_name(f"{folder.name}.parquet"))
-    return write_shards(frame, folder, recipe, (len(rows), n_items), n_files, seed, {"made": "for the benchmark"})
+    return write_shards(frame, folder, shard_spec, (len(rows), n_items), n_files, seed, {"made": "for the benchmark"})

@@ -108,8 +108,8 @@ def epoch_seconds(seconds: list[float]) -> float:
 def prepared(bench: Bench, folder: Path, kind: str = "mult_vae") -> tuple[str, TrainSpec]:
     """Writes shards of histories for a kind of network; gives their size, and a run on them."""
     rows = histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed)
-    recipe = load_network(kind).recipe
-    shard_folder(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed, recipe)
+    shard_spec = load_network(kind).shard_spec
+    shard_folder(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed, shard_spec)
     settings = {"epochs": EPOCHS, "batch_rows": BATCH_ROWS}
     shards, model = str(folder / "shards"), str(folder / "model")
     return size_of(rows, bench.n_items), TrainSpec(kind, settings, bench.seed, shards, None, model)

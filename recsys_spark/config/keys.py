@@ -9,10 +9,10 @@ from recsys_spark.config.kinds import load_settings
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.names import all_kinds
 
-__all__ = ["KnownKeys", "settings_by_key"]
+__all__ = ["ConfigKeys", "settings_by_key"]
 
 
-class KnownKeys(Mapping[str, FieldInfo]):
+class ConfigKeys(Mapping[str, FieldInfo]):
     """Dotted key -> definition, for all sections and for the kinds that were asked about so far (`kinds`).
 
     `problems` tells of kinds whose settings cannot be read here, as torch is not installed.
@@ -48,7 +48,7 @@ class KnownKeys(Mapping[str, FieldInfo]):
 
 def settings_by_key() -> dict[str, FieldInfo]:
     """Every key there is, those of all kinds included."""
-    known = KnownKeys()
+    known = ConfigKeys()
     for kind in all_kinds():
         known.get(f"models.{kind}")
     return dict(known)

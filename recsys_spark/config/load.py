@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from recsys_spark.config.keys import KnownKeys
+from recsys_spark.config.keys import ConfigKeys
 from recsys_spark.config.model import BaseConfig, config_class
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.names import FORMATS, all_kinds
@@ -32,7 +32,7 @@ EXCLUSIVE = ("tables.root", "tables.schema")
 class _Merge:
     """Values and where each came from, as later layers replace earlier ones."""
 
-    known: KnownKeys
+    known: ConfigKeys
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
 
     Raises ConfigError with all problems of all layers.
     """
-    merge = _Merge(KnownKeys())
+    merge = _Merge(ConfigKeys())
     files, flags = _split_arguments(argv, merge)
     for file in files:
         merge.add_layer(_file_layer(file, merge))

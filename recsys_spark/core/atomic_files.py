@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["drafts", "remove_drafts", "write_json", "written_whole"]
+__all__ = ["drafts", "remove_drafts", "write_json", "atomic_write"]
 
 DRAFT = ".tmp"
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """The draft to write, which takes the name of `path` at the end; two processes that write it do not meet.
 
     It is on the disk by then: a name that outlived its content in a loss of power would vouch for nothing. A process
@@ -31,7 +31,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, content: object) -> None:
     """A file of JSON, in one step."""
-    with written_whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

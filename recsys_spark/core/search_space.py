@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Choice", "Range", "Ranges"]
+__all__ = ["Choice", "Range", "SearchSpace"]
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,4 @@ class Choice:
     values: tuple[str | bool | int, ...]
 
 
-Ranges = dict[str, Range | Choice]
+SearchSpace = dict[str, Range | Choice]

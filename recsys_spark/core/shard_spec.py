@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Recipe", "side_fields"]
+__all__ = ["ShardSpec", "side_fields"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ShardSpec:
     """How interactions become the rows of a sparse matrix.
 
     `rows`: one row a user (columns are items) or one row an item (columns are users). `values`: 1 for every pair
@@ -27,12 +27,12 @@ class Recipe:
         return {name: list(value) if name == "side" else value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def of(cls, stated: Mapping[str, Any]) -> "Recipe":
+    def from_dict(cls, stated: Mapping[str, Any]) -> "ShardSpec":
         """From as_dict. Raises TypeError for other keys."""
         return cls(**{**stated, "side": tuple(stated.get("side", ()))})
 
 
 def side_fields(settings: object) -> tuple[str, ...]:
-    """The fields of profiles that the settings of a kind name (Recipe.side); none for kinds that take none."""
+    """The fields of profiles that the settings of a kind name (ShardSpec.side); none for kinds that take none."""
     fields: tuple[str, ...] = getattr(settings, "side_information", ())
     return fields

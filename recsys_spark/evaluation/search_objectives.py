@@ -31,7 +31,7 @@ Objective = Callable[[Trial], float]
 
 def _planned(run: JobRun, kind: str, pairs: TrainingPairs, trial: Trial) -> Plan:
     given: BaseModel = run.config.settings_of(kind)
-    drawn = drawn_settings(trial, given.ranges)  # type: ignore[attr-defined]
+    drawn = drawn_settings(trial, given.search_space)  # type: ignore[attr-defined]
     return plan_version(run, kind, type(given).model_validate({**given.model_dump(), **drawn}), pairs)
 
 
@@ -42,8 +42,8 @@ def network_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path
     from recsys_spark.preparation.shard_sets import plan_shards, written_shards
     from recsys_spark.training.distributed import run_training
 
-    recipe = load_network(kind).recipe_of(run.config.settings_of(kind))
-    shards = plan_shards(run.tables, run.config, pairs, recipe)
+    shard_spec = load_network(kind).shard_spec_of(run.config.settings_of(kind))
+    shards = plan_shards(run.tables, run.config, pairs, shard_spec)
     shards.write(pairs, run.config.shards.files, run.config.run.seed)
     shards = written_shards(shards, kind)
 

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.core.search_space import Choice, Range, Ranges
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
 
 __all__ = ["drawn_settings", "open_study", "run_trials", "trials_over"]
 
@@ -93,9 +93,9 @@ def _is_over(trial: FrozenTrial) -> bool:
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or FAILURE in trial.user_attrs
 
 
-def drawn_settings(trial: Trial, ranges: Ranges) -> dict[str, Any]:
-    """A value for each setting of `ranges`."""
-    return {name: _drawn(trial, name, space) for name, space in ranges.items()}
+def drawn_settings(trial: Trial, search_space: SearchSpace) -> dict[str, Any]:
+    """A value for each setting of `search_space`."""
+    return {name: _drawn(trial, name, space) for name, space in search_space.items()}
 
 
 def _drawn(trial: Trial, name: str, space: Range | Choice) -> Any:

@@ -27,12 +27,12 @@ class NetworkModel:
     @property
     def history_order(self) -> str:
         """How histories have to be ordered: column or time."""
-        return self._network.recipe.order
+        return self._network.shard_spec.order
 
     @property
     def predicts_ratings(self) -> bool:
         """Whether it was trained on ratings."""
-        return self._network.recipe.values == "rating"
+        return self._network.shard_spec.values == "rating"
 
     @property
     def metric(self) -> str:
@@ -45,10 +45,10 @@ class NetworkModel:
         """
         if not self._network.by_products:
             return PairScorer(str(self._folder), matrix)
-        if self._network.recipe.rows == "items":
+        if self._network.shard_spec.rows == "items":
             return DotScorer(matrix)
         return NetworkScorer(str(self._folder), matrix)
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
         """The values that shards of these pairs would hold."""
-        return interactions.withColumn("confidence", value_column(self._network.recipe))
+        return interactions.withColumn("confidence", value_column(self._network.shard_spec))

@@ -51,7 +51,7 @@ def network_vectors(
     n_columns = network.shape.n_columns
     served = network.served_columns.numpy()
     layer = _output_layer(network, served)
-    if manifest.recipe.rows == "users":
+    if manifest.shard_spec.rows == "users":
         items = network.column_vectors.detach().numpy() * served[:, None]
         vectors = save_item_matrix(items, folder / "item_vectors", n_columns, items.shape[1], max_bytes)
         save_item_matrix(layer, folder / "items", n_columns, layer.shape[1], max_bytes)

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.core.search_space import Range, Ranges
+from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.preparation.weighting import (
@@ -48,7 +48,7 @@ __all__ = [
 class AlsSettings(WeightingSettings):
     """Settings of ALS; the defaults were chosen by validation NDCG on play logs."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "rank": Range(16, 256, log=True),
         "reg_param": Range(1e-3, 1.0, log=True),
         "alpha": Range(0.1, 100.0, log=True),

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.core.search_space import Range, Ranges
+from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
@@ -27,7 +27,7 @@ class BiasedMeanSettings(BaseModel):
     """Settings of the baseline of ratings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "item_shrinkage": Range(1.0, 100.0, log=True),
         "user_shrinkage": Range(1.0, 100.0, log=True),
     }

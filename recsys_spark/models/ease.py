@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from recsys_spark.core.errors import ConfigError, TrainingError
-from recsys_spark.core.search_space import Range, Ranges
+from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.gram import csr_of_histories, gram_matrix
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -38,7 +38,7 @@ TILE_ITEMS = 1024
 class EaseSettings(BaseModel):
     """Settings of EASE; every pair counts as one, however often it was played."""
 
-    ranges: ClassVar[Ranges] = {"reg": Range(10.0, 10_000.0, log=True)}
+    search_space: ClassVar[SearchSpace] = {"reg": Range(10.0, 10_000.0, log=True)}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

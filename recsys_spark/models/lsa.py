@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from scipy import sparse
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.search_space import Choice, Range, Ranges
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.models.truncated_svd import MatrixFacts, Projection, TruncatedSvd, matrix_facts, truncated_svd
 from recsys_spark.models.user_blocks import encoded_users, user_blocks
@@ -51,7 +51,7 @@ MAX_PASS_BYTES = 8 << 30
 class LsaSettings(WeightingSettings):
     """Settings of LSA."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "rank": Range(8, 512, log=True),
         "weighting": Choice(("linear", "log", "binary", "bm25", "tf_idf")),
     }

@@ -1,4 +1,4 @@
-"""Training a kind on Spark, and keeping it: vectors in Delta, the scoring matrix in files, a row in models."""
+"""Training on Spark: vectors in Delta tables, the scoring matrix in files, a row in models."""
 
 import shutil
 import time
@@ -9,55 +9,61 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.models.kind import Fitted, ModelKind, load_kind
-from recsys_spark.models.training_plan import Plan
+from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
-from recsys_spark.runtime.job import JobRun
 from recsys_spark.runtime.session import checkpoint_dir, parallelism
 from recsys_spark.storage.model_files import list_files_of_model
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["fitted_model", "train"]
 
 
 @contextmanager
-def fitted_model(run: JobRun, plan: Plan, folder: Path) -> Iterator[tuple[ModelKind, Fitted, ItemMatrix]]:
-    """Trains on the plan's pairs; what scoring needs lies below `folder` then. Frames can be read within the context,
-    while Spark's checkpoints are there.
+def fitted_model(
+    tables: Tables, config: BaseConfig, plan: TrainingPlan, folder: Path
+) -> Iterator[tuple[ModelKind, Fitted, ItemMatrix]]:
+    """Train on the plan's pairs and yield the kind, its result and the scoring matrix.
+
+    The files that scoring needs are written below `folder`. The frames of the result are readable within the context
+    only, as long as Spark's checkpoints exist.
 
     Raises TrainingError when there is nothing to train on.
     """
-    n_items = index_sizes(run.tables)[1]
-    # Another number of blocks gives other factors: what a killed run left must not meet the vectors of this one.
+    n_items = index_sizes(tables)[1]
+    # Another number of blocks gives other factors, so files of a killed run must not mix with new ones.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     model = load_kind(plan.kind)(plan.settings)
-    with checkpoint_dir(run.spark, Path(run.config.files_root) / "checkpoints"):
-        fitted = model.fit(plan.pairs.train, folder, plan.seed, parallelism(run.spark))
+    with checkpoint_dir(tables.spark, Path(config.files_root) / "checkpoints"):
+        fitted = model.fit(plan.pairs.train, folder, plan.seed, parallelism(tables.spark))
         try:
             matrix = fitted.matrix
             if isinstance(matrix, DataFrame):
-                matrix = write_item_matrix(matrix, folder / "items", n_items, run.config.outputs.max_item_matrix_bytes)
+                matrix = write_item_matrix(matrix, folder / "items", n_items, config.outputs.max_item_matrix_bytes)
             yield model, fitted, matrix
         finally:
             for frame in fitted.cached:
                 frame.unpersist()
 
 
-def train(run: JobRun, plan: Plan) -> None:
-    """Trains one version on its pairs; its row in models comes last and makes it complete.
+def train(tables: Tables, config: BaseConfig, plan: TrainingPlan) -> dict[str, int]:
+    """Train one version and return its counts.
 
-    Raises TrainingError when there is nothing to train on.
+    The row in models is written last and marks the version as complete. Raises TrainingError when there is nothing to
+    train on.
     """
-    started, folder = time.monotonic(), Path(run.config.files_root) / plan.artifact
-    with fitted_model(run, plan, folder) as (model, fitted, _):
+    started, folder = time.monotonic(), Path(config.files_root) / plan.artifact
+    with fitted_model(tables, config, plan, folder) as (model, fitted, _):
         for table, vectors in (("user_vectors", fitted.user_vectors), ("item_vectors", fitted.item_vectors)):
             if vectors is not None:
                 rows = vectors.withColumn("model_version", F.lit(plan.version))
-                run.tables.replace(table, rows, "model_version", plan.version)
+                tables.replace(table, rows, "model_version", plan.version)
     list_files_of_model(folder)
     metrics = {**fitted.metrics, "fit_seconds": time.monotonic() - started}
     described = {**plan.row, "selection_metric": model.metric}
-    record_model(run.spark, run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
-    run.count(**{name: int(value) for name, value in fitted.metrics.items()})
+    record_model(tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
+    return {name: int(value) for name, value in fitted.metrics.items()}

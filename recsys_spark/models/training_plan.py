@@ -1,4 +1,4 @@
-"""What a training job is to make: of which pairs, by which settings, under which name, and judged by which other."""
+"""Training plans: the pairs, settings and version name of one model to train."""
 
 import logging
 from dataclasses import dataclass
@@ -7,24 +7,27 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.core.names import training_job
 from recsys_spark.core.shard_spec import side_fields
 from recsys_spark.models.versions import ModelVersion, find_model, is_recorded, version_name
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.runtime.job import JobRun
 from recsys_spark.storage.model_files import lost_files
+from recsys_spark.storage.tables import Tables
 
-__all__ = ["Plan", "plan_model", "plan_version"]
+__all__ = ["TrainingPlan", "plan_training", "plan_version"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One version to be trained. `parent` is the version on the training part of the split that chose the settings
-    of a last fit (`model.fit`), and by whose figures that fit is judged.
+class TrainingPlan:
+    """One model version to train.
+
+    `parent` is set for a last fit (`model.fit`): the version on the training part of the split that chose the settings.
+    Its metrics stand for the last fit's, which no part of the split can measure.
     """
 
     kind: str
@@ -36,58 +39,62 @@ class Plan:
 
     @property
     def artifact(self) -> str:
-        """Where its files lie below files.root."""
+        """Return the folder of the version's files, relative to files.root."""
         return f"models/{self.version}"
 
     @property
     def params(self) -> dict[str, Any]:
-        """What `models` says of how it was made."""
+        """Return the content of the column `params` of models: settings, seed and model.fit."""
         return {"settings": self.settings.model_dump(mode="json"), "seed": self.seed, "fit": self.pairs.fit}
 
     @property
     def row(self) -> dict[str, str | None]:
-        """What `models` says of what it was trained on: no split where that was everything."""
+        """Return the columns `split_id` (None where everything is trained on) and `parent_version` of models."""
         parent = None if self.parent is None else self.parent.version
         return {"split_id": None if self.pairs.fit == "everything" else self.pairs.split_id, "parent_version": parent}
 
-    def is_done(self, run: JobRun) -> bool:
-        """Whether the version has its row in models and what scoring maps; files that were cleared away are made
-        again.
+    def is_done(self, tables: Tables, files_root: str) -> bool:
+        """Return True if the version has its row in models and its files exist.
+
+        Files that were removed are made again by another training.
         """
-        if not is_recorded(run.tables, self.version):
+        if not is_recorded(tables, self.version):
             return False
-        folder = Path(run.config.files_root) / self.artifact
+        folder = Path(files_root) / self.artifact
         try:
             ItemMatrix.open(folder / "items")
         except MissingInputError:
             return False
         if lost := lost_files(folder):
-            log.warning("%s is trained again: %s is gone", self.version, lost[0])
+            log.warning("%s has lost its file %s: training it again", self.version, lost[0])
             return False
-        log.info("%s is trained already", self.version)
+        log.info("%s is already trained", self.version)
         return True
 
 
-def plan_model(run: JobRun, kind: str) -> Plan:
-    """The version of a kind that the configuration asks for. The same work gives the same name.
+def plan_training(tables: Tables, config: BaseConfig, kind: str) -> TrainingPlan:
+    """Return the plan of the version of a kind that the configuration describes.
 
-    Raises MissingInputError for a last fit whose settings were not tried on the split.
+    The same work has the same version name. Raises MissingInputError for a last fit (`model.fit`) whose settings were
+    not trained on the split before.
     """
-    return plan_version(run, kind, run.config.settings_of(kind), training_pairs(run.tables, run.config))
+    return plan_version(tables, config, kind, config.settings_of(kind), training_pairs(tables, config))
 
 
-def plan_version(run: JobRun, kind: str, settings: BaseModel, pairs: TrainingPairs) -> Plan:
-    """The same for settings and pairs that are given."""
-    seed = run.config.run.seed
-    users = run.tables.data_version("users") if side_fields(settings) else None
+def plan_version(
+    tables: Tables, config: BaseConfig, kind: str, settings: BaseModel, pairs: TrainingPairs
+) -> TrainingPlan:
+    """Return the plan of a version for given settings and pairs; see plan_training."""
+    seed = config.run.seed
+    users = tables.data_version("users") if side_fields(settings) else None
     version = version_name(kind, settings, seed, pairs.data_version, pairs.split_id, pairs.fit, users)
     parent = None
     if pairs.fit != "train":
         name = version_name(kind, settings, seed, pairs.data_version, pairs.split_id, users_version=users)
-        if not is_recorded(run.tables, name):
+        if not is_recorded(tables, name):
             raise MissingInputError(
-                f"model.fit = {pairs.fit}: these settings were not tried on {pairs.split_id} yet: run "
+                f"model.fit = {pairs.fit}: no model with these settings was trained on {pairs.split_id}: run "
                 f"{training_job(kind)} --model.kind {kind} with the same settings and without model.fit first"
             )
-        parent = find_model(run.tables, kind, name)
-    return Plan(kind, settings, version, pairs, seed, parent)
+        parent = find_model(tables, kind, name)
+    return TrainingPlan(kind, settings, version, pairs, seed, parent)

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
@@ -24,7 +24,7 @@ __all__ = ["AutoRecItem", "AutoRecItemSettings", "AutoRecUser", "AutoRecUserSett
 class AutoRecItemSettings(NetworkSettings):
     """Defaults that reach the paper's error on MovieLens 1M."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(3e-4, 3e-3, log=True),
         "l2": Range(10.0, 1000.0, log=True),
         "units": Range(100, 800, log=True),
@@ -60,7 +60,7 @@ class AutoRecItem(Network):
     """
 
     Settings: ClassVar[type[NetworkSettings]] = AutoRecItemSettings
-    recipe: ClassVar[Recipe] = Recipe(rows="items", values="rating")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="items", values="rating")
     metric: ClassVar[str] = "rmse"
     fold_in: ClassVar[Literal["forward", "none"]] = "none"
 
@@ -104,5 +104,5 @@ class AutoRecUser(AutoRecItem):
     """Rows are users, columns items, so that a history not seen in training is served by a forward pass."""
 
     Settings: ClassVar[type[NetworkSettings]] = AutoRecUserSettings
-    recipe: ClassVar[Recipe] = Recipe(rows="users", values="rating")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="rating")
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"

@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Choice, Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Shape
 from recsys_spark.networks.output_layer import bce_loss
@@ -26,7 +26,7 @@ __all__ = ["Cdae", "CdaeSettings"]
 class CdaeSettings(SideSettings):
     """What MovieLens-1M likes: on its validation data averaged, decaying weights gain 0.011 NDCG@10."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(1e-3, 1e-2, log=True),
         "dropout": Range(0.2, 0.8),
         "units": Range(50, 400, log=True),
@@ -50,7 +50,7 @@ class Cdae(WithSideInformation):
     """
 
     Settings = CdaeSettings
-    recipe: ClassVar[Recipe] = Recipe(values="one")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(values="one")
     metric: ClassVar[str] = "ndcg@100"
     settings: CdaeSettings
 

@@ -17,8 +17,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.search_space import Choice, Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
@@ -33,7 +33,7 @@ LARGEST_DENSE_BATCH = 2**26
 class DeepRecSettings(NetworkSettings):
     """What MovieLens-1M likes; the paper's layers are for the full Netflix data."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(1e-4, 1e-2, log=True),
         "weight_decay": Range(0.01, 4.0, log=True),
         "dropout": Range(0.2, 0.9),
@@ -76,7 +76,7 @@ class DeepRec(Network):
     """
 
     Settings: ClassVar[type[NetworkSettings]] = DeepRecSettings
-    recipe: ClassVar[Recipe] = Recipe(rows="users", values="rating")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="rating")
     metric: ClassVar[str] = "rmse"
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
 

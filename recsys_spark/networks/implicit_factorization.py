@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys_spark.core.search_space import Choice, Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.logistic_codes import logistic_codes
 from recsys_spark.networks.matrix_factorization import Factorization, FactorizationSettings
@@ -24,7 +24,7 @@ __all__ = ["ImplicitFactorization", "ImplicitFactorizationSettings"]
 class ImplicitFactorizationSettings(FactorizationSettings):
     """What MovieLens-1M likes, by its validation data."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "rank": Range(16, 256, log=True),
         "l2": Range(1e-3, 0.1, log=True),
         "learning_rate": Range(1e-3, 3e-2, log=True),
@@ -52,7 +52,7 @@ class ImplicitFactorization(Factorization):
     """
 
     Settings: ClassVar[type[NetworkSettings]] = ImplicitFactorizationSettings
-    recipe: ClassVar[Recipe] = Recipe(rows="users", values="one")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="one")
     metric: ClassVar[str] = "ndcg@100"
     settings: ImplicitFactorizationSettings
 

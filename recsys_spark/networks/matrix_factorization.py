@@ -13,8 +13,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Choice, Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.damping import weight_of_entries
 from recsys_spark.networks.network import Loss, NetworkSettings, Shape
@@ -46,7 +46,7 @@ class FactorizationSettings(SideSettings):
 class MatrixFactorizationSettings(FactorizationSettings):
     """What MovieLens likes, by its validation data."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "rank": Range(8, 256, log=True),
         "l2": Range(0.3, 3.0, log=True),
         "bias_l2": Range(1e-4, 3e-2, log=True),
@@ -157,7 +157,7 @@ class MatrixFactorization(Factorization):
     """
 
     Settings: ClassVar[type[NetworkSettings]] = MatrixFactorizationSettings
-    recipe: ClassVar[Recipe] = Recipe(rows="users", values="rating")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="rating")
     metric: ClassVar[str] = "rmse"
     settings: MatrixFactorizationSettings
 

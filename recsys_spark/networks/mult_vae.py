@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Choice, Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
@@ -24,7 +24,7 @@ __all__ = ["MultVae", "MultVaeSettings"]
 class MultVaeSettings(NetworkSettings):
     """What MovieLens-1M likes: on its validation data larger steps whose weights are averaged gain 0.015 NDCG@10."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(3e-4, 1e-2, log=True),
         "dropout": Range(0.2, 0.8),
         "beta": Range(0.05, 1.0),
@@ -50,7 +50,7 @@ class MultVae(Network):
     """n - hidden - latent - hidden - n with tanh; the code is the mean of the latent distribution."""
 
     Settings = MultVaeSettings
-    recipe: ClassVar[Recipe] = Recipe(values="one")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(values="one")
     metric: ClassVar[str] = "ndcg@100"
     settings: MultVaeSettings
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from recsys_spark.core.names import NETWORKS, load_named
-from recsys_spark.core.search_space import Ranges
-from recsys_spark.core.shard_spec import Recipe, side_fields
+from recsys_spark.core.search_space import SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec, side_fields
 from recsys_spark.networks.batch import Batch
 
 __all__ = ["Loss", "Network", "NetworkSettings", "Shape", "load_network"]
@@ -28,7 +28,7 @@ PAIR_FLOATS = 1 << 24
 class NetworkSettings(BaseModel):
     """Settings of training that every network has; each network sets defaults of its own."""
 
-    ranges: ClassVar[Ranges] = {}
+    search_space: ClassVar[SearchSpace] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,14 +74,14 @@ class Loss:
 class Network(nn.Module, ABC):
     """One kind of network, made for a matrix of a certain shape.
 
-    `recipe` says what its shards hold, `metric` what it is chosen by on validation data: ndcg@K or recall@K (larger
+    `shard_spec` says what its shards hold, `metric` what it is chosen by on validation data: ndcg@K or recall@K (larger
     is better), rmse (smaller). `fold_in` says how it serves histories that it was not trained on: by a forward
     pass, or not at all. `similar_lengths` asks for steps of rows of similar lengths, as rows are padded.
     `by_products` says whether scores are dot products with `output_weight`; if not, score_block and score_pairs count.
     """
 
     Settings: ClassVar[type[NetworkSettings]]
-    recipe: ClassVar[Recipe] = Recipe()
+    shard_spec: ClassVar[ShardSpec] = ShardSpec()
     metric: ClassVar[str] = "ndcg@100"
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
     similar_lengths: ClassVar[bool] = False
@@ -101,9 +101,9 @@ class Network(nn.Module, ABC):
         self.column_counts.copy_(counts)
 
     @classmethod
-    def recipe_of(cls, settings: BaseModel) -> Recipe:
-        """What its shards hold: `recipe`, with the fields of profiles that the settings name, if any."""
-        return replace(cls.recipe, side=side_fields(settings))
+    def shard_spec_of(cls, settings: BaseModel) -> ShardSpec:
+        """What its shards hold: `shard_spec`, with the fields of profiles that the settings name, if any."""
+        return replace(cls.shard_spec, side=side_fields(settings))
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Loss:

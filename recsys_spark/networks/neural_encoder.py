@@ -16,8 +16,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.damping import weight_of_entries
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
@@ -33,7 +33,7 @@ CHUNK_FLOATS = 2**24
 class NeuralEncoderSettings(NetworkSettings):
     """What MovieLens-100K likes, by its validation data."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "embedding": Range(8, 64, log=True),
         "units": Range(8, 256, log=True),
         "l2": Range(0.5, 3.0, log=True),
@@ -73,7 +73,7 @@ class NeuralEncoder(Network):
     """
 
     Settings: ClassVar[type[NetworkSettings]] = NeuralEncoderSettings
-    recipe: ClassVar[Recipe] = Recipe(rows="users", values="rating")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="rating")
     metric: ClassVar[str] = "rmse"
     fold_in: ClassVar[Literal["forward", "none"]] = "none"
     by_products: ClassVar[bool] = False

@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Choice, Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import bce_loss, multinomial_loss
@@ -26,7 +26,7 @@ LOSSES = {"bce": bce_loss, "multinomial": multinomial_loss}
 class SongAutoencoderSettings(NetworkSettings):
     """What the app used."""
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(3e-4, 5e-3, log=True),
         "dropout": Range(0.0, 0.8),
         "units": Range(100, 800, log=True),
@@ -47,7 +47,7 @@ class SongAutoencoder(Network):
     """n - units - n; the code is the hidden layer."""
 
     Settings = SongAutoencoderSettings
-    recipe: ClassVar[Recipe] = Recipe(values="one")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(values="one")
     metric: ClassVar[str] = "ndcg@100"
     settings: SongAutoencoderSettings
 

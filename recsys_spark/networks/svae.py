@@ -20,8 +20,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Choice, Range, Ranges
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
@@ -36,7 +36,7 @@ class SvaeSettings(NetworkSettings):
     0.015 NDCG@100.
     """
 
-    ranges: ClassVar[Ranges] = {
+    search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(5e-4, 5e-3, log=True),
         "beta": Range(5e-4, 0.05, log=True),
         "weight_decay": Range(1e-3, 0.5, log=True),
@@ -72,7 +72,7 @@ class Svae(Network):
     """
 
     Settings: ClassVar[type[NetworkSettings]] = SvaeSettings
-    recipe: ClassVar[Recipe] = Recipe(order="time")
+    shard_spec: ClassVar[ShardSpec] = ShardSpec(order="time")
     similar_lengths: ClassVar[bool] = True
 
     settings: SvaeSettings

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation.shards import write_shards
 from recsys_spark.preparation.side_features import Profiles, read_profiles
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
@@ -23,44 +23,48 @@ __all__ = ["ShardSet", "plan_shards", "written_shards"]
 
 @dataclass(frozen=True)
 class ShardSet:
-    """Where the shards of a recipe lie; `inputs` are what they are made from and named by; `profiles` stand beside the
-    rows where the recipe says so.
+    """Folders of the shards of one specification.
+
+    `inputs` are the versions and settings that name the folders. `profiles` are the side features of the rows, if the
+    specification has any.
     """
 
     train: Path
     validation: Path | None
-    recipe: Recipe
+    shard_spec: ShardSpec
     shape: tuple[int, int]
     inputs: dict[str, Any]
     profiles: Profiles | None = None
 
     def write(self, pairs: TrainingPairs, n_files: int, seed: int) -> list[Manifest]:
         """Writes what is not there yet; see write_shards. Raises MissingInputError if there is nothing to train on."""
-        manifests = [self._write(sparse_rows(pairs.train, self.recipe), self.train, n_files, seed)]
+        manifests = [self._write(sparse_rows(pairs.train, self.shard_spec), self.train, n_files, seed)]
         if not manifests[0].rows:
-            lacking = "pairs with a rating" if self.recipe.values == "rating" else "pairs"
+            lacking = "pairs with a rating" if self.shard_spec.values == "rating" else "pairs"
             raise MissingInputError(
                 f"there is nothing to train on, no {lacking}: run ingest_plays with data that has any"
             )
         if self.validation is not None and pairs.fold_in is not None and pairs.held_out is not None:
-            held = with_held_out(sparse_rows(pairs.fold_in, self.recipe), sparse_rows(pairs.held_out, self.recipe))
+            held = with_held_out(
+                sparse_rows(pairs.fold_in, self.shard_spec), sparse_rows(pairs.held_out, self.shard_spec)
+            )
             manifests.append(self._write(held, self.validation, n_files, seed))
         return manifests
 
     def _write(self, rows: DataFrame, folder: Path, n_files: int, seed: int) -> Manifest:
-        return write_shards(rows, folder, self.recipe, self.shape, n_files, seed, self.inputs, self.profiles)
+        return write_shards(rows, folder, self.shard_spec, self.shape, n_files, seed, self.inputs, self.profiles)
 
 
-def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe: Recipe) -> ShardSet:
-    """The folders of a recipe below files.root, named by all that decides what is in them."""
+def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, shard_spec: ShardSpec) -> ShardSet:
+    """The folders of a shard specification below files.root, named by all that decides what is in them."""
     n_users, n_items = index_sizes(tables)
-    profiles = read_profiles(tables, recipe.side)
-    shape = (n_users, n_items) if recipe.rows == "users" else (n_items, n_users)
+    profiles = read_profiles(tables, shard_spec.side)
+    shape = (n_users, n_items) if shard_spec.rows == "users" else (n_items, n_users)
     inputs = {
         "interactions": pairs.data_version,
         "split_id": pairs.split_id,
         "fit": pairs.fit,
-        "recipe": recipe.as_dict(),
+        "recipe": shard_spec.as_dict(),
         "shape": list(shape),
         "seed": config.run.seed,
         "files": config.shards.files,
@@ -70,7 +74,7 @@ def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, recipe
     name = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
     folder = Path(config.files_root) / "shards" / name
     validation = None if pairs.held_out is None else folder / "validation"
-    return ShardSet(folder / "train", validation, recipe, shape, inputs, profiles)
+    return ShardSet(folder / "train", validation, shard_spec, shape, inputs, profiles)
 
 
 def written_shards(shards: ShardSet, kind: str) -> ShardSet:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.core.atomic_files import remove_drafts, written_whole
+from recsys_spark.core.atomic_files import atomic_write, remove_drafts
 from recsys_spark.core.csr import Csr
 from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation.side_features import Profiles
 from recsys_spark.storage.shard_format import (
     BLOCK_ROWS,
@@ -51,7 +51,7 @@ def complete_shards(folder: Path, inputs: dict[str, Any]) -> Manifest | None:
 def write_shards(
     rows: DataFrame,
     folder: Path,
-    recipe: Recipe,
+    shard_spec: ShardSpec,
     shape: tuple[int, int],
     n_files: int,
     seed: int,
@@ -86,7 +86,7 @@ def write_shards(
         )
     remove_drafts(folder)
     n_features = 0 if profiles is None else len(profiles.features)
-    manifest = Manifest(recipe, *shape, seed, inputs, tuple(files), n_features)
+    manifest = Manifest(shard_spec, *shape, seed, inputs, tuple(files), n_features)
     manifest.write(folder)
     return manifest
 
@@ -156,5 +156,5 @@ def _save(blocks: list[dict[str, NDArray[Any]]], path: Path) -> None:
     columns = {name: pa.array([block[name].tobytes() for block in blocks], pa.binary()) for name in blocks[0]}
     table = pa.table(columns)
     # One row group a file: Petastorm deals out row groups. Dictionaries would only cost: no two blocks are equal.
-    with written_whole(path) as draft:
+    with atomic_write(path) as draft:
         pq.write_table(table, draft, compression="zstd", row_group_size=max(1, len(blocks)), use_dictionary=False)

@@ -24,7 +24,7 @@ MAX_LENGTH = 100
 @dataclass(frozen=True)
 class Profiles:
     """`users`: (row_idx INT, country STRING, age INT, attributes MAP) of users with a number; `fields` as
-    Recipe.side. `version` is that of the table users.
+    ShardSpec.side. `version` is that of the table users.
     """
 
     users: DataFrame

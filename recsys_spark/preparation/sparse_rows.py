@@ -1,22 +1,24 @@
-"""Pairs of users and items as rows of a sparse matrix, the way a network wants them (recipe.py)."""
+"""Pairs of users and items as rows of a sparse matrix, the way a network wants them (shard_spec.py)."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 
 __all__ = ["history_order", "sparse_rows", "value_column", "with_held_out"]
 
 
-def sparse_rows(pairs: DataFrame, recipe: Recipe) -> DataFrame:
+def sparse_rows(pairs: DataFrame, shard_spec: ShardSpec) -> DataFrame:
     """(row_idx INT, indices ARRAY<INT>, values ARRAY<FLOAT>) of `pairs` (user_idx, item_idx, play_count, rating,
     last_played_at; one row a pair).
 
     Rows without an entry do not appear. A row's entries are one array: a user's whole history, or an item's users,
     has to fit into a task.
     """
-    row, column = ("user_idx", "item_idx") if recipe.rows == "users" else ("item_idx", "user_idx")
-    entry = F.struct(*history_order(recipe.order), F.col(column).alias("column"), value_column(recipe).alias("value"))
+    row, column = ("user_idx", "item_idx") if shard_spec.rows == "users" else ("item_idx", "user_idx")
+    entry = F.struct(
+        *history_order(shard_spec.order), F.col(column).alias("column"), value_column(shard_spec).alias("value")
+    )
     return (
         pairs.select(F.col(row).alias("row_idx"), entry.alias("entry"))
         .where("entry.value IS NOT NULL")
@@ -51,11 +53,11 @@ def history_order(order: str) -> list[Column]:
     return [F.col("last_played_at").alias("time"), F.xxhash64("user_idx", "item_idx").alias("tie")]
 
 
-def value_column(recipe: Recipe) -> Column:
+def value_column(shard_spec: ShardSpec) -> Column:
     """The value FLOAT of a pair; null where it has none."""
     values = {
         "one": F.lit(1.0),
         "confidence": F.log1p(F.col("play_count").cast("double")),
         "rating": F.col("rating"),
     }
-    return values[recipe.values].cast("float")
+    return values[shard_spec.values].cast("float")

@@ -100,7 +100,7 @@ def roll_back(tables: Tables) -> dict[str, str]:
 
 def create_views(tables: Tables) -> None:
     """The current_* views, where a catalog exists: rows of the serving version with item names."""
-    if not tables.has_catalog:
+    if not tables.uses_catalog:
         return
     names = {name: tables.address(name) for name in (*OUTPUT_TABLES, "models", "items")}
     for table, query in VIEWS.items():

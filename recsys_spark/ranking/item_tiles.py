@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recsys_spark.core.atomic_files import written_whole
+from recsys_spark.core.atomic_files import atomic_write
 
 __all__ = ["WRITTEN", "tile_name", "write_tile"]
 
@@ -50,5 +50,5 @@ def _problem(item_idx: NDArray[np.int32], vectors: NDArray[np.float32], first: i
 
 
 def _save(tile: NDArray[np.float32], path: Path) -> None:
-    with written_whole(path) as draft, draft.open("wb") as file:
+    with atomic_write(path) as draft, draft.open("wb") as file:
         np.save(file, tile, allow_pickle=False)

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from recsys_spark.core.atomic_files import written_whole
+from recsys_spark.core.atomic_files import atomic_write
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
 from recsys_spark.core.paths import local_path
@@ -68,7 +68,7 @@ def write_page(path: Path, item_map: ItemMap) -> None:
     """In one step: nobody opens half a page. Raises ConfigError where the path cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text(map_page(item_map), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"map.path: {path} cannot be written: {error}") from error

@@ -21,7 +21,7 @@ from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import RecsysError
 from recsys_spark.core.logs import configure_logs
-from recsys_spark.runtime.preflight import check_writable, check_shared_files, explain_disk_errors
+from recsys_spark.runtime.preflight import check_shared_files, check_writable, explain_disk_errors
 from recsys_spark.runtime.session import job_settings, spark_session
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables

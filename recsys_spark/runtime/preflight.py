@@ -18,12 +18,12 @@ from recsys_spark.core.paths import local_path
 from recsys_spark.runtime.session import parallelism, runs_here
 from recsys_spark.storage.spark_errors import storage_failure
 
-__all__ = ["check_roots", "check_shared", "hosts_without", "storage_told"]
+__all__ = ["check_writable", "check_shared_files", "hosts_without", "explain_disk_errors"]
 
 log = logging.getLogger(__name__)
 
 
-def check_roots(config: BaseConfig) -> None:
+def check_writable(config: BaseConfig) -> None:
     """Writes and reads back a small file below tables.root and files.root, where these are local paths.
 
     Raises ConfigError listing every root that failed.
@@ -38,7 +38,7 @@ def check_roots(config: BaseConfig) -> None:
         raise ConfigError(*problems)
 
 
-def check_shared(spark: SparkSession, config: BaseConfig) -> None:
+def check_shared_files(spark: SparkSession, config: BaseConfig) -> None:
     """Writes a small file below files.root and lets executors look for it, unless they are threads of this process.
 
     Raises ConfigError naming the machines that do not find it.
@@ -73,7 +73,7 @@ def _host_without(file: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.R
 
 
 @contextmanager
-def storage_told(config: BaseConfig) -> Iterator[None]:
+def explain_disk_errors(config: BaseConfig) -> Iterator[None]:
     """Turns what a full or read-only disk led to, wherever it struck, into a ConfigError that says what to do."""
     try:
         yield

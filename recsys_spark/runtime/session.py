@@ -21,7 +21,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.model import BaseConfig, TrainingSettings
-from recsys_spark.core.atomic_files import written_whole
+from recsys_spark.core.atomic_files import atomic_write
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.names import NETWORKS
 from recsys_spark.core.paths import file_uri
@@ -217,7 +217,7 @@ def _gpu_settings(training: TrainingSettings) -> dict[str, str]:
     addresses = json.dumps([str(gpu) for gpu in range(training.processes)])
     script.parent.mkdir(parents=True, exist_ok=True)
     # Another job may be starting its session from it.
-    with written_whole(script) as draft:
+    with atomic_write(script) as draft:
         draft.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": {addresses}}}\'\n')
         draft.chmod(0o700)
     owned = "spark.driver.resource.gpu"

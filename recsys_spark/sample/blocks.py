@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_spark.config.sample import SampleFormat, SamplePlan
-from recsys_spark.core.atomic_files import written_whole
+from recsys_spark.core.atomic_files import atomic_write
 from recsys_spark.sample.anime import ANIME
 from recsys_spark.sample.dirt import break_rows, plan_dirt, scatter
 from recsys_spark.sample.karaoke import KARAOKE
@@ -106,5 +106,5 @@ def _write_user_truth(plan: SamplePlan, block: int, root: Path) -> None:
 
 
 def _write_table(path: Path, columns: dict[str, Any]) -> None:
-    with written_whole(path) as draft:
+    with atomic_write(path) as draft:
         pq.write_table(pa.table(columns), draft)

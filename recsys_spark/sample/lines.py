@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys_spark.core.atomic_files import written_whole
+from recsys_spark.core.atomic_files import atomic_write
 from recsys_spark.sample.randomness import IntArray
 
 __all__ = ["csv_lines", "digits", "join_fields", "pick", "texts", "write_lines"]
@@ -48,7 +48,7 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> pa.Array:
 
 def write_lines(path: Path, header: str, lines: Iterable[pa.Array]) -> None:
     """Writes a UTF-8 text file of the header (if any) and the lines, given in chunks."""
-    with written_whole(path) as draft, draft.open("wb") as file:
+    with atomic_write(path) as draft, draft.open("wb") as file:
         if header:
             file.write(f"{header}\n".encode())
         for chunk in lines:

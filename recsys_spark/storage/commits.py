@@ -21,7 +21,7 @@ __all__ = [
     "history",
     "is_conflict",
     "newest_version",
-    "remove_unborn",
+    "remove_incomplete_log",
     "user_metadata",
 ]
 
@@ -70,7 +70,7 @@ def newest_version(folder: Path | None) -> int | None:
     return max((int(match[1]) for name in log if (match := COMMIT_FILE.fullmatch(name))), default=None)
 
 
-def remove_unborn(table: Path | None, commits: int = 0) -> None:
+def remove_incomplete_log(table: Path | None, commits: int = 0) -> None:
     """Removes the log of a table that was killed, or ran out of disk, while it was made: Delta takes the folder neither
     for a table nor for a place where it may make one.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recsys_spark.core.atomic_files import write_json
 from recsys_spark.core.errors import MissingInputError, TrainingError
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 
 __all__ = [
     "BLOCK_ROWS",
@@ -66,7 +66,7 @@ class Manifest:
     features of profiles are numbered from 1 to `side_features`.
     """
 
-    recipe: Recipe
+    shard_spec: ShardSpec
     n_rows: int
     n_columns: int
     seed: int
@@ -92,12 +92,19 @@ class Manifest:
     @property
     def digest(self) -> str:
         """A hash of all that determines what training sees."""
-        content = asdict(self) | {"inputs": None, "files": [(f.name, f.rows, f.payload) for f in self.files]}
+        files = [(file.name, file.rows, file.payload) for file in self.files]
+        content = self._as_dict() | {"inputs": None, "files": files}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _as_dict(self) -> dict[str, Any]:
+        """Return the fields under the names that manifests have on disk."""
+        content = asdict(self)
+        content["recipe"] = content.pop("shard_spec")
+        return content
 
     def write(self, folder: Path) -> None:
         """Makes the folder complete; in one step, so that no reader sees half of it."""
-        write_json(folder / MANIFEST, {"format": FORMAT, **asdict(self)})
+        write_json(folder / MANIFEST, {"format": FORMAT, **self._as_dict()})
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -106,7 +113,7 @@ class Manifest:
             content = json.loads((folder / MANIFEST).read_text())
             if content.pop("format") != FORMAT:
                 raise MissingInputError(f"{folder} was written by another version: delete it, run write_shards")
-            content["recipe"] = Recipe.of(content["recipe"])
+            content["shard_spec"] = ShardSpec.from_dict(content.pop("recipe"))
             content["files"] = tuple(ShardFile(**file) for file in content["files"])
             return cls(**content)
         except FileNotFoundError:

@@ -5,10 +5,10 @@ from pyspark.sql import types as T
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.storage.schemas import TABLES
 
-__all__ = ["lacking_columns"]
+__all__ = ["missing_columns"]
 
 
-def lacking_columns(name: str, address: str, schema: T.StructType) -> list[T.StructField]:
+def missing_columns(name: str, address: str, schema: T.StructType) -> list[T.StructField]:
     """The columns that a later release added to the end; none for a schema of this one.
 
     Raises ConfigError when it is somebody else's table.

@@ -24,13 +24,13 @@ from recsys_spark.storage.commits import (
     history,
     is_conflict,
     newest_version,
-    remove_unborn,
+    remove_incomplete_log,
     user_metadata,
 )
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
-from recsys_spark.storage.table_schema import lacking_columns
+from recsys_spark.storage.table_schema import missing_columns
 
 __all__ = ["Tables"]
 
@@ -52,7 +52,7 @@ class Tables:
         self.outputs: dict[str, int] = {}
 
     @property
-    def has_catalog(self) -> bool:
+    def uses_catalog(self) -> bool:
         """Whether tables are addressed by name, so that SQL views can stand beside them."""
         return self._schema is not None
 
@@ -121,9 +121,9 @@ class Tables:
         with self.lock(name), self._metadata({}):
             if self._schema:
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-                remove_unborn(folder_of(self.spark, self._schema, name), commits=1)
+                remove_incomplete_log(folder_of(self.spark, self._schema, name), commits=1)
             else:
-                remove_unborn(local_path(address))
+                remove_incomplete_log(local_path(address))
             builder = DeltaTable.createIfNotExists(self.spark).addColumns(TABLES[name].schema)
             for key, value in TABLES[name].properties.items():
                 builder = builder.property(key, value)
@@ -259,4 +259,4 @@ class Tables:
             schema = self.delta(name).toDF().schema
         except AnalysisException as error:
             raise ConfigError(f"{self.address(name)} cannot be read as a Delta table: {error}") from error
-        return lacking_columns(name, self.address(name), schema)
+        return missing_columns(name, self.address(name), schema)

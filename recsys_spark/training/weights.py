@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from recsys_spark.core.atomic_files import remove_drafts, write_json, written_whole
+from recsys_spark.core.atomic_files import atomic_write, remove_drafts, write_json
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.networks.network import Network, Shape, load_network
 from recsys_spark.training.spec import TrainSpec
@@ -34,7 +34,7 @@ def save_network(spec: TrainSpec, network: Network, observed: Observed) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     # Of a killed process: as large as the weights.
     remove_drafts(folder)
-    with written_whole(folder / WEIGHTS) as draft:
+    with atomic_write(folder / WEIGHTS) as draft:
         save_file(tensors, draft)
     description: dict[str, Any] = {"kind": spec.kind, "settings": spec.settings, "shape": list(network.shape)}
     description |= {"lowest": observed.lowest, "highest": observed.highest}

@@ -25,7 +25,7 @@ from recsys_spark.benchmark.peer_measures import ask
 from recsys_spark.benchmark.training_measures import bare_epochs, epoch_seconds, trained_epochs
 from recsys_spark.config.model import TrainingSettings
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.models.ease import ease_weights
 from recsys_spark.models.lsa import LsaSettings
 from recsys_spark.networks.batch import Batch
@@ -287,7 +287,7 @@ def test_smaller_steps_are_told_beside_the_large_one(bench, monkeypatch):
 
 def test_triples_are_the_entries_of_the_shards(bench: Bench):
     rows = histories(40, 60, 5)
-    shard_folder(bench.spark, rows, 60, bench.folder / "shards", 2, 5, Recipe(values="rating"))
+    shard_folder(bench.spark, rows, 60, bench.folder / "shards", 2, 5, ShardSpec(values="rating"))
     spec = replace(spec_of(bench.folder, {"epochs": 2, "batch_rows": 16}, 5), kind="matrix_factorization")
     (users, items, ratings), n_steps = read_triples(spec)
     expected = {(row, item) for row in range(40) for item in rows.indices[rows.indptr[row] : rows.indptr[row + 1]]}

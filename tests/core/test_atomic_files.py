@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.core.atomic_files import drafts, write_json, written_whole
+from recsys_spark.core.atomic_files import atomic_write, drafts, write_json
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "words"
     path.write_text("old")
-    with written_whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text("half")
         assert path.read_text() == "old" and drafts(tmp_path) == [draft]
     assert path.read_text() == "half" and list(tmp_path.iterdir()) == [path]
@@ -20,14 +20,14 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
 def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "words"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), written_whole(path) as draft:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as draft:
         draft.write_text(str(1 / 0))
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "words"
-    with written_whole(path) as first, written_whole(path) as second:
+    with atomic_write(path) as first, atomic_write(path) as second:
         first.write_text("first")
         second.write_text("second")
     assert path.read_text() == "first" and drafts(tmp_path) == []

@@ -12,11 +12,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from recsys_spark.config.kinds import load_settings
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.core.names import all_kinds
-from recsys_spark.core.search_space import Choice, Range, Ranges
+from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.evaluation.search_study import drawn_settings, open_study, run_trials
 from tests.conftest import Workspace
 
-RANGES: Ranges = {"x": Range(0.01, 1.0, log=True), "n": Range(2, 9), "c": Choice(("a", "b"))}
+RANGES: SearchSpace = {"x": Range(0.01, 1.0, log=True), "n": Range(2, 9), "c": Choice(("a", "b"))}
 
 
 class Killed(Exception):
@@ -90,11 +90,11 @@ def test_trials_that_were_given_up_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in all_kinds() if kind != "popularity"])
-def test_declared_ranges_are_of_settings_that_allow_them(kind: str) -> None:
+def test_search_spaces_hold_valid_values(kind: str) -> None:
     settings = load_settings(kind)
-    ranges: Ranges = settings.ranges  # type: ignore[attr-defined]
-    assert ranges
-    for name, space in ranges.items():
+    search_space: SearchSpace = settings.search_space  # type: ignore[attr-defined]
+    assert search_space
+    for name, space in search_space.items():
         values: tuple[Any, ...] = space.values if isinstance(space, Choice) else (space.low, space.high)
         for value in values:
             assert getattr(settings.model_validate({name: value}), name) == value
@@ -154,4 +154,4 @@ def test_a_search_without_validation_data_is_refused(split: Workspace) -> None:
     mismatch = split.run("search_parameters", *SPLIT, *als)
     assert mismatch.code == 2 and "is compared by rmse, which per_user_random does not judge" in mismatch.stderr
     nothing = split.run("search_parameters", *SPLIT, "--model.kind", "popularity")
-    assert nothing.code == 2 and "declares no ranges" in nothing.stderr
+    assert nothing.code == 2 and "declares no search space" in nothing.stderr

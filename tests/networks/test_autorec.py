@@ -139,10 +139,10 @@ def test_codes_do_not_depend_on_the_other_rows() -> None:
 
 
 def test_each_variant_says_how_it_is_fed_and_served() -> None:
-    assert (AutoRecItem.recipe.rows, AutoRecItem.fold_in) == ("items", "none")
-    assert (AutoRecUser.recipe.rows, AutoRecUser.fold_in) == ("users", "forward")
+    assert (AutoRecItem.shard_spec.rows, AutoRecItem.fold_in) == ("items", "none")
+    assert (AutoRecUser.shard_spec.rows, AutoRecUser.fold_in) == ("users", "forward")
     assert {AutoRecItem.metric, AutoRecUser.metric} == {"rmse"}
-    assert {AutoRecItem.recipe.values, AutoRecUser.recipe.values} == {"rating"}
+    assert {AutoRecItem.shard_spec.values, AutoRecUser.shard_spec.values} == {"rating"}
 
 
 def test_biases_are_spared_from_decay() -> None:

@@ -52,8 +52,8 @@ def test_every_kind_of_the_registry_is_tested(listed: dict[str, object]) -> None
 @kinds
 def test_declares_its_shards_its_metric_and_how_it_serves_strangers(kind: str) -> None:
     network = load_network(kind)
-    recipe = network.recipe
-    assert (recipe.rows, recipe.values, recipe.order, network.metric, network.fold_in) == DECLARED[kind]
+    shard_spec = network.shard_spec
+    assert (shard_spec.rows, shard_spec.values, shard_spec.order, network.metric, network.fold_in) == DECLARED[kind]
 
 
 @kinds

@@ -51,8 +51,8 @@ def test_vectors_of_features_add_up_and_what_is_unknown_adds_nothing() -> None:
 def test_shards_hold_profiles_only_where_settings_name_them(kind: str) -> None:
     network = load_network(kind)
     plain, named = (network.Settings.model_validate(TINY[kind] | changes) for changes in ({}, NAMED))
-    assert network.recipe_of(plain) == network.recipe
-    assert network.recipe_of(named) == replace(network.recipe, side=("country", "age_group"))
+    assert network.shard_spec_of(plain) == network.shard_spec
+    assert network.shard_spec_of(named) == replace(network.shard_spec, side=("country", "age_group"))
 
 
 @kinds

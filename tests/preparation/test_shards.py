@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation.shards import complete_shards, write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
 from recsys_spark.storage.shard_format import Manifest
@@ -58,17 +58,17 @@ def stored(folder: Path, manifest: Manifest) -> dict[int, Row]:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "row", "column", "value", "order"),
+    ("shard_spec", "row", "column", "value", "order"),
     [
-        (Recipe(), "user_idx", "item_idx", "1.0", "item_idx"),
-        (Recipe(values="confidence", order="time"), "user_idx", "item_idx", "log1p(play_count)", "last_played_at"),
-        (Recipe(rows="items", values="rating"), "item_idx", "user_idx", "rating", "user_idx"),
+        (ShardSpec(), "user_idx", "item_idx", "1.0", "item_idx"),
+        (ShardSpec(values="confidence", order="time"), "user_idx", "item_idx", "log1p(play_count)", "last_played_at"),
+        (ShardSpec(rows="items", values="rating"), "item_idx", "user_idx", "rating", "user_idx"),
     ],
 )
-def test_shards_hold_every_pair_in_the_form_of_the_recipe(
-    pairs: DataFrame, tmp_path: Path, recipe: Recipe, row: str, column: str, value: str, order: str
+def test_shards_hold_every_pair_in_the_form_of_the_shard_spec(
+    pairs: DataFrame, tmp_path: Path, shard_spec: ShardSpec, row: str, column: str, value: str, order: str
 ) -> None:
-    manifest = write_shards(sparse_rows(pairs, recipe), tmp_path / "shards", recipe, (600, 20), 3, 7, INPUTS)
+    manifest = write_shards(sparse_rows(pairs, shard_spec), tmp_path / "shards", shard_spec, (600, 20), 3, 7, INPUTS)
     found, wanted = stored(tmp_path / "shards", manifest), expected(pairs, row, column, value, order)
     assert found == wanted
     assert (manifest.rows, manifest.non_zeros) == (len(wanted), sum(len(columns) for columns, _ in wanted.values()))
@@ -80,7 +80,7 @@ def test_without_times_a_history_is_in_an_order_that_says_nothing_and_is_the_sam
     untimed = pairs.withColumn("last_played_at", F.lit(None).cast("timestamp"))
 
     def histories(frame: DataFrame) -> dict[int, list[int]]:
-        return {row["row_idx"]: row["indices"] for row in sparse_rows(frame, Recipe(order="time")).collect()}
+        return {row["row_idx"]: row["indices"] for row in sparse_rows(frame, ShardSpec(order="time")).collect()}
 
     first = histories(untimed)
     assert histories(untimed.orderBy(F.desc("item_idx")).repartition(5)) == first
@@ -90,9 +90,9 @@ def test_without_times_a_history_is_in_an_order_that_says_nothing_and_is_the_sam
 
 def test_the_same_rows_give_the_same_files_however_they_lie(pairs: DataFrame, tmp_path: Path) -> None:
     def payloads(name: str, frame: DataFrame, seed: int) -> list[str]:
-        rows = sparse_rows(frame, Recipe())
+        rows = sparse_rows(frame, ShardSpec())
         return [
-            file.payload for file in write_shards(rows, tmp_path / name, Recipe(), (600, 20), 4, seed, INPUTS).files
+            file.payload for file in write_shards(rows, tmp_path / name, ShardSpec(), (600, 20), 4, seed, INPUTS).files
         ]
 
     first = payloads("a", pairs, 7)
@@ -102,10 +102,10 @@ def test_the_same_rows_give_the_same_files_however_they_lie(pairs: DataFrame, tm
 
 
 def test_what_is_held_out_travels_with_its_row_also_where_nothing_else_does(pairs: DataFrame, tmp_path: Path) -> None:
-    recipe = Recipe()
+    shard_spec = ShardSpec()
     held_out, given = pairs.where("item_idx < 5"), pairs.where("item_idx >= 5 AND user_idx <> 1")
-    rows = with_held_out(sparse_rows(given, recipe), sparse_rows(held_out, recipe))
-    manifest = write_shards(rows, tmp_path / "shards", recipe, (600, 20), 2, 7, INPUTS)
+    rows = with_held_out(sparse_rows(given, shard_spec), sparse_rows(held_out, shard_spec))
+    manifest = write_shards(rows, tmp_path / "shards", shard_spec, (600, 20), 2, 7, INPUTS)
     assert manifest.held_non_zeros == held_out.count()
     users = {row[0] for row in held_out.select("user_idx").distinct().collect()}
     assert manifest.rows == len(users)
@@ -125,7 +125,7 @@ def test_a_complete_folder_is_used_again_and_any_other_is_replaced(pairs: DataFr
     folder = tmp_path / "shards"
 
     def write() -> Manifest:
-        return write_shards(sparse_rows(pairs, Recipe()), folder, Recipe(), (600, 20), 2, 7, INPUTS)
+        return write_shards(sparse_rows(pairs, ShardSpec()), folder, ShardSpec(), (600, 20), 2, 7, INPUTS)
 
     manifest = write()
     times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation import side_features as profiles
 from recsys_spark.preparation.shards import write_shards
 from recsys_spark.preparation.side_features import Profiles
@@ -65,11 +65,11 @@ def test_nobody_states_anything(stated: DataFrame, rows: DataFrame) -> None:
 def test_profiles_travel_with_their_rows_through_shards_and_shuffled_batches(
     stated: DataFrame, rows: DataFrame, tmp_path: Path
 ) -> None:
-    recipe = Recipe(side=FIELDS)
+    shard_spec = ShardSpec(side=FIELDS)
     profiles = Profiles(stated, FIELDS, 0)
-    manifest = write_shards(rows, tmp_path / "shards", recipe, (13, 5), 3, 1, {"made": "here"}, profiles)
+    manifest = write_shards(rows, tmp_path / "shards", shard_spec, (13, 5), 3, 1, {"made": "here"}, profiles)
     assert type(manifest).read(tmp_path / "shards") == manifest
-    assert (manifest.recipe, manifest.side_features) == (recipe, 4)
+    assert (manifest.shard_spec, manifest.side_features) == (shard_spec, 4)
     read = Rows.concat(list(Epoch(tmp_path / "shards", manifest, 4, 1, shuffle_seed=2).batches(0, Counts())))
     assert read.numbers.tolist() != sorted(read.numbers.tolist()) and read.side is not None
     found = dict(zip(read.numbers.tolist(), read.side.tolist(), strict=True))

@@ -8,11 +8,11 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.load import load_config
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.runtime.preflight import check_roots, hosts_without
+from recsys_spark.runtime.preflight import check_writable, hosts_without
 
 
 def check(tmp_path: Path, tables: str) -> None:
-    check_roots(load_config(["--tables.root", str(tmp_path / tables), "--files.root", str(tmp_path / "files")], {}))
+    check_writable(load_config(["--tables.root", str(tmp_path / tables), "--files.root", str(tmp_path / "files")], {}))
 
 
 def test_files_belong_to_the_tables_that_came_first(tmp_path: Path) -> None:

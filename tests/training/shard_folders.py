@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation.shards import _write_file
 from recsys_spark.storage.shard_format import Manifest, ShardFile
 from recsys_spark.training.epoch_schedule import mix
@@ -25,7 +25,7 @@ def write_folder(
     shape: tuple[int, int],
     held: Entries | None = None,
     n_files: int = 3,
-    recipe: Recipe | None = None,
+    shard_spec: ShardSpec | None = None,
     seed: int = 1,
 ) -> Manifest:
     """The folder that write_shards would make of `rows`; `held` has the same rows, if anything is held out."""
@@ -43,7 +43,7 @@ def write_folder(
         }
         (written,) = _write_file(folder, pa.table(columns)).to_pylist()
         files.append(ShardFile(f"part-{written.pop('file'):05d}.parquet", **written))
-    manifest = Manifest(recipe or Recipe(), *shape, seed, {"made": "by hand"}, tuple(files))
+    manifest = Manifest(shard_spec or ShardSpec(), *shape, seed, {"made": "by hand"}, tuple(files))
     manifest.write(folder)
     return manifest
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recsys_spark.core.csr import Csr
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.storage.shard_format import Manifest, ShardFile
 from recsys_spark.training import shard_loader
 from recsys_spark.training.epoch_schedule import Epoch, mix
@@ -51,7 +51,7 @@ def epoch_of(
         non_zeros = int(length_of(np.arange(first, first + n, dtype=np.int32)).sum())
         files.append(ShardFile(str(first), n, non_zeros, 0, 0, "", ""))
     n_rows = int(firsts[-1])
-    return Epoch(FOLDER, Manifest(Recipe(), n_rows, n_rows, 0, {}, tuple(files)), batch_rows, world, seed, similar)
+    return Epoch(FOLDER, Manifest(ShardSpec(), n_rows, n_rows, 0, {}, tuple(files)), batch_rows, world, seed, similar)
 
 
 def read_all(epoch: Epoch, skip: int = 0) -> tuple[list[list[list[int]]], Counts]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recsys_spark.core.errors import MissingInputError, TrainingError
-from recsys_spark.core.shard_spec import Recipe
+from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.network import Shape
 from recsys_spark.storage.shard_format import BLOCK_ROWS, Manifest
 from recsys_spark.training import shard_loader
@@ -218,7 +218,7 @@ def test_a_manifest_of_another_version_is_refused(folder: Path) -> None:
 
 def test_shards_without_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    Manifest(Recipe(), 0, 0, 1, {}, ()).write(tmp_path / "train")
+    Manifest(ShardSpec(), 0, 0, 1, {}, ()).write(tmp_path / "train")
     with pytest.raises(TrainingError, match="nothing to train on"):
         open_run(tmp_path)
 
