@@ -2,17 +2,17 @@
 
 from recsys_spark.core.logs import step
 from recsys_spark.models.spark_training import train
-from recsys_spark.models.training_plan import plan_model
+from recsys_spark.models.training_plan import plan_training
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """A version that exists is used again: the same work gives the same name."""
-    plan = plan_model(run, run.config.spark_kind())
+    plan = plan_training(run.tables, run.config, run.config.spark_kind())
     run.report.model_version = plan.version
-    if not plan.is_done(run):
+    if not plan.is_done(run.tables, run.config.files_root):
         with step(f"training {plan.version}"):
-            train(run, plan)
+            run.count(**train(run.tables, run.config, plan))
 
 
 job = Job(

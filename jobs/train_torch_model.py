@@ -2,7 +2,7 @@
 
 from recsys_spark.core.logs import step
 from recsys_spark.inference.network_training import train_network
-from recsys_spark.models.training_plan import plan_model
+from recsys_spark.models.training_plan import plan_training
 from recsys_spark.preparation.shard_sets import plan_shards, written_shards
 from recsys_spark.runtime.job import Job, JobRun
 
@@ -11,9 +11,9 @@ def work(run: JobRun) -> None:
     """A version that exists is used again: the same work gives the same name."""
     from recsys_spark.networks.network import load_network
 
-    plan = plan_model(run, run.config.network_kind())
+    plan = plan_training(run.tables, run.config, run.config.network_kind())
     run.report.model_version = plan.version
-    if not plan.is_done(run):
+    if not plan.is_done(run.tables, run.config.files_root):
         shard_spec = load_network(plan.kind).shard_spec_of(plan.settings)
         shards = written_shards(plan_shards(run.tables, run.config, plan.pairs, shard_spec), plan.kind)
         with step(f"training {plan.version}"):

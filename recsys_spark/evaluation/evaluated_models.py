@@ -38,9 +38,9 @@ def check_metrics(metrics: tuple[str, ...]) -> None:
 
 def ensure_popularity(run: JobRun, pairs: TrainingPairs) -> str:
     """The version of popularity on the split, trained if need be: every table of figures has it beside the others."""
-    plan = plan_version(run, "popularity", PopularitySettings(), pairs)
-    if not plan.is_done(run):
-        train(run, plan)
+    plan = plan_version(run.tables, run.config, "popularity", PopularitySettings(), pairs)
+    if not plan.is_done(run.tables, run.config.files_root):
+        run.count(**train(run.tables, run.config, plan))
     return plan.version
 
 

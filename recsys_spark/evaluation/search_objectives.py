@@ -17,7 +17,7 @@ from recsys_spark.evaluation.judging import judge
 from recsys_spark.evaluation.metric_values import figures
 from recsys_spark.evaluation.search_study import drawn_settings
 from recsys_spark.models.spark_training import fitted_model
-from recsys_spark.models.training_plan import Plan, plan_version
+from recsys_spark.models.training_plan import TrainingPlan, plan_version
 from recsys_spark.models.versions import ModelVersion
 from recsys_spark.preparation.held_out_pairs import judged_pairs
 from recsys_spark.preparation.training_pairs import TrainingPairs, split_rows
@@ -29,10 +29,12 @@ __all__ = ["network_objective", "spark_objective"]
 Objective = Callable[[Trial], float]
 
 
-def _planned(run: JobRun, kind: str, pairs: TrainingPairs, trial: Trial) -> Plan:
+def _planned(run: JobRun, kind: str, pairs: TrainingPairs, trial: Trial) -> TrainingPlan:
     given: BaseModel = run.config.settings_of(kind)
     drawn = drawn_settings(trial, given.search_space)  # type: ignore[attr-defined]
-    return plan_version(run, kind, type(given).model_validate({**given.model_dump(), **drawn}), pairs)
+    return plan_version(
+        run.tables, run.config, kind, type(given).model_validate({**given.model_dump(), **drawn}), pairs
+    )
 
 
 def network_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path) -> Objective:
@@ -83,7 +85,7 @@ def spark_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path) 
     def objective(trial: Trial) -> float:
         plan, started = _planned(run, kind, pairs, trial), time.monotonic()
         own = folder / plan.version
-        with fitted_model(run, plan, own) as (model, fitted, matrix):
+        with fitted_model(run.tables, run.config, plan, own) as (model, fitted, matrix):
             stored = StoredModel(_version(plan), model, own, matrix)
             candidates = [Candidate(stored, fitted.user_vectors)]
             panel = make_panel(run, candidates, popularity, pairs.train, metrics=(model.metric,))
@@ -95,7 +97,7 @@ def spark_objective(run: JobRun, kind: str, pairs: TrainingPairs, folder: Path) 
     return objective
 
 
-def _version(plan: Plan) -> ModelVersion:
+def _version(plan: TrainingPlan) -> ModelVersion:
     """As models would have it, were it kept."""
     split: Any = plan.row["split_id"]
     return ModelVersion(plan.version, plan.kind, plan.params, {}, plan.artifact, split, None, {}, None, None)

@@ -81,7 +81,7 @@ def train_classifier(run: JobRun, plan: ClassifierPlan, folder: Path) -> None:
         _, figures = fit_on(run, users, labels, plan.features, plan.source, folder)
     list_files_of_model(folder)
     run.count(**{f"users_{label}": int(figures[f"users_{label}"]) for label in labels})
-    record_model(run.spark, run.tables, plan.version, KIND, plan.params, figures, plan.artifact, selection_metric="auc")
+    record_model(run.tables, plan.version, KIND, plan.params, figures, plan.artifact, selection_metric="auc")
 
 
 def fit_on(

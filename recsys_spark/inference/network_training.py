@@ -7,7 +7,7 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from recsys_spark.inference.network_vectors import network_vectors
-from recsys_spark.models.training_plan import Plan
+from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.shard_sets import ShardSet
 from recsys_spark.runtime.job import JobRun
@@ -22,7 +22,7 @@ __all__ = ["train_network", "training_spec"]
 log = logging.getLogger(__name__)
 
 
-def train_network(run: JobRun, plan: Plan, shards: ShardSet) -> None:
+def train_network(run: JobRun, plan: TrainingPlan, shards: ShardSet) -> None:
     """Trains one version from its shards, going on where an earlier run was stopped.
 
     With `training.max_steps` it is a trial, and no model comes of it. Raises TrainingError when training fails,
@@ -50,10 +50,10 @@ def train_network(run: JobRun, plan: Plan, shards: ShardSet) -> None:
     metrics |= {name: float(report[name]) for name in ("epochs", "steps", "best_epoch")}
     metrics["fit_seconds"] = logged_seconds(folder / "log.jsonl")
     described = {**plan.row, "selection_metric": metric}
-    record_model(run.spark, run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
+    record_model(run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
 
 
-def training_spec(run: JobRun, plan: Plan, folder: Path, shards: ShardSet, stop_after: int = 0) -> TrainSpec:
+def training_spec(run: JobRun, plan: TrainingPlan, folder: Path, shards: ShardSet, stop_after: int = 0) -> TrainSpec:
     """What the processes are told. A last fit ends after the epoch that was its parent's best, unless `stop_after`
     says another.
     """
@@ -77,7 +77,7 @@ def training_spec(run: JobRun, plan: Plan, folder: Path, shards: ShardSet, stop_
     )
 
 
-def _epochs_of_parent(plan: Plan) -> int:
+def _epochs_of_parent(plan: TrainingPlan) -> int:
     """0 where nothing was validated: all epochs of the settings."""
     if plan.parent is None or plan.parent.selection_metric not in plan.parent.metrics:
         return 0

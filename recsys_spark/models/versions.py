@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import __version__
@@ -82,7 +82,6 @@ def is_recorded(tables: Tables, version: str) -> bool:
 
 
 def record_model(
-    spark: SparkSession,
     tables: Tables,
     version: str,
     kind: str,
@@ -99,7 +98,9 @@ def record_model(
     inputs = json.dumps(dict(tables.inputs), sort_keys=True)
     described = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, split_id, parent_version)
     row: tuple[Any, ...] = (*described, dict(metrics), selection_metric, artifact, [], None, None, None)
-    frame = not_before(spark.createDataFrame([row], TABLES["models"].schema), tables.read("models"), "created_at")
+    frame = not_before(
+        tables.spark.createDataFrame([row], TABLES["models"].schema), tables.read("models"), "created_at"
+    )
     tables.merge("models", frame, ("model_version",), None, scope=version)
 
 

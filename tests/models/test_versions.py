@@ -27,10 +27,10 @@ def test_a_clock_that_was_set_back_makes_no_old_version_the_newest(
     for number, time in enumerate([NOON, NOON - timedelta(hours=1), NOON - timedelta(hours=2)]):
         monkeypatch.setattr(model_versions, "datetime", at(time))
         tables = workspace.tables()
-        record_model(workspace.spark, tables, f"als-{number}", "als", {}, {}, f"models/als-{number}")
+        record_model(tables, f"als-{number}", "als", {}, {}, f"models/als-{number}")
         assert find_model(workspace.tables(), "als", None).version == f"als-{number}"
     monkeypatch.setattr(model_versions, "datetime", at(NOON + timedelta(hours=1)))
-    record_model(workspace.spark, workspace.tables(), "als-3", "als", {}, {}, "models/als-3")
+    record_model(workspace.tables(), "als-3", "als", {}, {}, "models/als-3")
     made = workspace.table("models").selectExpr("unix_micros(created_at)").orderBy("created_at").collect()
     start = int(NOON.timestamp()) * 1_000_000
     assert [row[0] for row in made] == [start, start + 1, start + 2, start + 3_600_000_000]
