@@ -2,11 +2,16 @@
 
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
-from recsys_spark.evaluation.evaluated_models import check_metrics, ensure_popularity, find_candidates, make_panel
-from recsys_spark.evaluation.evaluation_inputs import judged_users
-from recsys_spark.evaluation.judging import judge
-from recsys_spark.evaluation.metric_values import figures
-from recsys_spark.evaluation.records import JudgedOn, record_figures, show_figures
+from recsys_spark.evaluation.evaluated_models import (
+    build_evaluation_setup,
+    check_metrics,
+    ensure_popularity,
+    find_evaluated_models,
+)
+from recsys_spark.evaluation.evaluation_inputs import build_evaluation_inputs
+from recsys_spark.evaluation.metric_records import EvaluatedSplit, record_metric_values, show_metric_values
+from recsys_spark.evaluation.metric_values import compute_metric_values
+from recsys_spark.evaluation.user_evaluation import evaluate_users
 from recsys_spark.preparation.held_out_pairs import judged_pairs
 from recsys_spark.preparation.training_pairs import split_rows, training_pairs
 from recsys_spark.runtime.job import Job, JobRun
@@ -22,14 +27,14 @@ def work(run: JobRun) -> None:
     pairs, part = training_pairs(run.tables, run.config), run.config.evaluation.part
     assert pairs.split_id is not None
     popularity = ensure_popularity(run, pairs)
-    candidates = find_candidates(run, pairs.split_id, popularity)
-    panel = make_panel(run, candidates, popularity, pairs.train)
+    candidates = find_evaluated_models(run, pairs.split_id, popularity)
+    setup = build_evaluation_setup(run, candidates, popularity, pairs.train)
     with step(f"judging {', '.join(c.version for c in candidates)} on the {part} part of {pairs.split_id}"):
-        users = judged_users(judged_pairs(split_rows(run.tables, pairs.split_id), part), candidates)
-        found = figures(judge(users, panel), panel)
-    place = JudgedOn(run.config.split.protocol, pairs.split_id, part, run.config.run.seed)
-    record_figures(run, found, {candidate.version: candidate.algorithm for candidate in candidates}, place)
-    show_figures(found, candidates, panel)
+        users = build_evaluation_inputs(judged_pairs(split_rows(run.tables, pairs.split_id), part), candidates)
+        found = compute_metric_values(evaluate_users(users, setup), setup)
+    place = EvaluatedSplit(run.config.split.protocol, pairs.split_id, part, run.config.run.seed)
+    record_metric_values(run, found, {candidate.version: candidate.algorithm for candidate in candidates}, place)
+    show_metric_values(found, candidates, setup)
     run.count(models=len(candidates), figures=len(found))
 
 

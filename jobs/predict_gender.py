@@ -3,9 +3,9 @@
 from pyspark.sql import functions as F
 
 from recsys_spark.core.logs import step
-from recsys_spark.gender.listing import list_predictions
-from recsys_spark.gender.stored import find_classifier, open_classifier
+from recsys_spark.gender.prediction_table import write_predictions
 from recsys_spark.gender.title_list import predict_titles, print_prediction
+from recsys_spark.gender.trained_classifier import find_classifier, load_classifier
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -14,12 +14,12 @@ def work(run: JobRun) -> None:
     version = find_classifier(run)
     run.report.model_version = version.version
     if run.config.query.items:
-        prediction = predict_titles(run, open_classifier(run, version), run.config.query.items)
+        prediction = predict_titles(run, load_classifier(run, version), run.config.query.items)
         print_prediction(prediction)
         run.count(items_known=prediction.known_items, items_unknown=len(prediction.unknown))
         return
     with step(f"predictions of {version.version}"):
-        counts = list_predictions(run, open_classifier(run, version))
+        counts = write_predictions(run, load_classifier(run, version))
     run.count(**counts)
     written = run.tables.read("gender_predictions").where(F.col("model_version") == version.version)
     stated = written.groupBy(F.coalesce("gender", F.lit("unsure")).alias("gender")).count().collect()

@@ -12,7 +12,7 @@ from recsys_spark.core.logs import step
 from recsys_spark.core.names import NETWORKS
 from recsys_spark.evaluation.search_objectives import network_objective, spark_objective
 from recsys_spark.evaluation.search_records import record_trials, show_trials
-from recsys_spark.evaluation.search_study import open_study, run_trials, trials_over
+from recsys_spark.evaluation.search_study import finished_trials, open_study, run_trials
 from recsys_spark.metrics.ranking import is_better
 from recsys_spark.models.kind import load_kind
 from recsys_spark.models.versions import version_name
@@ -41,16 +41,16 @@ def work(run: JobRun) -> None:
     study = open_study(folder / "study.jsonl", name, is_better(metric, 1, 0))
     split_id, seed = pairs.split_id, run.config.run.seed
     # Those that a killed run had no time to record.
-    record_trials(run, name, kind, split_id, metric, trials_over(study))
+    record_trials(run, name, kind, split_id, metric, finished_trials(study))
 
     def told(trial: FrozenTrial) -> None:
         log.info("trial %d (%s): %s with %s", trial.number, trial.state.name.lower(), trial.value, trial.params)
-        record_trials(run, name, kind, split_id, metric, trials_over(study))
+        record_trials(run, name, kind, split_id, metric, finished_trials(study))
 
     with step(f"searching settings of {kind} by {metric} on the validation part of {split_id}"):
         first = {key: getattr(settings, key) for key in search_space}
         run_trials(study, run.config.search.trials, first, seed, make(run, kind, pairs, folder), told)
-    over = trials_over(study)
+    over = finished_trials(study)
     show_trials(kind, metric, over)
     run.count(trials=len(over))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recsys_spark.core.logs import step
-from recsys_spark.gender.training import plan_classifier, train_classifier
+from recsys_spark.gender.classifier_training import plan_classifier, train_classifier
 from recsys_spark.runtime.job import Job, JobRun
 
 

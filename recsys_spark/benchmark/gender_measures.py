@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegressionCV
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
 from recsys_spark.config.gender import GenderSettings
 from recsys_spark.gender.classifier import fit_classifier
+from recsys_spark.gender.feature_arrays import Codes, Features
 from recsys_spark.gender.features import feature_frame
-from recsys_spark.gender.labelled_users import fold_of
-from recsys_spark.gender.prediction import predict
-from recsys_spark.gender.rows import Codes, Features
-from recsys_spark.gender.stored import LinearModel
+from recsys_spark.gender.labelled_users import assign_folds
+from recsys_spark.gender.prediction import predict_probabilities
+from recsys_spark.gender.trained_classifier import LinearModel
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer
 
@@ -39,7 +39,9 @@ def gender_prediction(bench: Bench) -> Line:
     users = bench.spark.read.parquet(str(folder))
 
     def ours() -> None:
-        predict(users, model, ("user_id",)).write.mode("overwrite").parquet(str(bench.folder / "predicted"))
+        predict_probabilities(users, model, ("user_id",)).write.mode("overwrite").parquet(
+            str(bench.folder / "predicted")
+        )
 
     vectors = pq.read_table(folder, columns=["vector"])["vector"].combine_chunks().flatten().to_numpy()
     ours()
@@ -62,11 +64,11 @@ def gender_training(bench: Bench) -> Line:
     with as many folds and values on the same features in memory.
     """
     n_users = max(400, round(60_000 * bench.scale))
-    folder = bench.folder / "learners"
+    folder = bench.folder / "training_users"
     features = _write_people(bench, folder, n_users)
     settings = GenderSettings()  # type: ignore[call-arg]
     users = bench.spark.read.parquet(str(folder))
-    frame = feature_frame(fold_of(users, settings.inner_folds, bench.seed), features).persist()
+    frame = feature_frame(assign_folds(users, settings.inner_folds, bench.seed), features).persist()
     rows = frame.select("features", "label").limit(n_users).toPandas()
     x, y = np.stack([vector.toArray() for vector in rows["features"]]), rows["label"].to_numpy()
     # scikit-learn's C is the inverse of the penalty on a sum, MLlib's penalty is on a mean.

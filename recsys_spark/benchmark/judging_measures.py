@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
 from recsys_spark.config.evaluation import EvaluationSettings
 from recsys_spark.core.csr import Csr
-from recsys_spark.evaluation.evaluation_setup import Judged, Panel
-from recsys_spark.evaluation.judging import BLOCK_USERS, judge_batches
-from recsys_spark.evaluation.user_metrics import hits_of
+from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, ScoringModel
+from recsys_spark.evaluation.user_evaluation import BLOCK_USERS, evaluate_batches
+from recsys_spark.evaluation.user_metrics import list_hits
 from recsys_spark.metrics.ranking import average_precision, ndcg, precision, recall
 from recsys_spark.preparation.held_out_pairs import FED, FOUND
 from recsys_spark.ranking.matrix_files import save_item_matrix
@@ -37,20 +37,20 @@ def judging(bench: Bench) -> Line:
     product have the size of a block of users.
     """
     n_users = max(BLOCK_USERS, round(FULL_USERS * bench.scale))
-    batches, panel, n_items = judging_data(bench, n_users)
+    batches, setup, n_items = judging_data(bench, n_users)
     file = bench.folder / "users.parquet"
     pq.write_table(pa.Table.from_batches(batches), file)
     frame = bench.spark.read.parquet(str(file)).coalesce(1)
-    clocks = frame.mapInArrow(partial(_in_task, panel, bench.repeats), "ours DOUBLE, reference DOUBLE").collect()
+    clocks = frame.mapInArrow(partial(_in_task, setup, bench.repeats), "ours DOUBLE, reference DOUBLE").collect()
     ours, reference = clocks[0]["ours"], clocks[0]["reference"]
-    size = f"{n_users} users x {n_items} items, rank {RANK}, {len(panel.columns)} values, {panel.draws} draws"
+    size = f"{n_users} users x {n_items} items, rank {RANK}, {len(setup.columns)} values, {setup.draws} draws"
     return Line("judging", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": 1})
 
 
-def _in_task(panel: Panel, repeats: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _in_task(setup: EvaluationSetup, repeats: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     held = list(batches)
     users = np.concatenate([_vectors(batch) for batch in held])
-    matrix = panel.models[0].matrix
+    matrix = setup.models[0].matrix
     items = matrix.whole()
     out = np.empty((BLOCK_USERS, len(items)), np.float32)
 
@@ -60,7 +60,7 @@ def _in_task(panel: Panel, repeats: int, batches: Iterator[pa.RecordBatch]) -> I
             np.matmul(block, items.T, out=out[: len(block)])
 
     def judge() -> None:
-        for _ in judge_batches(panel, iter(held)):
+        for _ in evaluate_batches(setup, iter(held)):
             pass
 
     ours, reference = take_turns(repeats, timed(judge), timed(product))
@@ -79,8 +79,8 @@ def ranking_metrics(bench: Bench) -> Line:
     return Line("ranking_metrics", size, ours, "MLlib RankingMetrics", reference, ">= 10", more)
 
 
-def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Panel, int]:
-    """Users as judged_users gives them, a panel of one model, and how many items it knows."""
+def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], EvaluationSetup, int]:
+    """Users as build_evaluation_inputs gives them, a setup of one model, and how many items it knows."""
     generator = np.random.default_rng(bench.seed)
     items = generator.normal(size=(FULL_ITEMS, RANK)).astype(np.float32)
     popularity = generator.integers(1, 1000, (FULL_ITEMS, 1)).astype(np.float32)
@@ -88,10 +88,12 @@ def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Pane
     matrix = save_item_matrix(items, bench.folder / "items", FULL_ITEMS, RANK, limit)
     popular = save_item_matrix(popularity, bench.folder / "popularity", FULL_ITEMS, 1, limit)
     settings = EvaluationSettings()  # type: ignore[call-arg]
-    model = Judged("factors", DotScorer(matrix), "column", matrix)
-    panel = Panel((model,), settings.metrics, None, popular, n_users, settings.list_length, settings.draws, bench.seed)
+    model = ScoringModel("factors", DotScorer(matrix), "column", matrix)
+    setup = EvaluationSetup(
+        (model,), settings.metrics, None, popular, n_users, settings.list_length, settings.draws, bench.seed
+    )
     starts = range(0, n_users, BATCH_USERS)
-    return [_batch(generator, start, min(BATCH_USERS, n_users - start)) for start in starts], panel, FULL_ITEMS
+    return [_batch(generator, start, min(BATCH_USERS, n_users - start)) for start in starts], setup, FULL_ITEMS
 
 
 def _batch(generator: np.random.Generator, first: int, n_users: int) -> pa.RecordBatch:
@@ -153,9 +155,9 @@ def _sums(k: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         listed, truth = (batch[name].flatten().to_numpy().astype(np.int32) for name in ("listed", "truth"))
         n = batch.num_rows
         lengths = np.full(n, truth.size // n)
-        found = Csr.of_lengths(lengths, truth, np.ones(truth.size, np.float32))
+        found = Csr.from_lengths(lengths, truth, np.ones(truth.size, np.float32))
         ranked = listed.reshape(n, -1)[:, :k]
-        hits = hits_of(TopN(ranked, np.zeros(ranked.shape, np.float32), np.full(n, k)), found)
+        hits = list_hits(TopN(ranked, np.zeros(ranked.shape, np.float32), np.full(n, k)), found)
         sums = [float(metric(hits, lengths, k).sum()) for metric in METRICS]
         yield pa.RecordBatch.from_pydict({"sums": pa.array([sums]), "users": pa.array([n])})
 

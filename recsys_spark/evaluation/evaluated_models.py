@@ -1,4 +1,4 @@
-"""Which models are judged on a split, and the panel that they make."""
+"""Which models are judged on a split, and the setup that they make."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from pyspark.sql.window import Window
 
 from recsys_spark.config.split import RATING_PROTOCOLS
 from recsys_spark.core.errors import ConfigError, MissingInputError
-from recsys_spark.evaluation.evaluation_inputs import Candidate
-from recsys_spark.evaluation.evaluation_setup import Judged, Panel, RatingRange
+from recsys_spark.evaluation.evaluation_inputs import EvaluatedModel
+from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, RatingRange, ScoringModel
 from recsys_spark.metrics.ranking import parse_metric
 from recsys_spark.models.popularity import PopularitySettings
 from recsys_spark.models.spark_training import train
@@ -17,10 +17,10 @@ from recsys_spark.models.training_plan import plan_version
 from recsys_spark.models.versions import ModelVersion, find_model
 from recsys_spark.preparation.training_pairs import TrainingPairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.recommend.stored_model import open_model, vectors_of
+from recsys_spark.recommend.trained_model import load_model, read_vectors
 from recsys_spark.runtime.job import JobRun
 
-__all__ = ["check_metrics", "ensure_popularity", "find_candidates", "make_panel"]
+__all__ = ["build_evaluation_setup", "check_metrics", "ensure_popularity", "find_evaluated_models"]
 
 
 def check_metrics(metrics: tuple[str, ...]) -> None:
@@ -44,7 +44,7 @@ def ensure_popularity(run: JobRun, pairs: TrainingPairs) -> str:
     return plan.version
 
 
-def find_candidates(run: JobRun, split_id: str, popularity: str) -> list[Candidate]:
+def find_evaluated_models(run: JobRun, split_id: str, popularity: str) -> list[EvaluatedModel]:
     """The versions that evaluation.models names, or of each kind the newest that was trained on the split.
 
     A kind stands for its newest version on the training part alone. Where ratings are judged, models that predict none
@@ -60,22 +60,26 @@ def find_candidates(run: JobRun, split_id: str, popularity: str) -> list[Candida
         versions[popularity] = None
     candidates = []
     for version in versions:
-        stored = open_model(run, find_model(run.tables, version.split("-")[0], version))
+        stored = load_model(run.config.files_root, find_model(run.tables, version.split("-")[0], version))
         if stored.version.fit == "train_and_validation" and run.config.evaluation.part == "validation":
             raise ConfigError(f"evaluation.models: {version} was trained on the validation part: judge it on the test")
         if by_ratings and not stored.kind.predicts_ratings:
             if asked:
                 raise ConfigError(f"evaluation.models: {version} predicts no ratings, which is what the split judges")
             continue
-        candidates.append(Candidate(stored, vectors_of(run, "user_vectors", version)))
+        candidates.append(EvaluatedModel(stored, read_vectors(run.tables, "user_vectors", version)))
     if not candidates:
         raise MissingInputError(f"no model was trained on {split_id}: train one with the same split settings first")
     return candidates
 
 
-def make_panel(
-    run: JobRun, candidates: list[Candidate], popularity: str, train: DataFrame, metrics: tuple[str, ...] | None = None
-) -> Panel:
+def build_evaluation_setup(
+    run: JobRun,
+    candidates: list[EvaluatedModel],
+    popularity: str,
+    train: DataFrame,
+    metrics: tuple[str, ...] | None = None,
+) -> EvaluationSetup:
     """The candidates with what is measured: evaluation.metrics unless told, and what each kind is compared by; `train`
     are the training pairs.
     """
@@ -85,8 +89,10 @@ def make_panel(
     ).collect()
     measured = metrics or tuple(dict.fromkeys((*settings.metrics, *(c.stored.kind.metric for c in candidates))))
     folder = Path(run.config.files_root) / "models" / popularity / "items"
-    return Panel(
-        tuple(Judged(c.version, c.stored.scorer, c.stored.kind.history_order, c.stored.matrix) for c in candidates),
+    return EvaluationSetup(
+        tuple(
+            ScoringModel(c.version, c.stored.scorer, c.stored.kind.history_order, c.stored.matrix) for c in candidates
+        ),
         () if by_ratings else measured,
         RatingRange(facts["lowest"], facts["highest"]) if by_ratings else None,
         ItemMatrix.open(folder),

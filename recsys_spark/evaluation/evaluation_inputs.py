@@ -9,16 +9,16 @@ from pyspark.sql import functions as F
 from recsys_spark.preparation.held_out_pairs import FED, FOUND
 from recsys_spark.preparation.sparse_rows import history_order
 from recsys_spark.recommend.recommendations import or_empty
-from recsys_spark.recommend.stored_model import StoredModel
+from recsys_spark.recommend.trained_model import TrainedModel
 
-__all__ = ["Candidate", "judged_users"]
+__all__ = ["EvaluatedModel", "build_evaluation_inputs"]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class EvaluatedModel:
     """A version to be judged; `user_vectors` (user_idx, vector), None where it stores none."""
 
-    stored: StoredModel
+    stored: TrainedModel
     user_vectors: DataFrame | None
 
     @property
@@ -27,7 +27,7 @@ class Candidate:
         return self.stored.version.version
 
     @property
-    def knows_validation(self) -> bool:
+    def trained_on_validation(self) -> bool:
         """Whether it was trained on the validation pairs as well: then it is given them of those it is judged on."""
         return self.stored.version.fit == "train_and_validation"
 
@@ -37,7 +37,7 @@ class Candidate:
         return self.stored.version.kind
 
 
-def judged_users(pairs: DataFrame, candidates: Sequence[Candidate]) -> DataFrame:
+def build_evaluation_inputs(pairs: DataFrame, candidates: Sequence[EvaluatedModel]) -> DataFrame:
     """(user_idx INT, role ARRAY<INT>, item_idx ARRAY<INT>, rating ARRAY<DOUBLE>, time ARRAY<BIGINT>, and of each
     candidate n: confidence_n ARRAY<FLOAT>, vector_n ARRAY<FLOAT>) from judged_pairs; also tie ARRAY<BIGINT>, which
     orders equal times.
@@ -48,7 +48,7 @@ def judged_users(pairs: DataFrame, candidates: Sequence[Candidate]) -> DataFrame
     fed = pairs.where(F.col("role") != FOUND)
     for number, candidate in enumerate(candidates):
         weighted = candidate.stored.kind.with_confidence(fed, candidate.stored.folder)
-        is_given = F.lit(candidate.knows_validation) | (F.col("role") == FED)
+        is_given = F.lit(candidate.trained_on_validation) | (F.col("role") == FED)
         fed = weighted.withColumn(f"confidence_{number}", F.when(is_given, F.col("confidence"))).drop("confidence")
     confidences = [f"confidence_{number}" for number in range(len(candidates))]
     others = pairs.where(F.col("role") == FOUND).withColumns({name: F.lit(None).cast("float") for name in confidences})
@@ -65,7 +65,7 @@ def judged_users(pairs: DataFrame, candidates: Sequence[Candidate]) -> DataFrame
     return users.withColumns({name: or_empty(column, "float") for name, column in lists.items()})
 
 
-def _vectors(candidates: Sequence[Candidate]) -> DataFrame | None:
+def _vectors(candidates: Sequence[EvaluatedModel]) -> DataFrame | None:
     """(user_idx, vector_n of each candidate that stores any): one shuffle for all of them."""
     parts, names = [], []
     for number, candidate in enumerate(candidates):

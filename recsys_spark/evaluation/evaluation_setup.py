@@ -10,14 +10,14 @@ from recsys_spark.metrics.ranking import Metric, parse_metric
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 
-__all__ = ["RATING_COLUMNS", "Judged", "Panel", "RatingRange"]
+__all__ = ["RATING_COLUMNS", "EvaluationSetup", "RatingRange", "ScoringModel"]
 
 # What is summed up of predicted ratings.
 RATING_COLUMNS = ("squared_errors", "absolute_errors", "ratings", "predicted")
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoringModel:
     """One model: its version, its scorer, how it wants histories ordered (column or time), and its item matrix, which
     is zero for items that it does not know.
     """
@@ -27,7 +27,7 @@ class Judged:
     history_order: str
     matrix: ItemMatrix
 
-    def knows(self) -> NDArray[np.bool_]:
+    def item_mask(self) -> NDArray[np.bool_]:
         """Which items it knows, (n_items,)."""
         return self.matrix.norms() > 0
 
@@ -46,14 +46,14 @@ class RatingRange:
 
 
 @dataclass(frozen=True)
-class Panel:
+class EvaluationSetup:
     """`metrics` are ranking metrics by name, or empty where ratings are judged; then `ratings` is set.
 
     `popularity` holds the number of training users of each item, `n_users` is the number of training users, and
     `list_length` that of the lists whose popularity and spread are measured. `draws` are those of the bootstrap.
     """
 
-    models: tuple[Judged, ...]
+    models: tuple[ScoringModel, ...]
     metrics: tuple[str, ...]
     ratings: RatingRange | None
     popularity: ItemMatrix

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.core.search_space import Choice, Range, SearchSpace
 
-__all__ = ["drawn_settings", "open_study", "run_trials", "trials_over"]
+__all__ = ["draw_settings", "finished_trials", "open_study", "run_trials"]
 
 # Why settings are worth nothing: a trial that ended in it is over, whereas one that was stopped is tried again.
 FAILURE = "failure"
@@ -74,17 +74,17 @@ def run_trials(
             trial.set_user_attr(FAILURE, str(error))
             raise
 
-    while len(over := trials_over(study)) < n_trials:
+    while len(over := finished_trials(study)) < n_trials:
         # Drawn by how many are over, so that a search that was stopped draws what one never stopped would have.
         drawn = hashlib.sha256(json.dumps([seed, len(over)]).encode()).digest()
         study.sampler = TPESampler(seed=int.from_bytes(drawn[:4], "big"))
         study.optimize(guarded, n_trials=1, catch=(TrainingError,), callbacks=[lambda _, trial: told(trial)])
-        failures = [trial.user_attrs[FAILURE] for trial in trials_over(study) if FAILURE in trial.user_attrs]
-        if len(failures) >= MOST_FAILURES and len(failures) == len(trials_over(study)):
+        failures = [trial.user_attrs[FAILURE] for trial in finished_trials(study) if FAILURE in trial.user_attrs]
+        if len(failures) >= MOST_FAILURES and len(failures) == len(finished_trials(study)):
             raise TrainingError(failures[-1])
 
 
-def trials_over(study: optuna.Study) -> list[FrozenTrial]:
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that need not be run again: complete, given up early, or failed by their settings."""
     return [trial for trial in study.trials if _is_over(trial)]
 
@@ -93,7 +93,7 @@ def _is_over(trial: FrozenTrial) -> bool:
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or FAILURE in trial.user_attrs
 
 
-def drawn_settings(trial: Trial, search_space: SearchSpace) -> dict[str, Any]:
+def draw_settings(trial: Trial, search_space: SearchSpace) -> dict[str, Any]:
     """A value for each setting of `search_space`."""
     return {name: _drawn(trial, name, space) for name, space in search_space.items()}
 

@@ -1,24 +1,24 @@
-"""What is measured of each user of a block, for one model: the columns of Panel, (n_users, columns)."""
+"""What is measured of each user of a block, for one model: the columns of EvaluationSetup, (n_users, columns)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.core.csr import Csr
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.evaluation.evaluation_setup import Judged, Panel
-from recsys_spark.evaluation.users import Users
+from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, ScoringModel
+from recsys_spark.evaluation.user_arrays import UserArrays
 from recsys_spark.metrics.diversity import novelty, popularity_lift
 from recsys_spark.metrics.ranking import RANKING
 from recsys_spark.ranking.scorer import UserBlock
 from recsys_spark.ranking.scores import exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 
-__all__ = ["hits_of", "list_values", "ranked_lists", "rating_values"]
+__all__ = ["list_hits", "list_metrics", "rank_items", "rating_errors"]
 
 Values = NDArray[np.float64]
 
 
-def ranked_lists(model: Judged, users: Users, block: UserBlock, k: int) -> TopN:
+def rank_items(model: ScoringModel, users: UserArrays, block: UserBlock, k: int) -> TopN:
     """The k best items of each user, without what may not be listed; empty for users that the model cannot serve."""
     rows, queries, _ = model.scorer.encode(block)
     lists = TopN(np.zeros((len(users), k), np.int32), np.zeros((len(users), k), np.float32), np.zeros(len(users), int))
@@ -33,32 +33,32 @@ def ranked_lists(model: Judged, users: Users, block: UserBlock, k: int) -> TopN:
     return lists
 
 
-def list_values(lists: TopN, users: Users, panel: Panel) -> Values:
+def list_metrics(lists: TopN, users: UserArrays, setup: EvaluationSetup) -> Values:
     """The ranking metrics, whether the user was served, and how popular the head of the list is."""
     found = users.found()
-    hits = hits_of(lists, found)
-    columns = [RANKING[metric.name](hits, found.lengths(), metric.k or 0) for metric in panel.parsed()]
-    popularity = panel.popularity_of_items()
-    heads, length = lists.item_idx[:, : panel.list_length], np.minimum(lists.length, panel.list_length)
+    hits = list_hits(lists, found)
+    columns = [RANKING[metric.name](hits, found.lengths(), metric.k or 0) for metric in setup.parsed()]
+    popularity = setup.popularity_of_items()
+    heads, length = lists.item_idx[:, : setup.list_length], np.minimum(lists.length, setup.list_length)
     lift = popularity_lift(heads, length, popularity, _known_popularity(users, popularity))
-    of_lists = np.column_stack([novelty(heads, length, popularity, panel.n_users), lift])
+    of_lists = np.column_stack([novelty(heads, length, popularity, setup.n_users), lift])
     served = lists.length > 0
     return np.column_stack([*columns, served, np.nan_to_num(of_lists), np.isfinite(of_lists)])
 
 
-def rating_values(model: Judged, users: Users, block: UserBlock, panel: Panel) -> Values:
+def rating_errors(model: ScoringModel, users: UserArrays, block: UserBlock, setup: EvaluationSetup) -> Values:
     """Sums of squared and absolute errors, the number of ratings, and of those that the model knew something of.
 
     Predictions are cut to the range of the training ratings; users or items without training data get its middle.
     """
-    assert panel.ratings is not None
+    assert setup.ratings is not None
     found = users.found()
     row = np.repeat(np.arange(len(users)), found.lengths())
-    predicted = np.full(row.size, panel.ratings.middle)
+    predicted = np.full(row.size, setup.ratings.middle)
     rows, queries, _ = model.scorer.encode(block)
     place = np.full(len(users), -1)
     place[rows] = np.arange(rows.size)
-    items = model.knows()
+    items = model.item_mask()
     known = (place[row] >= 0) & (found.indices < items.size)
     known[known] = items[found.indices[known]]
     if known.any():
@@ -67,13 +67,13 @@ def rating_values(model: Judged, users: Users, block: UserBlock, panel: Panel) -
         scores = refine(place[row[known]], found.indices[known])
         if np.isnan(scores).any():
             raise TrainingError("predicted ratings are not numbers")
-        predicted[known] = np.clip(scores, panel.ratings.lowest, panel.ratings.highest)
+        predicted[known] = np.clip(scores, setup.ratings.lowest, setup.ratings.highest)
     errors = predicted - found.values
     columns = (np.square(errors), np.abs(errors), np.ones(row.size), known)
     return np.column_stack([np.bincount(row, column, minlength=len(users)) for column in columns])
 
 
-def hits_of(lists: TopN, found: Csr) -> NDArray[np.bool_]:
+def list_hits(lists: TopN, found: Csr) -> NDArray[np.bool_]:
     """Which places of lists hold something that was to be found (items ascending), (n, k)."""
     width = 1 + max(int(lists.item_idx.max(initial=0)), int(found.indices.max(initial=0)))
     relevant = np.repeat(np.arange(len(found)), found.lengths()) * width + found.indices
@@ -85,7 +85,7 @@ def hits_of(lists: TopN, found: Csr) -> NDArray[np.bool_]:
     return hits
 
 
-def _known_popularity(users: Users, popularity: Values) -> Values:
+def _known_popularity(users: UserArrays, popularity: Values) -> Values:
     """The mean popularity of what each user is known to have played, 0 where that is nothing."""
     row, item_idx = users.masked()
     inside = item_idx < popularity.size

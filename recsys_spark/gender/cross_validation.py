@@ -18,31 +18,31 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.gender import FeatureSet
 from recsys_spark.core.errors import MissingInputError
-from recsys_spark.evaluation.metric_values import Figure
-from recsys_spark.gender.coverage import CURVE
-from recsys_spark.gender.labelled_users import data_versions, fold_of
-from recsys_spark.gender.measures import MEASURES
-from recsys_spark.gender.prediction import predict
-from recsys_spark.gender.slices import slices_of
-from recsys_spark.gender.training import fit_on
+from recsys_spark.evaluation.metric_values import MetricValue
+from recsys_spark.gender.classifier_training import fit_on
+from recsys_spark.gender.confidence_limits import CURVE
+from recsys_spark.gender.label_metrics import LABEL_METRICS
+from recsys_spark.gender.labelled_users import assign_folds, data_versions
+from recsys_spark.gender.prediction import predict_probabilities
+from recsys_spark.gender.prediction_metrics import user_slices
 from recsys_spark.metrics.bootstrap import interval, user_weights
-from recsys_spark.recommend.stored_model import StoredModel
+from recsys_spark.recommend.trained_model import TrainedModel
 from recsys_spark.runtime.job import JobRun
 
-__all__ = ["cross_validated", "held_out_users", "inductive", "judged", "majority", "split_name"]
+__all__ = ["cross_validate", "held_out_users", "inductive", "judged", "majority_shares", "split_name"]
 
 FIGURES = "slice STRING, metric STRING, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, users BIGINT"
 # More users than these have intervals that are too narrow to be worth the memory of drawing them.
 MOST_DRAWN = 100_000
 
 
-def cross_validated(
-    run: JobRun, users: DataFrame, labels: tuple[str, ...], features: FeatureSet, source: StoredModel | None, seed: int
+def cross_validate(
+    run: JobRun, users: DataFrame, labels: tuple[str, ...], features: FeatureSet, source: TrainedModel | None, seed: int
 ) -> DataFrame:
     """(user_idx INT, label DOUBLE, age INT, probabilities ARRAY<DOUBLE>, known_items INT) of all `users` (people
     with_labels), each predicted by the classifier that was trained without its fold.
     """
-    folded = fold_of(users, run.config.gender.folds, seed).persist()
+    folded = assign_folds(users, run.config.gender.folds, seed).persist()
     parts = []
     for fold in range(run.config.gender.folds):
         train, test = folded.where(F.col("fold") != fold), folded.where(F.col("fold") == fold)
@@ -56,7 +56,7 @@ def inductive(
     users: DataFrame,
     labels: tuple[str, ...],
     features: FeatureSet,
-    source: StoredModel | None,
+    source: TrainedModel | None,
     held: DataFrame,
 ) -> DataFrame:
     """The same of the users `held` (user_idx) alone, predicted by one classifier that was trained on the others."""
@@ -82,7 +82,7 @@ def _fit_and_predict(
     test: DataFrame,
     labels: tuple[str, ...],
     features: FeatureSet,
-    source: StoredModel | None,
+    source: TrainedModel | None,
 ) -> DataFrame:
     """Predictions that no longer depend on the files of the classifier, which live as long as this call."""
     root = Path(run.config.files_root)
@@ -90,10 +90,10 @@ def _fit_and_predict(
     with tempfile.TemporaryDirectory(prefix="gender_cv-", dir=root) as folder:
         model, _ = fit_on(run, train, labels, features, source, Path(folder))
         # A user of whom the model knows nothing gets no prediction, and is not judged.
-        return predict(test, model, ("label", "age")).where("known_items > 0").localCheckpoint()
+        return predict_probabilities(test, model, ("label", "age")).where("known_items > 0").localCheckpoint()
 
 
-def majority(predicted: DataFrame, n_labels: int) -> DataFrame:
+def majority_shares(predicted: DataFrame, n_labels: int) -> DataFrame:
     """The same users, each given the shares of the labels among them: what any classifier has to beat."""
     counts = {row["label"]: row["count"] for row in predicted.groupBy("label").count().collect()}
     total = sum(counts.values())
@@ -101,15 +101,17 @@ def majority(predicted: DataFrame, n_labels: int) -> DataFrame:
     return predicted.withColumn("probabilities", shares)
 
 
-def judged(predicted: DataFrame, version: str, draws: int, seed: int) -> Iterator[Figure]:
+def judged(predicted: DataFrame, version: str, draws: int, seed: int) -> Iterator[MetricValue]:
     """The figures of predictions, over all users and by slice; of all users with intervals.
 
     A task holds the labels and probabilities of one slice; the driver gets a row a slice and measure.
     """
-    sliced = predicted.withColumn("slice", F.explode(slices_of("known_items", "age")))
+    sliced = predicted.withColumn("slice", F.explode(user_slices("known_items", "age")))
     rows = sliced.select("slice", "user_idx", "label", "probabilities").groupBy("slice")
     for row in rows.applyInArrow(partial(_measure, draws, seed), FIGURES).collect():
-        yield Figure(version, row["metric"], row["slice"], row["value"], row["ci_low"], row["ci_high"], row["users"])
+        yield MetricValue(
+            version, row["metric"], row["slice"], row["value"], row["ci_low"], row["ci_high"], row["users"]
+        )
 
 
 def _measure(draws: int, seed: int, rows: pa.Table) -> pa.Table:
@@ -123,7 +125,7 @@ def _measure(draws: int, seed: int, rows: pa.Table) -> pa.Table:
     drawn = draws if name == "all" and labels.size <= MOST_DRAWN else 0
     weights = user_weights(user_idx, drawn, seed)
     found = []
-    for metric, measure in {**MEASURES, **(CURVE if name == "all" else {})}.items():
+    for metric, measure in {**LABEL_METRICS, **(CURVE if name == "all" else {})}.items():
         values = np.array([measure(labels, chances, column) for column in weights.T])
         if not np.isnan(values[0]):
             low, high = interval(values[1:]) if drawn else (None, None)

@@ -13,11 +13,11 @@ from pyspark.sql import types as T
 
 from recsys_spark.config.gender import FeatureSet
 from recsys_spark.core.errors import ConfigError, TrainingError
-from recsys_spark.gender.rows import Codes, FeatureRows, Features, TfIdf, user_vectors
+from recsys_spark.gender.feature_arrays import Codes, FeatureRows, Features, TfIdf, user_vectors
 from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.scorer import VectorScorer
 from recsys_spark.recommend.recommendations import block_columns, user_block
-from recsys_spark.recommend.stored_model import StoredModel, n_items
+from recsys_spark.recommend.trained_model import TrainedModel, n_items
 from recsys_spark.runtime.job import JobRun
 
 __all__ = ["BLOCK_USERS", "feature_frame", "fit_features"]
@@ -29,7 +29,7 @@ SMALLEST_DEVIATION = 1e-6
 
 
 def fit_features(
-    run: JobRun, users: DataFrame, wanted: FeatureSet, stored: StoredModel | None, folder: Path
+    run: JobRun, users: DataFrame, wanted: FeatureSet, stored: TrainedModel | None, folder: Path
 ) -> Features:
     """Features whose statistics come from `users` (people) alone; matrices are written below `folder`. Known items are
     those of `stored`, where there is one.
@@ -39,7 +39,7 @@ def fit_features(
     limit = run.config.outputs.max_item_matrix_bytes
     tf_idf = None
     if wanted != "vectors":
-        tf_idf = TfIdf(write_item_matrix(_idf(users), folder / "idf", n_items(run), limit))
+        tf_idf = TfIdf(write_item_matrix(_idf(users), folder / "idf", n_items(run.tables), limit))
     if stored is None:
         assert tf_idf is not None
         return Features(tf_idf.idf, None, tf_idf)
@@ -54,7 +54,7 @@ def _idf(users: DataFrame) -> DataFrame:
     return counts.select("item_idx", F.array(idf).alias("vector"))
 
 
-def _codes(users: DataFrame, stored: StoredModel) -> Codes:
+def _codes(users: DataFrame, stored: TrainedModel) -> Codes:
     scorer = stored.scorer
     if not isinstance(scorer, VectorScorer):
         raise ConfigError(

@@ -11,11 +11,11 @@ from recsys_spark.config.gender import GenderSettings
 from recsys_spark.core.errors import ConfigError, TrainingError
 from recsys_spark.gender.suppressions import without_suppressed
 from recsys_spark.recommend.recommendations import recommendation_users
-from recsys_spark.recommend.stored_model import StoredModel, vectors_of
+from recsys_spark.recommend.trained_model import TrainedModel, read_vectors
 from recsys_spark.runtime.job import JobRun
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["data_versions", "enough_profiles", "fold_of", "learners", "people"]
+__all__ = ["assign_folds", "data_versions", "has_enough_labels", "training_users", "users_with_profiles"]
 
 INPUTS = ("interactions", "users", "user_index")
 
@@ -27,17 +27,17 @@ def data_versions(run: JobRun) -> dict[str, int]:
 
 
 @contextmanager
-def learners(run: JobRun, stored: StoredModel | None) -> Iterator[tuple[DataFrame, tuple[str, ...]]]:
-    """Users with_labels and the labels, kept in memory within the context. Raises as labels_of does."""
-    stated = people(run, stored).where("gender IS NOT NULL").persist()
+def training_users(run: JobRun, stored: TrainedModel | None) -> Iterator[tuple[DataFrame, tuple[str, ...]]]:
+    """Users with_labels and the labels, kept in memory within the context. Raises as find_labels does."""
+    stated = users_with_profiles(run, stored).where("gender IS NOT NULL").persist()
     try:
-        labels = labels_of(stated, run.config.gender)
-        yield with_labels(stated, labels), labels
+        labels = find_labels(stated, run.config.gender)
+        yield labelled_users(stated, labels), labels
     finally:
         stated.unpersist()
 
 
-def people(run: JobRun, stored: StoredModel | None) -> DataFrame:
+def users_with_profiles(run: JobRun, stored: TrainedModel | None) -> DataFrame:
     """(user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence ARRAY<FLOAT>, user_id STRING, gender
     STRING as stated, age INT), a row a user with a history.
 
@@ -51,7 +51,7 @@ def people(run: JobRun, stored: StoredModel | None) -> DataFrame:
         weighted, vectors, order = pairs.withColumn("confidence", F.lit(1.0).cast("float")), None, "column"
     else:
         weighted, order = stored.kind.with_confidence(pairs, stored.folder), stored.kind.history_order
-        vectors = vectors_of(run, "user_vectors", stored.version.version)
+        vectors = read_vectors(run.tables, "user_vectors", stored.version.version)
     users = recommendation_users(index, vectors, weighted, order).where("history IS NOT NULL")
     said = tables.read("users").select("user_id", "gender", "age")
     named = users.join(index.select("user_idx", "user_id"), on="user_idx", how="inner")
@@ -60,7 +60,7 @@ def people(run: JobRun, stored: StoredModel | None) -> DataFrame:
     )
 
 
-def labels_of(users: DataFrame, settings: GenderSettings) -> tuple[str, ...]:
+def find_labels(users: DataFrame, settings: GenderSettings) -> tuple[str, ...]:
     """The genders that can be learnt from `users` (people), in alphabetical order: those that at least
     gender.min_class_users state.
 
@@ -83,7 +83,7 @@ def labels_of(users: DataFrame, settings: GenderSettings) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def enough_profiles(tables: Tables, settings: GenderSettings) -> bool:
+def has_enough_labels(tables: Tables, settings: GenderSettings) -> bool:
     """Whether at least two genders are stated by gender.min_class_users users each, with plays or without."""
     if not tables.exists("users"):
         return False
@@ -91,13 +91,13 @@ def enough_profiles(tables: Tables, settings: GenderSettings) -> bool:
     return counts.where(F.col("count") >= settings.min_class_users).limit(2).count() == 2
 
 
-def with_labels(users: DataFrame, labels: tuple[str, ...]) -> DataFrame:
+def labelled_users(users: DataFrame, labels: tuple[str, ...]) -> DataFrame:
     """Users who state one of the labels, with `label` DOUBLE, its place among them."""
     places = F.create_map(*[part for place, label in enumerate(labels) for part in (F.lit(label), F.lit(float(place)))])
     return users.withColumn("label", places[F.col("gender")]).where("label IS NOT NULL")
 
 
-def fold_of(users: DataFrame, folds: int, seed: int) -> DataFrame:
+def assign_folds(users: DataFrame, folds: int, seed: int) -> DataFrame:
     """Adds `fold` INT from 0: each label is dealt out evenly, in the order of a hash of user ids and the seed."""
     order = Window.partitionBy("label").orderBy(F.xxhash64("user_id", F.lit(seed)), "user_id")
     # The labels' remainders do not all go to the first fold.

@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
+from recsys_spark.gender.feature_arrays import FeatureRows
 from recsys_spark.gender.features import BLOCK_USERS
-from recsys_spark.gender.rows import FeatureRows
-from recsys_spark.gender.stored import LinearModel
+from recsys_spark.gender.trained_classifier import LinearModel
 from recsys_spark.ranking.scorer import UserBlock
 from recsys_spark.recommend.recommendations import block_columns, user_block
 
-__all__ = ["predict", "probabilities_of"]
+__all__ = ["block_probabilities", "predict_probabilities"]
 
 
-def predict(users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks: int | None = None) -> DataFrame:
+def predict_probabilities(
+    users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks: int | None = None
+) -> DataFrame:
     """(user_idx INT, the columns `kept`, probabilities ARRAY<DOUBLE> in the order of the labels, known_items INT) of
     users (people).
 
@@ -32,7 +34,7 @@ def predict(users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks
     return spread.select(*wanted, *block_columns()).mapInArrow(partial(_predict_batches, model, wanted), schema)
 
 
-def probabilities_of(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def block_probabilities(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """(n, classes) of a block in memory, and how many items of each user the model knows, (n,)."""
     rows = model.features.rows(block)
     logits = rows.codes @ model.code_weights.T + model.bias
@@ -57,7 +59,7 @@ def _predict_batches(
     for batch in batches:
         for start in range(0, batch.num_rows, BLOCK_USERS):
             part = batch.slice(start, BLOCK_USERS)
-            chances, known = probabilities_of(user_block(part), model)
+            chances, known = block_probabilities(user_block(part), model)
             offsets = np.arange(len(chances) + 1, dtype=np.int32) * chances.shape[1]
             yield pa.RecordBatch.from_pydict(
                 {

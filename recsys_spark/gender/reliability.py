@@ -6,7 +6,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.gender.measures import BINS
+from recsys_spark.gender.label_metrics import BINS
 
 __all__ = ["Bin", "Reliability", "reliability"]
 

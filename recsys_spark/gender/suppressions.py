@@ -48,7 +48,7 @@ def suppress(run: JobRun, users: DataFrame) -> int:
     run.tables.ensure(TABLE)
     key = _checked_key(run)
     hashed = users.select(user_hash(key)("user_id").alias("user_hash")).distinct()
-    first = run.spark.createDataFrame([(_hash_of_nobody(key), KEY_SCOPE)], "user_hash STRING, scope STRING")
+    first = run.spark.createDataFrame([(_hash_of_empty_id(key), KEY_SCOPE)], "user_hash STRING, scope STRING")
     rows = hashed.withColumn("scope", F.lit("gender")).unionByName(first)
     known = run.tables.read(TABLE).select("user_hash", "scope")
     new = rows.join(known, on=["user_hash", "scope"], how="left_anti").localCheckpoint()
@@ -81,7 +81,7 @@ def _checked_key(run: JobRun) -> str:
             "that they were suppressed with"
         )
     before = _hash_of_key(run.tables)
-    if before is not None and not hmac.compare_digest(before, _hash_of_nobody(key)):
+    if before is not None and not hmac.compare_digest(before, _hash_of_empty_id(key)):
         raise ConfigError("suppress.key is not the key that users were suppressed with: nobody would be recognised")
     return key
 
@@ -91,5 +91,5 @@ def _hash_of_key(tables: Tables) -> str | None:
     return None if row is None else str(row["user_hash"])
 
 
-def _hash_of_nobody(key: str) -> str:
+def _hash_of_empty_id(key: str) -> str:
     return hmac.new(key.encode(), NO_ID.encode(), hashlib.sha256).hexdigest()

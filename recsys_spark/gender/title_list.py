@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.gender.prediction import probabilities_of
-from recsys_spark.gender.stored import StoredClassifier, find_classifier, open_classifier
+from recsys_spark.gender.prediction import block_probabilities
+from recsys_spark.gender.trained_classifier import TrainedClassifier, find_classifier, load_classifier
 from recsys_spark.ranking.scorer import Histories, UserBlock
-from recsys_spark.recommend.names import Match, match_items, names_of
+from recsys_spark.recommend.names import ItemMatch, item_names, match_items
 from recsys_spark.runtime.job import JobRun, Report
 from recsys_spark.storage.tables import Tables
 
@@ -29,7 +29,7 @@ SHOWN = 5
 @dataclass(frozen=True)
 class TitlePrediction:
     """`gender` is None below the confidence limit, and where nothing is known; `probabilities` are those of all
-    genders then empty. `spoke_for` holds (title, change): by how much the log odds of the likelier gender against the
+    genders then empty. `contributions` holds (title, change): by how much the log odds of the likelier gender against the
     others fall when the title is left out, the largest first; titles that speak against it are negative.
     """
 
@@ -39,8 +39,8 @@ class TitlePrediction:
     known_items: int
     matched: tuple[tuple[str, str], ...]
     ambiguous: tuple[str, ...]
-    unknown: tuple[Match, ...]
-    spoke_for: tuple[tuple[str, float], ...]
+    unknown: tuple[ItemMatch, ...]
+    contributions: tuple[tuple[str, float], ...]
 
 
 def gender_of_titles(spark: SparkSession, config: BaseConfig, titles: Sequence[str]) -> TitlePrediction:
@@ -50,19 +50,19 @@ def gender_of_titles(spark: SparkSession, config: BaseConfig, titles: Sequence[s
     """
     report = Report("predict_gender", "notebook")
     run = JobRun(spark, config, Tables(spark, config, report.run_id, report.job), report)
-    return predict_titles(run, open_classifier(run, find_classifier(run)), titles)
+    return predict_titles(run, load_classifier(run, find_classifier(run)), titles)
 
 
-def predict_titles(run: JobRun, stored: StoredClassifier, titles: Sequence[str]) -> TitlePrediction:
+def predict_titles(run: JobRun, stored: TrainedClassifier, titles: Sequence[str]) -> TitlePrediction:
     """The prediction for somebody who plays these items, each once, whatever the order and repetitions."""
-    matches = match_items(run, titles)
+    matches = match_items(run.tables, titles)
     known = sorted({match.item_idx for match in matches if match.item_idx is not None})
-    names = names_of(run, known)
+    names = item_names(run.tables, known)
     matched = tuple((match.asked, names[match.item_idx]) for match in matches if match.item_idx is not None)
     ambiguous = tuple(match.asked for match in matches if match.others)
     unknown = tuple(match for match in matches if match.item_idx is None)
     items, confidence = _weighted(run, stored, known)
-    chances, n_known = probabilities_of(_block(items, confidence, [np.arange(items.size)]), stored.model)
+    chances, n_known = block_probabilities(_block(items, confidence, [np.arange(items.size)]), stored.model)
     if not n_known[0]:
         return TitlePrediction(None, None, {}, 0, matched, ambiguous, unknown, ())
     likelier = int(chances[0].argmax())
@@ -82,7 +82,7 @@ def predict_titles(run: JobRun, stored: StoredClassifier, titles: Sequence[str])
 
 
 def _weighted(
-    run: JobRun, stored: StoredClassifier, items: Sequence[int]
+    run: JobRun, stored: TrainedClassifier, items: Sequence[int]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The items that the model would count, with the confidence that one play gives."""
     pairs = run.spark.createDataFrame(
@@ -105,7 +105,7 @@ def _block(items: NDArray[np.int32], confidence: NDArray[np.float32], kept: Sequ
 
 
 def _changes(
-    stored: StoredClassifier,
+    stored: TrainedClassifier,
     items: NDArray[np.int32],
     confidence: NDArray[np.float32],
     label: int,
@@ -118,7 +118,7 @@ def _changes(
     for start in range(0, explained, step):
         stop = min(start + step, explained)
         kept = [np.delete(np.arange(items.size), place) for place in range(start, stop)]
-        without[start:stop] = _log_odds(probabilities_of(_block(items, confidence, kept), stored.model)[0][:, label])
+        without[start:stop] = _log_odds(block_probabilities(_block(items, confidence, kept), stored.model)[0][:, label])
     return _log_odds(chances[label]) - without
 
 
@@ -138,10 +138,10 @@ def print_prediction(prediction: TitlePrediction) -> None:
         each = ", ".join(f"{label} {chance:.3f}" for label, chance in prediction.probabilities.items())
         console.print(f"gender: {said} ({each}; from {prediction.known_items} known items)", markup=False)
     _print_titles(console, prediction)
-    if prediction.spoke_for:
+    if prediction.contributions:
         table = Table("title", "log odds", title="What spoke for it, and what against it")
-        shown = prediction.spoke_for[:SHOWN]
-        shown += tuple(pair for pair in prediction.spoke_for[SHOWN:][-SHOWN:] if pair[1] < 0)
+        shown = prediction.contributions[:SHOWN]
+        shown += tuple(pair for pair in prediction.contributions[SHOWN:][-SHOWN:] if pair[1] < 0)
         for title, change in shown:
             table.add_row(title, f"{change:+.3f}")
         console.print(table, markup=False)

@@ -12,7 +12,7 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.split import RATING_PROTOCOLS
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.names import NETWORKS, training_job
-from recsys_spark.gender.labelled_users import enough_profiles
+from recsys_spark.gender.labelled_users import has_enough_labels
 from recsys_spark.models.kind import load_kind
 from recsys_spark.models.versions import kind_of
 from recsys_spark.runtime.job import Job, JobRun, Report
@@ -94,7 +94,7 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
     versions: dict[str, str] = {}
     for number, step in enumerate(steps, start=1):
         log.info("step %d of %d: %s", number, len(steps), step)
-        if step.job == "train_gender_model" and not enough_profiles(run.tables, run.config.gender):
+        if step.job == "train_gender_model" and not has_enough_labels(run.tables, run.config.gender):
             log.warning("no genders are predicted: too few profiles state one")
             break
         report = start_job(run.spark, step.job, _for_step(run.config, step, versions))

@@ -20,14 +20,14 @@ from recsys_spark.metrics.ranking import is_better, parse_metric
 from recsys_spark.models.versions import ModelVersion, find_model, find_versions, kind_of
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["Verdict", "gate"]
+__all__ = ["GateDecision", "check_gate"]
 
 # What knows nothing of the user.
 BASELINES = ("popularity", "biased_mean", "majority")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateDecision:
     """What the gate found: `problems` are reasons to refuse, `record` is what models.gate keeps."""
 
     problems: tuple[str, ...]
@@ -38,7 +38,7 @@ class Verdict:
         return json.dumps(self.record, sort_keys=True)
 
 
-def gate(tables: Tables, candidate: ModelVersion, outputs: Sequence[str], config: BaseConfig) -> Verdict:
+def check_gate(tables: Tables, candidate: ModelVersion, outputs: Sequence[str], config: BaseConfig) -> GateDecision:
     """Lets a candidate pass that is to serve the tables `outputs`, or raises QualityGateError with the figures.
 
     A reason given in `publish.override` lets any candidate pass, and is recorded. A candidate without figures passes
@@ -48,7 +48,9 @@ def gate(tables: Tables, candidate: ModelVersion, outputs: Sequence[str], config
     verdict = _judged(tables, candidate, serving, config)
     reason = config.publish.override
     if verdict.problems and reason is not None:
-        return Verdict((), {**verdict.record, "verdict": "overridden", "reason": reason, "problems": verdict.problems})
+        return GateDecision(
+            (), {**verdict.record, "verdict": "overridden", "reason": reason, "problems": verdict.problems}
+        )
     if verdict.problems:
         raise QualityGateError(
             "\n".join(verdict.problems)
@@ -57,7 +59,9 @@ def gate(tables: Tables, candidate: ModelVersion, outputs: Sequence[str], config
     return verdict
 
 
-def _judged(tables: Tables, candidate: ModelVersion, serving: Sequence[ModelVersion], config: BaseConfig) -> Verdict:
+def _judged(
+    tables: Tables, candidate: ModelVersion, serving: Sequence[ModelVersion], config: BaseConfig
+) -> GateDecision:
     judged = _judged_version(tables, candidate)
     metric = config.publish.metric or judged.selection_metric or "ndcg@10"
     parse_metric(metric)
@@ -89,7 +93,7 @@ def _judged(tables: Tables, candidate: ModelVersion, serving: Sequence[ModelVers
                 f"{candidate.version} is worse than {version.version}, which serves, by {place}: {figure:.4f} against "
                 f"{other:.4f}; publish.tolerance is {config.publish.tolerance}"
             )
-    return Verdict(tuple(problems), record)
+    return GateDecision(tuple(problems), record)
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _place(tables: Tables, judged: ModelVersion, part: str, metric: str) -> _Pla
 
 def _unjudged(
     tables: Tables, candidate: ModelVersion, judged: ModelVersion, place: _Place, serving: Sequence[ModelVersion]
-) -> Verdict:
+) -> GateDecision:
     if place.figure(tables, F.col("model_version") == judged.version, any_metric=True) is not None:
         raise ConfigError(
             f"{judged.version} has figures, but no {place}: name another publish.metric, or evaluate by it"
@@ -139,8 +143,8 @@ def _unjudged(
     record = {"verdict": "unjudged", **place.as_dict(), "judged_version": judged.version}
     others = [version.version for version in serving if _has_figure(tables, version)]
     if not others:
-        return Verdict((), record)
-    return Verdict(
+        return GateDecision((), record)
+    return GateDecision(
         (
             f"{candidate.version} was not evaluated, and {', '.join(others)}, which it would replace, was: "
             + (

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.models.versions import ModelVersion, not_before
-from recsys_spark.publish.gate import gate
+from recsys_spark.publish.gate import check_gate
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["OUTPUT_TABLES", "create_views", "publish", "roll_back"]
@@ -64,7 +64,7 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
     with tables.lock("models"):
         if not set(outputs) - set(_serving(tables, version)):
             return outputs
-        verdict = gate(tables, candidate, outputs, config)
+        verdict = check_gate(tables, candidate, outputs, config)
         if verdict.record["verdict"] != "passed":
             log.warning("%s is published %s: %s", version, verdict.record["verdict"], verdict.as_json())
         _serve(tables, {table: version for table in outputs}, published=version, verdict=verdict.as_json())
@@ -132,7 +132,7 @@ def _served_before(tables: Tables, table: str, older: Sequence[_Published]) -> s
 def _unfinished(tables: Tables) -> dict[str, str] | None:
     """What the last commit of this module went back to, if no run ended that states it among its outputs."""
     last = next((commit for commit in tables.commits("models") if "served" in commit.metadata), None)
-    if last is None or last.metadata["gate"] is not None:
+    if last is None or last.metadata["check_gate"] is not None:
         return None
     if tables.exists("job_runs"):
         stated = F.get_json_object("outputs", "$.models") == str(last.version)

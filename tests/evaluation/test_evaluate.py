@@ -27,7 +27,7 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
     return workspace
 
 
-def figures(workspace: Workspace) -> dict[tuple[str, str], float]:
+def compute_metric_values(workspace: Workspace) -> dict[tuple[str, str], float]:
     """(algorithm, metric) -> figure over all users."""
     rows = workspace.table("evaluations").where("slice = 'all'").collect()
     return {(row["algorithm"], row["metric"]): row["value"] for row in rows}
@@ -37,7 +37,7 @@ def test_popularity_stands_beside_a_model_and_a_second_run_changes_nothing(built
     built.done("split_interactions", *SPLIT)
     built.done("train_spark_model", *SPLIT, *EASE)
     outcome = built.done("evaluate", *SPLIT)
-    found = figures(built)
+    found = compute_metric_values(built)
     assert {algorithm for algorithm, _ in found} == {"ease", "popularity"}
     assert outcome.stdout.index("What was found") < outcome.stdout.index("What lists hold")
     assert found["popularity", "ndcg@10"] == pytest.approx(popularity_by_hand(built))
@@ -90,7 +90,7 @@ def test_a_last_fit_on_the_validation_pairs_as_well_is_given_them(built: Workspa
     assert early.code == 4 and "were not tried on" in early.stderr
     built.done("train_spark_model", *SPLIT, *EASE)
     built.done("evaluate", *SPLIT)
-    first = figures(built)["ease", "ndcg@10"]
+    first = compute_metric_values(built)["ease", "ndcg@10"]
     for fit in ("train_and_validation", "everything"):
         built.done("train_spark_model", *SPLIT, *EASE, "--model.fit", fit)
     parent, validated, everything = built.table("models").where("algorithm = 'ease'").orderBy("created_at").collect()
@@ -116,7 +116,7 @@ def test_ratings_are_judged_by_their_errors_alone(built: Workspace) -> None:
     assert lists_only.code == 4 and "no model was trained on rating_random" in lists_only.stderr
     built.done("train_spark_model", *split, *ALS, "--models.als.implicit", "false")
     built.done("evaluate", *split)
-    found = figures(built)
+    found = compute_metric_values(built)
     assert set(found) == {("als", "rmse"), ("als", "mae"), ("als", "served")}
     assert 0 < found["als", "mae"] < found["als", "rmse"] < 4
     built.done("train_spark_model", *split, *EASE)

@@ -13,7 +13,7 @@ from recsys_spark.config.kinds import load_settings
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.core.names import all_kinds
 from recsys_spark.core.search_space import Choice, Range, SearchSpace
-from recsys_spark.evaluation.search_study import drawn_settings, open_study, run_trials
+from recsys_spark.evaluation.search_study import draw_settings, open_study, run_trials
 from tests.conftest import Workspace
 
 RANGES: SearchSpace = {"x": Range(0.01, 1.0, log=True), "n": Range(2, 9), "c": Choice(("a", "b"))}
@@ -28,7 +28,7 @@ def search(file: Path, n: int, dies_at: int | None = None, seed: int = 1) -> lis
     told: list[FrozenTrial] = []
 
     def objective(trial: Trial) -> float:
-        drawn = drawn_settings(trial, RANGES)
+        drawn = draw_settings(trial, RANGES)
         if trial.number == dies_at:
             raise Killed
         return float(drawn["x"])
@@ -58,7 +58,7 @@ def test_a_search_goes_on_where_it_was_stopped_and_tries_the_lost_settings_again
     assert search(file, 6) == [], "nothing is left to try"
     # As a kill leaves it: begun, and never ended.
     lost = open_study(file, "s", False).ask()
-    params = drawn_settings(lost, RANGES)
+    params = draw_settings(lost, RANGES)
     assert open_study(file, "s", False).trials[lost.number].state == TrialState.FAIL
     assert [trial.params for trial in search(file, 7)] == [params]
     whole = [trial.params for trial in search(tmp_path / "whole.jsonl", 6)]

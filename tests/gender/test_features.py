@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from recsys_spark.gender.classifier import _composed, _fit_calibration
+from recsys_spark.gender.feature_arrays import Codes, Features, TfIdf
 from recsys_spark.gender.features import feature_frame
-from recsys_spark.gender.rows import Codes, Features, TfIdf
 from recsys_spark.gender.suppressions import user_hash
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer, Histories, UserBlock

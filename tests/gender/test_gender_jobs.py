@@ -170,7 +170,7 @@ def test_vectors_of_a_network_and_somebody_of_whom_it_knows_nothing(built: Works
     config = load_config(["--tables.root", str(built.root), *codes], {})
     assert gender_of_titles(spark, config, ["X1", "X2"]).probability is None
     one = gender_of_titles(spark, config, ["Song 2"])
-    assert one.known_items == 1 and [title for title, _ in one.spoke_for] == ["Song 2"]
+    assert one.known_items == 1 and [title for title, _ in one.contributions] == ["Song 2"]
 
 
 def test_models_without_vectors_are_refused(built: Workspace):
@@ -191,7 +191,7 @@ def test_a_list_of_titles(built: Workspace, spark):
     config = load_config(["--tables.root", str(built.root), *TF_IDF], {})
     prediction = gender_of_titles(spark, config, [*evens, "Song 1"])
     assert prediction.gender == "f"
-    changes = dict(prediction.spoke_for)
+    changes = dict(prediction.contributions)
     assert min(changes, key=lambda title: changes[title]) == "Song 1"
     assert changes["Song 1"] < 0 < min(change for title, change in changes.items() if title != "Song 1")
     # Order and repetitions do not count.

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from recsys_spark.config.load import load_config
 from recsys_spark.core.errors import ConfigError, QualityGateError
 from recsys_spark.models.versions import find_model
-from recsys_spark.publish.gate import gate
+from recsys_spark.publish.gate import check_gate
 from recsys_spark.publish.publication import publish, roll_back
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
@@ -80,7 +80,7 @@ class Shop:
         publish(tables, find_model(tables, version.split("-", maxsplit=1)[0], version), config)
         row = tables.read("models").where(F.array_contains("serves", "recommendations")).collect()
         assert [r["model_version"] for r in row] == [version]
-        record: dict[str, Any] = json.loads(row[0]["gate"])
+        record: dict[str, Any] = json.loads(row[0]["check_gate"])
         return record
 
 
@@ -172,7 +172,9 @@ def test_only_figures_of_the_asked_part_and_metric_count(shop: Shop) -> None:
         shop.figure(popular, 0.1, metric=metric, part=part)
     config = load_config(["--tables.root", str(shop.workspace.root)], {})
     tables = shop.written()
-    assert gate(tables, find_model(tables, "als", version), ["recommendations"], config).record["candidate"] == 0.3
+    assert (
+        check_gate(tables, find_model(tables, "als", version), ["recommendations"], config).record["candidate"] == 0.3
+    )
     with pytest.raises(QualityGateError, match=r"recall@10 on .*0.0500 against 0.1000"):
         shop.publish(version, "--publish.metric", "recall@10")
     with pytest.raises(QualityGateError, match=r"0.0000 against 0.1000"):

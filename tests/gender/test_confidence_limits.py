@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recsys_spark.gender.coverage import CURVE, LIMITS, curve_table
+from recsys_spark.gender.confidence_limits import CURVE, LIMITS, curve_table
 
 LABELS = np.array([0, 0, 1, 1])
 CHANCES = np.array([[0.97, 0.03], [0.35, 0.65], [0.15, 0.85], [0.5, 0.5]])

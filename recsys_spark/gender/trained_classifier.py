@@ -12,22 +12,22 @@ from recsys_spark.config.gender import FeatureSet
 from recsys_spark.core.atomic_files import write_json
 from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.gender.classifier import Classifier
-from recsys_spark.gender.rows import Codes, Features, TfIdf
+from recsys_spark.gender.feature_arrays import Codes, Features, TfIdf
 from recsys_spark.models.versions import ModelVersion, find_model, kind_of
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import VectorScorer
-from recsys_spark.recommend.stored_model import StoredModel, open_model
+from recsys_spark.recommend.trained_model import TrainedModel, load_model
 from recsys_spark.runtime.job import JobRun
-from recsys_spark.storage.model_files import lost_files
+from recsys_spark.storage.model_files import missing_files
 
 __all__ = [
     "KIND",
     "LinearModel",
-    "StoredClassifier",
+    "TrainedClassifier",
     "find_classifier",
     "is_complete",
-    "open_classifier",
+    "load_classifier",
     "save_classifier",
     "source_of",
 ]
@@ -50,17 +50,17 @@ class LinearModel:
 
 
 @dataclass(frozen=True)
-class StoredClassifier:
+class TrainedClassifier:
     """A version that is ready to predict; `source` is the model whose vectors it takes, if it takes any."""
 
     version: ModelVersion
     model: LinearModel
-    source: StoredModel | None
+    source: TrainedModel | None
     described: dict[str, Any]
 
 
 def save_classifier(
-    classifier: Classifier, features: Features, source: StoredModel | None, folder: Path, max_bytes: int
+    classifier: Classifier, features: Features, source: TrainedModel | None, folder: Path, max_bytes: int
 ) -> LinearModel:
     """Writes a trained classifier below `folder`; its JSON comes last and makes it complete."""
     k = features.n_codes
@@ -89,7 +89,7 @@ def save_classifier(
 
 def is_complete(folder: Path) -> bool:
     """Whether a classifier lies there whole."""
-    return (folder / FILE).is_file() and not lost_files(folder)
+    return (folder / FILE).is_file() and not missing_files(folder)
 
 
 def find_classifier(run: JobRun) -> ModelVersion:
@@ -103,7 +103,7 @@ def find_classifier(run: JobRun) -> ModelVersion:
     return find_model(run.tables, KIND, version)
 
 
-def open_classifier(run: JobRun, version: ModelVersion) -> StoredClassifier:
+def load_classifier(run: JobRun, version: ModelVersion) -> TrainedClassifier:
     """Opens a version and the model behind it; MissingInputError where files are gone."""
     folder = Path(run.config.files_root) / version.artifact
     try:
@@ -117,7 +117,7 @@ def open_classifier(run: JobRun, version: ModelVersion) -> StoredClassifier:
     source, codes, known = None, None, idf
     if described["source_version"] is not None:
         named = described["source_version"]
-        source = open_model(run, find_model(run.tables, kind_of(named), named))
+        source = load_model(run.config.files_root, find_model(run.tables, kind_of(named), named))
         scorer, known = source.scorer, source.matrix
         assert isinstance(scorer, VectorScorer)
         codes = Codes(scorer, np.array(described["code_mean"]), np.array(described["code_scale"]))
@@ -126,11 +126,11 @@ def open_classifier(run: JobRun, version: ModelVersion) -> StoredClassifier:
     n_classes = len(described["labels"])
     weights = np.array(described["code_weights"]).reshape(n_classes, features.n_codes)
     model = LinearModel(tuple(described["labels"]), features, weights, item_weights, np.array(described["bias"]))
-    return StoredClassifier(version, model, source, described)
+    return TrainedClassifier(version, model, source, described)
 
 
-def source_of(run: JobRun, wanted: FeatureSet) -> StoredModel | None:
+def source_of(run: JobRun, wanted: FeatureSet) -> TrainedModel | None:
     """The model whose vectors are to be learnt from: model.kind's newest or model.version; None for TF-IDF alone."""
     if wanted == "tf_idf":
         return None
-    return open_model(run, find_model(run.tables, run.config.model.kind, run.config.model.version))
+    return load_model(run.config.files_root, find_model(run.tables, run.config.model.kind, run.config.model.version))

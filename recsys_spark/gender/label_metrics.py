@@ -6,12 +6,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BINS", "MEASURES", "Measure", "accuracy", "auc", "balanced_accuracy", "calibration_error", "log_loss"]
+__all__ = [
+    "BINS",
+    "LABEL_METRICS",
+    "LabelMetric",
+    "accuracy",
+    "auc",
+    "balanced_accuracy",
+    "calibration_error",
+    "log_loss",
+]
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
 # From labels (n,), probabilities (n, labels) and weights (n,) to a figure.
-Measure = Callable[[Labels, Floats, Floats], float]
+LabelMetric = Callable[[Labels, Floats, Floats], float]
 
 # Tenths of the probability, in which calibration is looked at.
 BINS = 10
@@ -78,7 +87,7 @@ def calibration_error(labels: Labels, chances: Floats, weights: Floats) -> float
     return float(np.abs(gaps).sum() / total) if total else float("nan")
 
 
-MEASURES: dict[str, Measure] = {
+LABEL_METRICS: dict[str, LabelMetric] = {
     "auc": auc,
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,

@@ -14,13 +14,13 @@ from recsys_spark import __version__
 from recsys_spark.config.gender import FeatureSet, GenderSettings
 from recsys_spark.gender.classifier import fit_classifier
 from recsys_spark.gender.features import feature_frame, fit_features
-from recsys_spark.gender.labelled_users import data_versions, fold_of, learners
-from recsys_spark.gender.stored import KIND, LinearModel, is_complete, save_classifier, source_of
+from recsys_spark.gender.labelled_users import assign_folds, data_versions, training_users
+from recsys_spark.gender.trained_classifier import KIND, LinearModel, is_complete, save_classifier, source_of
 from recsys_spark.models.versions import is_recorded, record_model
-from recsys_spark.recommend.stored_model import StoredModel
+from recsys_spark.recommend.trained_model import TrainedModel
 from recsys_spark.runtime.job import JobRun
 from recsys_spark.runtime.session import parallelism
-from recsys_spark.storage.model_files import list_files_of_model
+from recsys_spark.storage.model_files import write_file_list
 
 __all__ = ["ClassifierPlan", "fit_on", "plan_classifier", "train_classifier"]
 
@@ -35,7 +35,7 @@ class ClassifierPlan:
     """One classifier to be trained: its features, the model that they come from, its name."""
 
     features: FeatureSet
-    source: StoredModel | None
+    source: TrainedModel | None
     version: str
     params: dict[str, Any]
 
@@ -77,9 +77,9 @@ def train_classifier(run: JobRun, plan: ClassifierPlan, folder: Path) -> None:
     """
     # What an earlier attempt has left, of other sums or other tables, must not be taken for ours.
     shutil.rmtree(folder, ignore_errors=True)
-    with learners(run, plan.source) as (users, labels):
+    with training_users(run, plan.source) as (users, labels):
         _, figures = fit_on(run, users, labels, plan.features, plan.source, folder)
-    list_files_of_model(folder)
+    write_file_list(folder)
     run.count(**{f"users_{label}": int(figures[f"users_{label}"]) for label in labels})
     record_model(run.tables, plan.version, KIND, plan.params, figures, plan.artifact, selection_metric="auc")
 
@@ -89,7 +89,7 @@ def fit_on(
     users: DataFrame,
     labels: tuple[str, ...],
     features: FeatureSet,
-    source: StoredModel | None,
+    source: TrainedModel | None,
     folder: Path,
 ) -> tuple[LinearModel, dict[str, float]]:
     """Fits features and a classifier on `users` (people with_labels) alone; files go below `folder`.
@@ -98,7 +98,7 @@ def fit_on(
     """
     settings: GenderSettings = run.config.gender
     fitted = fit_features(run, users, features, source, folder)
-    frame = feature_frame(fold_of(users, settings.inner_folds, run.config.run.seed), fitted)
+    frame = feature_frame(assign_folds(users, settings.inner_folds, run.config.run.seed), fitted)
     # Few large tasks: an iteration takes milliseconds on each.
     frame = frame.coalesce(parallelism(run.spark))
     classifier = fit_classifier(frame, labels, settings)

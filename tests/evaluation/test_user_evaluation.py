@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.evaluation import judging
-from recsys_spark.evaluation.evaluation_setup import Judged, Panel, RatingRange
-from recsys_spark.evaluation.judging import TASK_SCHEMA, add_up
-from recsys_spark.evaluation.metric_values import Figure, figures
+from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, RatingRange, ScoringModel
+from recsys_spark.evaluation.metric_values import MetricValue, compute_metric_values
+from recsys_spark.evaluation.user_evaluation import TASK_SCHEMA, sum_tasks
 from recsys_spark.models.popularity import PopularityScorer
 from recsys_spark.preparation.held_out_pairs import FED, FOUND, MASKED
 from recsys_spark.ranking.scorer import DotScorer
@@ -39,13 +39,13 @@ class World:
         self.popularity = (self.role == FED).sum(axis=0)
         self.popularity[28:] = 0
         matrix = make_matrix(self.items, 8)
-        model = Judged("model-1", DotScorer(matrix), "column", matrix)
+        model = ScoringModel("model-1", DotScorer(matrix), "column", matrix)
         popular = make_matrix(self.popularity[:, None], 8)
-        popularity = Judged("popularity-1", PopularityScorer(popular), "column", popular)
-        self.panel = Panel((model, popularity), METRICS, None, popular, N_USERS, 5, 3, 1)
+        popularity = ScoringModel("popularity-1", PopularityScorer(popular), "column", popular)
+        self.setup = EvaluationSetup((model, popularity), METRICS, None, popular, N_USERS, 5, 3, 1)
 
     def batch(self) -> pa.RecordBatch:
-        """The users as judged_users gives them: pairs by role, then item."""
+        """The users as build_evaluation_inputs gives them: pairs by role, then item."""
         columns: dict[str, list[Any]] = {
             name: [] for name in ("role", "item_idx", "rating", "time", "tie", "confidence_0")
         }
@@ -90,17 +90,17 @@ def world(make_matrix: MakeMatrix) -> World:
 
 
 def judged_figures(
-    spark: SparkSession, world: World, panel: Panel, block: int = 7
-) -> dict[tuple[str, str, str], Figure]:
+    spark: SparkSession, world: World, setup: EvaluationSetup, block: int = 7
+) -> dict[tuple[str, str, str], MetricValue]:
     """Through two tasks, in blocks of a few users."""
     batch = world.batch()
-    rows = [row for part in (batch.slice(0, 15), batch.slice(15)) for row in task_rows(panel, part)]
+    rows = [row for part in (batch.slice(0, 15), batch.slice(15)) for row in task_rows(setup, part)]
     frame = spark.createDataFrame([tuple(row.values()) for row in rows], TASK_SCHEMA)
-    return {(f.version, f.metric, f.slice): f for f in figures(add_up(frame, panel), panel)}
+    return {(f.version, f.metric, f.slice): f for f in compute_metric_values(sum_tasks(frame, setup), setup)}
 
 
-def task_rows(panel: Panel, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    for result in judging.judge_batches(panel, iter([batch])):
+def task_rows(setup: EvaluationSetup, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    for result in judging.evaluate_batches(setup, iter([batch])):
         yield from result.to_pylist()
 
 
@@ -120,7 +120,7 @@ def expected(world: World, user: int, ranked: list[int]) -> dict[str, float]:
 
 def test_rankings_are_measured_as_the_definitions_say(spark: SparkSession, world: World, monkeypatch) -> None:
     monkeypatch.setattr(judging, "BLOCK_USERS", 7)
-    found = judged_figures(spark, world, world.panel)
+    found = judged_figures(spark, world, world.setup)
     model = [world.ranked(user, world.users[user] @ world.items.T) for user in range(N_USERS - 1)] + [[]]
     scores = np.where(world.popularity > 0, world.popularity, -np.inf).astype(np.float32)
     popular = [world.ranked(user, scores) for user in range(N_USERS)]
@@ -153,8 +153,8 @@ def test_ratings_are_predicted_within_their_range_and_by_its_middle_where_nothin
     spark: SparkSession, world: World, make_matrix: MakeMatrix
 ) -> None:
     # Found are items with ratings; predictions are the products, cut to 2 .. 4.
-    panel = Panel(world.panel.models[:1], (), RatingRange(2.0, 4.0), world.panel.popularity, N_USERS, 5, 0, 1)
-    found = judged_figures(spark, world, panel)
+    setup = EvaluationSetup(world.setup.models[:1], (), RatingRange(2.0, 4.0), world.setup.popularity, N_USERS, 5, 0, 1)
+    found = judged_figures(spark, world, setup)
     errors, known = [], 0
     for user in range(N_USERS):
         for item in np.flatnonzero(world.role[user] == FOUND):
@@ -171,22 +171,22 @@ def test_ratings_are_predicted_within_their_range_and_by_its_middle_where_nothin
 def test_a_model_whose_scores_are_not_numbers_is_refused_by_name(spark: SparkSession, world: World) -> None:
     world.users[3] = np.nan
     with pytest.raises(TrainingError, match=r"^model-1: .*not numbers"):
-        judged_figures(spark, world, world.panel)
+        judged_figures(spark, world, world.setup)
 
 
 def test_the_order_of_users_changes_nothing(spark: SparkSession, world: World) -> None:
-    first = judged_figures(spark, world, world.panel)
+    first = judged_figures(spark, world, world.setup)
     order = np.random.default_rng(0).permutation(N_USERS)
     shuffled = world.batch().take(pa.array(order))
-    frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(world.panel, shuffled)], TASK_SCHEMA)
-    for figure in figures(add_up(frame, world.panel), world.panel):
+    frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(world.setup, shuffled)], TASK_SCHEMA)
+    for figure in compute_metric_values(sum_tasks(frame, world.setup), world.setup):
         other = first[figure.version, figure.metric, figure.slice]
         assert figure.value == pytest.approx(other.value) and figure.ci_low == pytest.approx(other.ci_low)
 
 
 def test_lists_longer_than_the_catalogue_are_measured(spark: SparkSession, world: World) -> None:
-    panel = Panel(world.panel.models, ("recall@1000",), None, world.panel.popularity, N_USERS, 5, 0, 1)
-    found = judged_figures(spark, world, panel)
+    setup = EvaluationSetup(world.setup.models, ("recall@1000",), None, world.setup.popularity, N_USERS, 5, 0, 1)
+    found = judged_figures(spark, world, setup)
     reachable = world.role == FOUND
     reachable[:, world.popularity == 0] = False
     shares = reachable.sum(axis=1) / (world.role == FOUND).sum(axis=1)
@@ -201,12 +201,12 @@ def test_equal_scores_are_ranked_by_item_and_half_known_items_by_what_is_known(
     items[:14] = 1
     world.users = np.ones((N_USERS, 1), np.float32)
     matrix = make_matrix(items, 8)
-    model = Judged("model-1", DotScorer(matrix), "column", matrix)
-    panel = Panel((model,), METRICS, None, world.panel.popularity, N_USERS, 5, 0, 1)
+    model = ScoringModel("model-1", DotScorer(matrix), "column", matrix)
+    setup = EvaluationSetup((model,), METRICS, None, world.setup.popularity, N_USERS, 5, 0, 1)
     ranked = [[item for item in range(14) if world.role[user, item] not in (FED, MASKED)] for user in range(N_USERS)]
     values = [expected(world, user, ranked[user]) for user in range(N_USERS)]
     for batch in (world.batch(), world.batch().take(pa.array(np.random.default_rng(1).permutation(N_USERS)))):
-        frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(panel, batch)], TASK_SCHEMA)
-        found = {(f.metric, f.slice): f.value for f in figures(add_up(frame, panel), panel)}
+        frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(setup, batch)], TASK_SCHEMA)
+        found = {(f.metric, f.slice): f.value for f in compute_metric_values(sum_tasks(frame, setup), setup)}
         for metric in METRICS:
             assert found[metric, "all"] == pytest.approx(np.mean([value[metric] for value in values]))

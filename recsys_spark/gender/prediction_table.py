@@ -3,19 +3,19 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.gender.labelled_users import data_versions, people
-from recsys_spark.gender.prediction import predict
-from recsys_spark.gender.stored import StoredClassifier
+from recsys_spark.gender.labelled_users import data_versions, users_with_profiles
+from recsys_spark.gender.prediction import predict_probabilities
 from recsys_spark.gender.suppressions import without_suppressed
+from recsys_spark.gender.trained_classifier import TrainedClassifier
 from recsys_spark.runtime.job import JobRun
 from recsys_spark.runtime.session import block_tasks
 
-__all__ = ["list_predictions", "rows_of"]
+__all__ = ["prediction_rows", "write_predictions"]
 
 TABLE = "gender_predictions"
 
 
-def list_predictions(run: JobRun, stored: StoredClassifier) -> dict[str, int]:
+def write_predictions(run: JobRun, stored: TrainedClassifier) -> dict[str, int]:
     """Writes the predictions of one version in one commit, unless they stand there already.
 
     Returns how many users get none, by reason: `without_plays`, `too_few_known_items`, `stated`, `suppressed`.
@@ -23,12 +23,12 @@ def list_predictions(run: JobRun, stored: StoredClassifier) -> dict[str, int]:
     version, fingerprint = stored.version.version, _fingerprint(run)
     if run.tables.built_from(TABLE, version) == fingerprint:
         return {}
-    users = people(run, stored.source)
-    known = predict(users, stored.model, ("user_id", "gender"), block_tasks(run.spark)).persist()
+    users = users_with_profiles(run, stored.source)
+    known = predict_probabilities(users, stored.model, ("user_id", "gender"), block_tasks(run.spark)).persist()
     try:
         enough = known.where(F.col("known_items") >= run.config.gender.min_items)
         asked = enough if run.config.gender.all_users else enough.where("gender IS NULL")
-        rows = rows_of(asked, stored.model.labels, run.config.gender.confidence)
+        rows = prediction_rows(asked, stored.model.labels, run.config.gender.confidence)
         rows = rows.withColumn("model_version", F.lit(version))
         run.tables.replace(TABLE, rows, "model_version", version, fingerprint=fingerprint)
         return _left_out(run, known, enough)
@@ -36,7 +36,7 @@ def list_predictions(run: JobRun, stored: StoredClassifier) -> dict[str, int]:
         known.unpersist()
 
 
-def rows_of(predicted: DataFrame, labels: tuple[str, ...], confidence: float) -> DataFrame:
+def prediction_rows(predicted: DataFrame, labels: tuple[str, ...], confidence: float) -> DataFrame:
     """(user_id, gender, probability, probabilities, known_items): gender is null below the confidence limit; of equal
     probabilities the first label counts.
     """

@@ -10,20 +10,20 @@ from pyspark.sql import functions as F
 from rich.table import Column, Table
 
 from recsys_spark.core.logs import table_console
-from recsys_spark.evaluation.evaluation_inputs import Candidate
-from recsys_spark.evaluation.evaluation_setup import Panel
-from recsys_spark.evaluation.metric_values import Figure
+from recsys_spark.evaluation.evaluation_inputs import EvaluatedModel
+from recsys_spark.evaluation.evaluation_setup import EvaluationSetup
+from recsys_spark.evaluation.metric_values import MetricValue
 from recsys_spark.metrics.ranking import is_better
 from recsys_spark.runtime.job import JobRun
 from recsys_spark.storage.schemas import TABLES
 
-__all__ = ["JudgedOn", "record_figures", "show_figures"]
+__all__ = ["EvaluatedSplit", "record_metric_values", "show_metric_values"]
 
 KEYS = ("model_version", "split_id", "part", "metric", "slice")
 MEASURED = ("value", "ci_low", "ci_high", "users")
 
 
-class JudgedOn(NamedTuple):
+class EvaluatedSplit(NamedTuple):
     """What models were judged on: a part of a split, and the seed that made it."""
 
     protocol: str
@@ -32,7 +32,9 @@ class JudgedOn(NamedTuple):
     seed: int
 
 
-def record_figures(run: JobRun, figures: Sequence[Figure], algorithm: Mapping[str, str], place: JudgedOn) -> None:
+def record_metric_values(
+    run: JobRun, figures: Sequence[MetricValue], algorithm: Mapping[str, str], place: EvaluatedSplit
+) -> None:
     """Puts figures into evaluations: new ones are added, changed ones replaced, equal ones left as they are.
 
     `algorithm` names the kind of each version.
@@ -51,7 +53,7 @@ def record_figures(run: JobRun, figures: Sequence[Figure], algorithm: Mapping[st
         run.tables.merge("evaluations", frame, KEYS, update)
 
 
-def _known(run: JobRun, place: JudgedOn, versions: list[str]) -> dict[tuple[str, str, str], Row]:
+def _known(run: JobRun, place: EvaluatedSplit, versions: list[str]) -> dict[tuple[str, str, str], Row]:
     """What is recorded of these versions, as many rows as they have figures."""
     run.tables.ensure("evaluations")
     where = (F.col("split_id") == place.split_id) & (F.col("part") == place.part)
@@ -60,7 +62,7 @@ def _known(run: JobRun, place: JudgedOn, versions: list[str]) -> dict[tuple[str,
     return {(row["model_version"], row["metric"], row["slice"]): row for row in rows.select(*columns).collect()}
 
 
-def _same(figure: Figure, row: Row | None) -> bool:
+def _same(figure: MetricValue, row: Row | None) -> bool:
     """Whether a figure is the recorded one, but for the order in which tasks were summed up."""
     if row is None or row["users"] != figure.users:
         return False
@@ -68,19 +70,21 @@ def _same(figure: Figure, row: Row | None) -> bool:
     return all(a == b or (None not in (a, b) and math.isclose(a, b, rel_tol=1e-12)) for a, b in pairs)
 
 
-def show_figures(figures: Sequence[Figure], candidates: Sequence[Candidate], panel: Panel) -> None:
+def show_metric_values(
+    figures: Sequence[MetricValue], candidates: Sequence[EvaluatedModel], setup: EvaluationSetup
+) -> None:
     """Prints a row a model over all users, sorted by the first metric, the best first, its interval beside it.
 
     Of rankings a second table says what the lists hold.
     """
-    first = panel.metrics[0] if panel.ratings is None else "rmse"
+    first = setup.metrics[0] if setup.ratings is None else "rmse"
     of_all = {(f.version, f.metric): f for f in figures if f.slice == "all"}
     judged = [candidate for candidate in candidates if (candidate.version, first) in of_all]
     order = sorted(judged, key=lambda candidate: of_all[candidate.version, first].value)
     if is_better(first, 1, 0):
         order.reverse()
     metrics = list(dict.fromkeys(f.metric for f in figures))
-    found = [metric for metric in metrics if panel.ratings is not None or metric in panel.metrics]
+    found = [metric for metric in metrics if setup.ratings is not None or metric in setup.metrics]
     console = table_console(200)
     for title, columns in (("What was found", found), ("What lists hold", [m for m in metrics if m not in found])):
         if columns:
@@ -91,7 +95,7 @@ def show_figures(figures: Sequence[Figure], candidates: Sequence[Candidate], pan
             console.print(table)
 
 
-def _cell(figure: Figure | None, with_bounds: bool) -> str:
+def _cell(figure: MetricValue | None, with_bounds: bool) -> str:
     if figure is None:
         return "-"
     bounds = f" [{figure.ci_low:.4f}, {figure.ci_high:.4f}]" if with_bounds and figure.ci_low is not None else ""

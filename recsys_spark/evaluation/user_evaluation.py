@@ -13,37 +13,37 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.evaluation.evaluation_setup import Judged, Panel
-from recsys_spark.evaluation.user_metrics import list_values, ranked_lists, rating_values
-from recsys_spark.evaluation.users import Users
+from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, ScoringModel
+from recsys_spark.evaluation.user_arrays import UserArrays
+from recsys_spark.evaluation.user_metrics import list_metrics, rank_items, rating_errors
 from recsys_spark.metrics.bootstrap import user_weights
 from recsys_spark.metrics.slices import SLICES, slice_of
 
-__all__ = ["add_up", "judge", "judge_batches"]
+__all__ = ["evaluate_batches", "evaluate_users", "sum_tasks"]
 
 TASK_SCHEMA = "model INT, sums BINARY, users BINARY, item_idx ARRAY<INT>, lists ARRAY<BIGINT>, error STRING"
 SCHEMA = "model INT, sums BINARY, users BINARY, lists ARRAY<BIGINT>, items ARRAY<BIGINT>, error STRING"
 BLOCK_USERS = 256
 
 
-def judge(users: DataFrame, panel: Panel) -> DataFrame:
-    """A row a model: model INT, its place in the panel; sums BINARY, float64 (slices, 1 + draws, columns), over its
+def evaluate_users(users: DataFrame, setup: EvaluationSetup) -> DataFrame:
+    """A row a model: model INT, its place in the setup; sums BINARY, float64 (slices, 1 + draws, columns), over its
     users; users BINARY, float64 (slices, 1 + draws), how many; `items` of them stand in the heads of `lists` lists;
     error STRING where the model's scores cannot be used.
 
-    `users` as judged_users gives them, with models in the order of the panel. A task holds an Arrow batch of users,
+    `users` as build_evaluation_inputs gives them, with models in the order of the setup. A task holds an Arrow batch of users,
     the scores of a block, and a number an item for each model.
     """
-    return add_up(users.mapInArrow(partial(judge_batches, panel), TASK_SCHEMA), panel)
+    return sum_tasks(users.mapInArrow(partial(evaluate_batches, setup), TASK_SCHEMA), setup)
 
 
-def add_up(tasks: DataFrame, panel: Panel) -> DataFrame:
+def sum_tasks(tasks: DataFrame, setup: EvaluationSetup) -> DataFrame:
     """From a row a task and model (TASK_SCHEMA) to a row a model; a task holds one model's rows of all tasks."""
-    return tasks.groupBy("model").applyInArrow(partial(_added_up, panel), SCHEMA)
+    return tasks.groupBy("model").applyInArrow(partial(_sum_model, setup), SCHEMA)
 
 
-def _added_up(panel: Panel, rows: pa.Table) -> pa.Table:
-    tally = _Tally(panel)
+def _sum_model(setup: EvaluationSetup, rows: pa.Table) -> pa.Table:
+    tally = _MetricSums(setup)
     lists = tally.lists
     for row in rows.to_pylist():
         tally.sums += np.frombuffer(row["sums"]).reshape(tally.sums.shape)
@@ -63,13 +63,13 @@ def _added_up(panel: Panel, rows: pa.Table) -> pa.Table:
     )
 
 
-class _Tally:
+class _MetricSums:
     """The sums of one model."""
 
-    def __init__(self, panel: Panel) -> None:
-        self.sums = np.zeros((len(SLICES), 1 + panel.draws, len(panel.columns)))
-        self.users = np.zeros((len(SLICES), 1 + panel.draws))
-        self.lists = np.zeros(panel.popularity.n_items, np.int64)
+    def __init__(self, setup: EvaluationSetup) -> None:
+        self.sums = np.zeros((len(SLICES), 1 + setup.draws, len(setup.columns)))
+        self.users = np.zeros((len(SLICES), 1 + setup.draws))
+        self.lists = np.zeros(setup.popularity.n_items, np.int64)
         self.error: str | None = None
 
     def add(self, values: NDArray[np.float64], weights: NDArray[np.float64], slices: NDArray[np.intp]) -> None:
@@ -88,14 +88,14 @@ class _Tally:
         return self.sums.tobytes(), self.users.tobytes(), items, self.lists[items], self.error
 
 
-def judge_batches(panel: Panel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def evaluate_batches(setup: EvaluationSetup, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """What a task does with its users."""
-    tallies: list[_Tally] = []
+    tallies: list[_MetricSums] = []
     for batch in batches:
         # A task without users has nothing to say.
-        tallies = tallies or [_Tally(panel) for _ in panel.models]
+        tallies = tallies or [_MetricSums(setup) for _ in setup.models]
         for start in range(0, batch.num_rows, BLOCK_USERS):
-            _judge_block(Users.of(batch.slice(start, BLOCK_USERS)), panel, tallies)
+            _evaluate_block(UserArrays.of(batch.slice(start, BLOCK_USERS)), setup, tallies)
     for number, tally in enumerate(tallies):
         sums, users, items, lists, error = tally.as_row()
         yield pa.RecordBatch.from_pydict(
@@ -110,23 +110,25 @@ def judge_batches(panel: Panel, batches: Iterator[pa.RecordBatch]) -> Iterator[p
         )
 
 
-def _judge_block(users: Users, panel: Panel, tallies: list[_Tally]) -> None:
-    weights = user_weights(users.user_idx, panel.draws, panel.seed)
+def _evaluate_block(users: UserArrays, setup: EvaluationSetup, tallies: list[_MetricSums]) -> None:
+    weights = user_weights(users.user_idx, setup.draws, setup.seed)
     slices = slice_of(users.known_items())
-    for number, (model, tally) in enumerate(zip(panel.models, tallies, strict=True)):
+    for number, (model, tally) in enumerate(zip(setup.models, tallies, strict=True)):
         if tally.error is None:
             try:
-                tally.add(_measured(users, number, model, panel, tally), weights, slices)
+                tally.add(_block_metrics(users, number, model, setup, tally), weights, slices)
             except TrainingError as error:
                 tally.error = str(error)
 
 
-def _measured(users: Users, number: int, model: Judged, panel: Panel, tally: _Tally) -> NDArray[np.float64]:
+def _block_metrics(
+    users: UserArrays, number: int, model: ScoringModel, setup: EvaluationSetup, tally: _MetricSums
+) -> NDArray[np.float64]:
     block = users.block_for(number, model.history_order)
-    if panel.ratings is not None:
-        return rating_values(model, users, block, panel)
-    lists = ranked_lists(model, users, block, panel.longest)
-    heads = lists.item_idx[:, : panel.list_length]
+    if setup.ratings is not None:
+        return rating_errors(model, users, block, setup)
+    lists = rank_items(model, users, block, setup.longest)
+    heads = lists.item_idx[:, : setup.list_length]
     filled = np.arange(heads.shape[1]) < lists.length[:, None]
     tally.lists += np.bincount(heads[filled], minlength=tally.lists.size)
-    return list_values(lists, users, panel)
+    return list_metrics(lists, users, setup)

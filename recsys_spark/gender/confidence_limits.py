@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Column, Table
 
-from recsys_spark.gender.measures import Measure, accuracy
+from recsys_spark.gender.label_metrics import LabelMetric, accuracy
 
 __all__ = ["CURVE", "LIMITS", "curve_table"]
 
@@ -15,7 +15,7 @@ BAR = 20
 MEASURED = ("coverage", "accuracy")
 
 
-def _coverage(limit: float) -> Measure:
+def _coverage(limit: float) -> LabelMetric:
     """The share of users whose likelier label has at least this probability."""
 
     def measure(labels: NDArray[np.int64], chances: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
@@ -25,7 +25,7 @@ def _coverage(limit: float) -> Measure:
     return measure
 
 
-def _accuracy_above(limit: float) -> Measure:
+def _accuracy_above(limit: float) -> LabelMetric:
     """The accuracy among them; NaN where there is nobody."""
 
     def measure(labels: NDArray[np.int64], chances: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
@@ -34,7 +34,7 @@ def _accuracy_above(limit: float) -> Measure:
     return measure
 
 
-CURVE: dict[str, Measure] = {
+CURVE: dict[str, LabelMetric] = {
     f"{name}@{limit:g}": make(limit)
     for limit in LIMITS
     for name, make in (("coverage", _coverage), ("accuracy", _accuracy_above))

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from recsys_spark.gender.measures import MEASURES, accuracy, auc, balanced_accuracy, calibration_error, log_loss
+from recsys_spark.gender.label_metrics import (
+    LABEL_METRICS,
+    accuracy,
+    auc,
+    balanced_accuracy,
+    calibration_error,
+    log_loss,
+)
 
 
 def some(n_labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,7 +51,7 @@ def test_tied_scores_count_half():
 
 def test_nobody_drawn_is_no_number():
     labels, chances, nobody = np.array([0, 1]), np.full((2, 2), 0.5), np.zeros(2)
-    assert all(np.isnan(measure(labels, chances, nobody)) for measure in MEASURES.values())
+    assert all(np.isnan(measure(labels, chances, nobody)) for measure in LABEL_METRICS.values())
 
 
 def test_one_label_alone_has_no_curve():

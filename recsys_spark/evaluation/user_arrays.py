@@ -13,15 +13,15 @@ from recsys_spark.preparation.held_out_pairs import FED, FOUND
 from recsys_spark.ranking.scorer import Histories, UserBlock
 from recsys_spark.recommend.recommendations import dense_vectors
 
-__all__ = ["Users"]
+__all__ = ["UserArrays"]
 
 # As Spark sorts nulls: first.
 LONG_AGO = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
-class Users:
-    """Users of a batch (judged_users). Of all their pairs, user by user: `row` (nnz,) the user's place in the block,
+class UserArrays:
+    """Users of a batch (build_evaluation_inputs). Of all their pairs, user by user: `row` (nnz,) the user's place in the block,
     `role`, `item_idx`, `rating` (NaN if none), `time` (long ago if none), `tie` (the order of equal times).
     """
 
@@ -35,7 +35,7 @@ class Users:
     tie: NDArray[np.int64]
 
     @classmethod
-    def of(cls, batch: pa.RecordBatch) -> "Users":
+    def of(cls, batch: pa.RecordBatch) -> "UserArrays":
         """The users of a batch."""
         lengths = pc.list_value_length(batch["role"]).to_numpy()
         return cls(
@@ -60,7 +60,7 @@ class Users:
         """What is to be found of each user, items ascending; the values are ratings."""
         chosen = self.role == FOUND
         lengths = np.bincount(self.row[chosen], minlength=len(self))
-        return Csr.of_lengths(lengths, self.item_idx[chosen], self.rating[chosen].astype(np.float32))
+        return Csr.from_lengths(lengths, self.item_idx[chosen], self.rating[chosen].astype(np.float32))
 
     def masked(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """(row, item_idx) of what may not stand in a list."""

@@ -5,12 +5,12 @@ from pyspark.sql import functions as F
 
 from recsys_spark.preparation.age_groups import AGES, Bounds, band_of
 
-__all__ = ["slices_of"]
+__all__ = ["user_slices"]
 
 KNOWN: Bounds = ((1, 1), (2, 5), (6, 10), (11, 20), (21, 50), (51, None))
 
 
-def slices_of(known_items: str, age: str) -> Column:
+def user_slices(known_items: str, age: str) -> Column:
     """ARRAY<STRING>: `all`, one such as known_items=2-5, and where the age is known one such as age=18-24."""
     known = _named("known_items", band_of(F.col(known_items), KNOWN))
     by_age = _named("age", band_of(F.col(age), AGES))
