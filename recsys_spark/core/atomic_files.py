@@ -1,4 +1,7 @@
-"""Files that have their name whole or not at all, whatever is killed and whoever reads meanwhile."""
+"""Atomic file writes.
+
+A file gets its name only when it is complete. A killed writer or a concurrent reader never sees half of it.
+"""
 
 import json
 import os
@@ -7,17 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["drafts", "remove_drafts", "write_json", "atomic_write"]
+__all__ = ["atomic_write", "drafts", "remove_drafts", "write_json"]
 
 DRAFT = ".tmp"
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """The draft to write, which takes the name of `path` at the end; two processes that write it do not meet.
+    """Yield a temporary file that is renamed to `path` when the block ends.
 
-    It is on the disk by then: a name that outlived its content in a loss of power would vouch for nothing. A process
-    that is killed leaves a draft behind.
+    The content is flushed to the disk before the rename, so that a loss of power cannot leave the name of a file
+    without its content. Each call has a temporary file of its own: two writers of one path do not interfere. A killed
+    process leaves its temporary file behind (see remove_drafts).
     """
     draft = path.with_name(f".{path.name}.{uuid4().hex}{DRAFT}")
     try:
@@ -30,17 +34,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """A file of JSON, in one step."""
+    """Write a JSON file atomically."""
     with atomic_write(path) as draft:
         draft.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def drafts(folder: Path) -> list[Path]:
-    """What killed processes left in a folder, or others are writing there."""
+    """Return the temporary files of killed or running writers in a folder."""
     return list(folder.glob(f".*{DRAFT}"))
 
 
 def remove_drafts(folder: Path) -> None:
-    """Clears those away, where nobody else writes."""
+    """Remove the temporary files in a folder that has no running writer."""
     for draft in drafts(folder):
         draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Sparse rows as numpy arrays, the form in which they travel from Spark to torch."""
+"""Sparse rows as numpy arrays, the exchange format between Spark and torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,38 +21,38 @@ class Csr:
         return self.indptr.size - 1
 
     @classmethod
-    def of_lengths(cls, lengths: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float32]) -> "Csr":
-        """From the number of entries of each row."""
+    def from_lengths(cls, lengths: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float32]) -> "Csr":
+        """Build rows from the number of entries of each row."""
         return cls(np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))), indices, values)
 
     @classmethod
     def empty(cls) -> "Csr":
-        """No rows."""
+        """Return a matrix without rows."""
         return cls(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
     @classmethod
     def concat(cls, parts: Sequence["Csr"]) -> "Csr":
-        """The rows of all parts, in order."""
+        """Return the rows of all parts, in order."""
         if len(parts) == 1:
             return parts[0]
         if not parts:
             return cls.empty()
         lengths = np.concatenate([part.lengths() for part in parts])
         indices, values = ([getattr(part, name) for part in parts] for name in ("indices", "values"))
-        return cls.of_lengths(lengths, np.concatenate(indices), np.concatenate(values))
+        return cls.from_lengths(lengths, np.concatenate(indices), np.concatenate(values))
 
     def lengths(self) -> NDArray[np.int64]:
-        """Entries of each row, (n,)."""
+        """Return the number of entries of each row, (n,)."""
         return np.diff(self.indptr)
 
     def take(self, rows: NDArray[np.intp]) -> "Csr":
-        """Some rows, in the order of `rows`."""
+        """Return copies of some rows, in the order of `rows`."""
         lengths = self.lengths()[rows]
         starts = np.cumsum(lengths) - lengths
         entries = np.arange(lengths.sum()) + np.repeat(self.indptr[rows] - starts, lengths)
-        return Csr.of_lengths(lengths, self.indices[entries], self.values[entries])
+        return Csr.from_lengths(lengths, self.indices[entries], self.values[entries])
 
     def between(self, start: int, stop: int) -> "Csr":
-        """Rows [start, stop), without copying their entries."""
+        """Return the rows [start, stop) without copying their entries."""
         first, last = self.indptr[start], self.indptr[stop]
         return Csr(self.indptr[start : stop + 1] - first, self.indices[first:last], self.values[first:last])

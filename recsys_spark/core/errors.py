@@ -1,27 +1,27 @@
-"""Errors that a user can act on, each with the exit code that schedulers see.
+"""Errors that a user can act on, each with the exit code of the job.
 
-Anything else that escapes a job is a defect of ours and exits with 1.
+Any other error that ends a job is a defect of this package; the exit code is 1.
 """
 
 __all__ = [
     "ConfigError",
     "DataQualityError",
-    "LostToWriterError",
     "MissingInputError",
     "QualityGateError",
     "RecsysError",
     "TrainingError",
+    "WriteConflictError",
 ]
 
 
 class RecsysError(Exception):
-    """Base of all errors whose message names the remedy."""
+    """Base class of errors with a remedy in the message."""
 
     exit_code = 1
 
 
 class ConfigError(RecsysError):
-    """Wrong usage, configuration, root or table schema; `problems` lists all that were found."""
+    """Invalid usage, configuration, root or table schema; `problems` lists all findings."""
 
     exit_code = 2
 
@@ -31,30 +31,30 @@ class ConfigError(RecsysError):
 
 
 class DataQualityError(RecsysError):
-    """Too large a share of the input was quarantined."""
+    """Share of quarantined input above its limit."""
 
     exit_code = 3
 
 
 class MissingInputError(RecsysError):
-    """A required table, file or model does not exist; the message names the job that makes it."""
+    """Missing table, file or model; the message names the job that makes it."""
 
     exit_code = 4
 
 
 class TrainingError(RecsysError):
-    """A model could not be trained."""
+    """Failed training of a model."""
 
     exit_code = 5
 
 
-class LostToWriterError(RecsysError):
-    """Another writer held the lock, or won the commit after all retries."""
+class WriteConflictError(RecsysError):
+    """Lock held, or commit won, by another writer."""
 
     exit_code = 6
 
 
 class QualityGateError(RecsysError):
-    """The candidate is not good enough to be published."""
+    """Candidate model rejected by the quality gate."""
 
     exit_code = 7

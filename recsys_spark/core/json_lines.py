@@ -1,15 +1,18 @@
-"""What runs leave for documents: figures as JSON lines, which a run that was killed may have cut short, and tables."""
+"""Results of runs as JSON lines, and Markdown tables of them."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["add_line", "markdown_table", "read_lines"]
+__all__ = ["append_line", "markdown_table", "read_lines"]
 
 
-def add_line(file: Path, line: Mapping[str, Any]) -> None:
-    """Appends a line; half a line that stands there stays one of its own."""
+def append_line(file: Path, line: Mapping[str, Any]) -> None:
+    """Append a line to a file of JSON lines.
+
+    An incomplete last line, left by a killed process, is ended first, so that the new line stays readable.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.exists() and not file.read_bytes().endswith(b"\n")
     with file.open("a", encoding="utf-8") as stream:
@@ -17,7 +20,10 @@ def add_line(file: Path, line: Mapping[str, Any]) -> None:
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The lines in order, but for halves; none where there is no file."""
+    """Yield the lines in order.
+
+    Incomplete lines are skipped; a missing file has no lines.
+    """
     if not file.exists():
         return
     for text in file.read_text(encoding="utf-8").split("\n")[:-1]:
@@ -30,6 +36,6 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as documents have it."""
+    """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

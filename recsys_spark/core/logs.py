@@ -1,4 +1,4 @@
-"""What a person sees while a job runs: plain lines on stderr, or a live line at a terminal."""
+"""Log output of jobs: plain lines on stderr, or a live line at a terminal."""
 
 import logging
 import sys
@@ -17,23 +17,27 @@ log = logging.getLogger("recsys_spark")
 
 @cache
 def _terminal() -> Console:
-    """The one console on stderr: a second one would write over the live line of the first."""
+    """Return the only console on stderr.
+
+    A second console would overwrite the live line of the first.
+    """
     return Console(stderr=True)
 
 
 def table_console(width: int) -> Console:
-    """For tables on stdout: as wide as a terminal is. A file or a pipe has no width of its own, and names should not
-    be cut there, so it gets `width` columns.
+    """Return a console for tables on stdout, as wide as the terminal.
+
+    Files and pipes have no width of their own. They get `width` columns, so that names are not cut.
     """
     return Console(width=None if sys.stdout.isatty() else width)
 
 
 def configure_logs(level: str) -> None:
-    """Sends this package's log to stderr; other packages' loggers are left alone."""
+    """Send the log of this package to stderr and leave other loggers unchanged."""
     log.setLevel(level.upper())
     log.handlers.clear()
     log.propagate = False
-    # PySpark logs each SQL error as a screenful of JSON; what a person needs of it is in our own message.
+    # PySpark logs each SQL error as JSON of many lines; the message of the job already has its content.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     if sys.stderr.isatty():
         handler: logging.Handler = RichHandler(console=_terminal(), show_path=False, log_time_format="%H:%M:%S")
@@ -47,7 +51,10 @@ def configure_logs(level: str) -> None:
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Shows a piece of work: a spinner at a terminal, a line with its seconds when it is done."""
+    """Show the progress of a piece of work.
+
+    A terminal shows a spinner. The log gets a line with the elapsed seconds at the end.
+    """
     clock = time.monotonic()
     if sys.stderr.isatty() and log.handlers:
         with _terminal().status(text):

@@ -1,7 +1,7 @@
 """Names of source formats and model kinds.
 
-A line names a module instead of importing it: a job then loads only what it uses, and a cluster without torch can run
-the Spark half. A new format or model is one file in its room and one line here.
+A line names a module without importing it. A job therefore loads only the modules that it uses, and a cluster without
+torch can run the jobs on Spark. A new format or model needs one file in its folder and one line here.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Paths and URIs: what Python opens and what Spark opens under one setting must be the same place."""
+"""Paths and URIs, so that Python and Spark open the same place under one setting."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["absolute", "file_uri", "literal_path", "local_path"]
 
 
 def local_path(uri: str) -> Path | None:
-    """The absolute path of a `file:` URI or plain path; None for any other storage."""
+    """Return the absolute path of a `file:` URI or plain path; None for other storage."""
     scheme, colon, rest = uri.partition(":")
     if not colon or "/" in scheme:
         return Path(uri).absolute()
@@ -15,16 +15,19 @@ def local_path(uri: str) -> Path | None:
 
 
 def file_uri(path: Path) -> str:
-    """What Spark opens as exactly this path: Hadoop takes the text of a URI as it stands, a `%20` as well."""
+    """Return the URI of a path for Spark.
+
+    Hadoop does not decode URIs: a `%20` in the text stays part of the name. The path is therefore not encoded.
+    """
     return f"file:{path.absolute()}"
 
 
 def absolute(root: str) -> str:
-    """A root as tables and messages name it: an absolute path, or a URI without a slash at its end."""
+    """Return a root as an absolute path, or as a URI without a trailing slash."""
     path = local_path(root)
     return str(path) if path is not None else root.rstrip("/")
 
 
 def literal_path(path: str) -> str:
-    """The glob that matches exactly this path."""
+    """Return the glob that matches exactly this path."""
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)

@@ -1,4 +1,7 @@
-"""Where good values of a setting may lie: what a kind of model declares, and the search for settings draws from."""
+"""Search spaces of settings.
+
+A kind of model declares the values of each setting that the search for settings may draw.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +10,10 @@ __all__ = ["Choice", "Range", "SearchSpace"]
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, whole ones where both are; with `log`, each doubling is as likely as any other."""
+    """Range of numbers from `low` to `high`.
+
+    The numbers are integers where both bounds are. With `log` they are distributed uniformly in their logarithm.
+    """
 
     low: float
     high: float
@@ -16,7 +22,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values."""
+    """Choice of one of a few values."""
 
     values: tuple[str | bool | int, ...]
 

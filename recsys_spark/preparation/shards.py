@@ -118,7 +118,7 @@ def _csr(table: pa.Table, indices: str, values: str) -> Csr:
     lists = table[indices].combine_chunks()
     lengths = np.diff(lists.offsets.to_numpy()).astype(np.int64)
     flat = table[values].combine_chunks().flatten()
-    return Csr.of_lengths(lengths, lists.flatten().to_numpy(), flat.to_numpy())
+    return Csr.from_lengths(lengths, lists.flatten().to_numpy(), flat.to_numpy())
 
 
 def _side(table: pa.Table, order: NDArray[np.intp]) -> NDArray[np.int32] | None:

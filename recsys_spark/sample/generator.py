@@ -37,7 +37,7 @@ def generate(spark: SparkSession, settings: SampleSettings, seed: int, out_dir: 
 
     Returns counts: users, items, rows (clean), broken, duplicated and late rows. A folder that holds
     the same sample already is left as it is. Raises ConfigError for a folder with other content, one
-    that cannot be written or that executors do not see, or a URI; LostToWriterError while another
+    that cannot be written or that executors do not see, or a URI; WriteConflictError while another
     process writes the same folder.
     """
     plan = settings.plan(seed)

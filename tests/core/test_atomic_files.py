@@ -1,4 +1,4 @@
-"""Files stand under their name whole or not at all."""
+"""Atomic file writes."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from recsys_spark.core.atomic_files import atomic_write, drafts, write_json
 
 
-def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "words"
     path.write_text("old")
     with atomic_write(path) as draft:
@@ -17,7 +17,7 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert path.read_text() == "half" and list(tmp_path.iterdir()) == [path]
 
 
-def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_file_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "words"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), atomic_write(path) as draft:
@@ -25,7 +25,7 @@ def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
+def test_concurrent_writers_of_one_file_do_not_interfere(tmp_path: Path) -> None:
     path = tmp_path / "words"
     with atomic_write(path) as first, atomic_write(path) as second:
         first.write_text("first")
@@ -35,5 +35,5 @@ def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
 
 def test_json_is_read_back(tmp_path: Path) -> None:
     content = {"name": "Björk Hoàng", "counts": [1, 2], "none": None}
-    write_json(tmp_path / "told.json", content)
-    assert json.loads((tmp_path / "told.json").read_text()) == content
+    write_json(tmp_path / "content.json", content)
+    assert json.loads((tmp_path / "content.json").read_text()) == content

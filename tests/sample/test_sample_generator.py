@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.sample import SampleFormat, SampleSettings
-from recsys_spark.core.errors import ConfigError, LostToWriterError
+from recsys_spark.core.errors import ConfigError, WriteConflictError
 from recsys_spark.sample import blocks, generator
 from recsys_spark.sample.generator import generate
 from recsys_spark.storage.locks import Locks
@@ -123,7 +123,7 @@ def test_a_failed_run_leaves_nothing(spark: SparkSession, tmp_path: Path, monkey
 
 def test_two_writers_do_not_meet(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "LOCK_SECONDS", 0.0)
-    with Locks(tmp_path, 0.0).hold(".out"), pytest.raises(LostToWriterError):
+    with Locks(tmp_path, 0.0).hold(".out"), pytest.raises(WriteConflictError):
         generate(spark, small(), 3, tmp_path / "out")
 
 
