@@ -6,10 +6,12 @@ from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """The same tables give the same file, byte for byte."""
+    """Build the map and write its file; the same tables give the same bytes."""
     model = find_model(run.tables, run.config.model.kind, run.config.model.version)
-    path = map_path(run, model)
-    write_page(path, build_map(run, model))
+    path = map_path(run.config, model)
+    item_map, counts = build_map(run.tables, run.config, model)
+    write_page(path, item_map)
+    run.count(**counts)
     run.report.outputs["item_map"] = str(path)
     print(f"item map: {path}")
 

@@ -1,22 +1,22 @@
-"""A model's items as a map: from the tables to a file."""
+"""Map of a model's items, from the tables to an HTML file."""
 
 import logging
 from pathlib import Path
 
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.atomic_files import atomic_write
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
 from recsys_spark.core.paths import local_path
 from recsys_spark.models.versions import ModelVersion
-from recsys_spark.recommend.stored_model import open_model
+from recsys_spark.recommend.trained_model import load_model
 from recsys_spark.report.map_clusters import k_means
-from recsys_spark.report.map_groups import Groups, groups_of_clusters, groups_of_values
-from recsys_spark.report.map_items import MapItems, map_items, neighbours_on_map, similar_items
+from recsys_spark.report.map_groups import Groups, group_by_clusters, group_by_values
+from recsys_spark.report.map_items import MapItems, read_map_items, read_neighbours, read_similar_items
 from recsys_spark.report.map_layout import NEIGHBOURS, lay_out, principal_plane
-from recsys_spark.report.map_nearest import nearest, unit_length
+from recsys_spark.report.map_neighbours import nearest, neighbour_preservation, random_preservation, unit_length
 from recsys_spark.report.map_page import ItemMap, map_page
-from recsys_spark.report.map_preservation import kept_by_chance, kept_neighbours
-from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["build_map", "map_path", "write_page"]
 
@@ -24,48 +24,56 @@ log = logging.getLogger(__name__)
 
 CLUSTERS = "clusters"
 GENRES = "genres"
-# Neighbours that a layout is judged by.
-JUDGED = 10
+# Neighbours of each item that measure the quality of a layout.
+COMPARED_NEIGHBOURS = 10
 
 
-def map_path(run: JobRun, model: ModelVersion) -> Path:
-    """map.path, or its default. Raises ConfigError where it is no local path."""
-    wanted = run.config.map.path
-    path = local_path(wanted) if wanted is not None else Path(run.config.files_root) / "maps" / f"{model.version}.html"
+def map_path(config: BaseConfig, model: ModelVersion) -> Path:
+    """Return map.path, or its default; raise ConfigError if it is not a local path."""
+    given = config.map.path
+    path = local_path(given) if given is not None else Path(config.files_root) / "maps" / f"{model.version}.html"
     if path is None:
-        raise ConfigError(f"map.path: {wanted} is not a local path")
+        raise ConfigError(f"map.path: {given} is not a local path: name a file on this machine")
     return path
 
 
-def build_map(run: JobRun, model: ModelVersion) -> ItemMap:
-    """The map of a version's most played items.
+def build_map(tables: Tables, config: BaseConfig, model: ModelVersion) -> tuple[ItemMap, dict[str, int]]:
+    """Return the map of a model version's most played items, and its row counts.
 
     The driver holds at most map.max_items items with their vectors, and map.neighbours of each. Raises ConfigError for
-    a kind without item vectors and an attribute that no item has, MissingInputError without item_similarity.
+    a kind without item vectors and for an attribute that no item has, MissingInputError without item_similarity.
     """
-    vectors = open_model(run, model).item_vectors
-    similar = similar_items(run, model)
-    items = map_items(run, vectors, run.config.map.colour or GENRES)
+    settings = config.map
+    vectors = load_model(config.files_root, model).item_vectors
+    similar = read_similar_items(tables, model)
+    items = read_map_items(tables, vectors, settings.colour or GENRES, settings.max_items)
     unit = unit_length(items.vectors)
     with step(f"layout of {len(items.item_id)} items"):
         near = nearest(unit, NEIGHBOURS)
-        points = lay_out(unit, near, run.config.run.seed)
-    judged = near[:, :JUDGED]
+        points = lay_out(unit, near, config.run.seed)
+    compared = near[:, :COMPARED_NEIGHBOURS]
     log.info(
-        "of the %d nearest items of each the map keeps %.1f %%; the two principal components %.1f %%, chance %.1f %%",
-        judged.shape[1],
-        100 * kept_neighbours(judged, points),
-        100 * kept_neighbours(judged, principal_plane(unit)),
-        100 * kept_by_chance(*judged.shape),
+        "share of the %d nearest items of each item that stay nearest: %.1f %% on the map, %.1f %% on the two principal"
+        " components, %.1f %% at random",
+        compared.shape[1],
+        100 * neighbour_preservation(compared, points),
+        100 * neighbour_preservation(compared, principal_plane(unit)),
+        100 * random_preservation(*compared.shape),
     )
-    groups = _groups(run, items)
-    neighbours = neighbours_on_map(run, similar, items.item_id)
-    run.count(groups=len(groups.names), neighbours=sum(len(each.places) for each in neighbours))
-    return ItemMap(model.version, model.kind, items.item_id, items.name, items.users, points, groups, neighbours)
+    groups = _groups(config, items)
+    neighbours = read_neighbours(similar, items.item_id, settings.neighbours)
+    counts = {
+        "items": len(items.item_id),
+        "items_without_vector": items.without_vector,
+        "groups": len(groups.names),
+        "neighbours": sum(len(each.places) for each in neighbours),
+    }
+    shown = ItemMap(model.version, model.kind, items.item_id, items.name, items.users, points, groups, neighbours)
+    return shown, counts
 
 
 def write_page(path: Path, item_map: ItemMap) -> None:
-    """In one step: nobody opens half a page. Raises ConfigError where the path cannot be written."""
+    """Write the page of a map atomically; raise ConfigError if the path cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as draft:
@@ -74,11 +82,13 @@ def write_page(path: Path, item_map: ItemMap) -> None:
         raise ConfigError(f"map.path: {path} cannot be written: {error}") from error
 
 
-def _groups(run: JobRun, items: MapItems) -> Groups:
-    settings = run.config.map
+def _groups(config: BaseConfig, items: MapItems) -> Groups:
+    settings = config.map
     if settings.colour != CLUSTERS and any(items.text):
-        return groups_of_values(settings.colour or GENRES, items.text)
+        return group_by_values(settings.colour or GENRES, items.text)
     if settings.colour not in (None, CLUSTERS):
-        raise ConfigError(f"map.colour: no item on the map has an attribute {settings.colour!r}")
-    clusters = k_means(unit_length(items.vectors), settings.clusters, run.config.run.seed)
-    return groups_of_clusters(clusters.tolist(), items.name)
+        raise ConfigError(
+            f"map.colour: no item on the map has an attribute {settings.colour!r}: choose another, or {CLUSTERS}"
+        )
+    clusters = k_means(unit_length(items.vectors), settings.clusters, config.run.seed)
+    return group_by_clusters(clusters.tolist(), items.name)

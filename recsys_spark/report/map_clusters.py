@@ -1,21 +1,22 @@
-"""k-means on vectors of unit length: groups for a picture whose items have no genres."""
+"""k-means on unit vectors, for maps whose items have no genres."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["k_means"]
 
-MOST_PASSES = 50
+MAX_PASSES = 50
 
 
 def k_means(unit: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]:
-    """(n,): the cluster of each row, numbered by the first row that each has; at most k are there.
+    """Return the cluster of each row, (n,), of at most k clusters.
 
-    Lloyd's passes after a start by k-means++ (Arthur and Vassilvitskii 2007). Memory is n x k float32.
+    Clusters are numbered in the order of their first rows. Lloyd's algorithm starts from k-means++ (Arthur and
+    Vassilvitskii 2007). Memory is n x k float32.
     """
-    centres = _start(unit, min(k, unit.shape[0]), np.random.default_rng(seed))
+    centres = _initial_centres(unit, min(k, unit.shape[0]), np.random.default_rng(seed))
     cluster = np.full(unit.shape[0], -1)
-    for _ in range(MOST_PASSES):
+    for _ in range(MAX_PASSES):
         closest = (unit @ centres.T - (centres**2).sum(axis=1) / 2).argmax(axis=1)
         if (closest == cluster).all():
             break
@@ -27,8 +28,8 @@ def k_means(unit: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]:
     return renumbered
 
 
-def _start(unit: NDArray[np.float32], k: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Rows drawn one after the other, in proportion to their squared distance from those before."""
+def _initial_centres(unit: NDArray[np.float32], k: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw k rows in turn, in proportion to their squared distance from those already drawn."""
     chosen = [int(rng.integers(unit.shape[0]))]
     distance = np.full(unit.shape[0], np.inf)
     while len(chosen) < k:

@@ -1,8 +1,8 @@
-"""Vectors in the plane: near ones near each other, by t-SNE on the graph of nearest neighbours.
+"""Layout of vectors in the plane by t-SNE on the graph of nearest neighbours.
 
-Neighbours attract each other equally, as calibrated weights make next to no difference (Boehm et al. 2022), and all
-points repel each other (repulsion.py). The start is the plane of the principal components, and the first steps
-exaggerate attraction, so that the picture keeps the large shape and not only the small one (Kobak and Berens 2019).
+All neighbours attract each other with the same weight; calibrated weights make almost no difference (Boehm et al.
+2022). All points repel each other (map_repulsion.py). The layout starts from the first two principal components, and
+the first steps exaggerate attraction. Both keep the global shape as well as the local one (Kobak and Berens 2019).
 """
 
 import numpy as np
@@ -26,12 +26,15 @@ START_DEVIATION = 1e-2
 
 
 def principal_plane(unit: NDArray[np.float32]) -> Reals:
-    """(n, 2): along the first two principal components, the larger first; zeros for what is lacking of them."""
+    """Return the coordinates (n, 2) along the first two principal components.
+
+    The larger component comes first. A component that the vectors lack is zero.
+    """
     exact = unit.astype(np.float64)
     centred = exact - exact.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)
     axes = axes[:, ::-1][:, :2]
-    # A component may point either way.
+    # The sign of a component is arbitrary; its largest entry is made positive.
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1, 1)
     plane = np.zeros((unit.shape[0], 2))
     plane[:, : axes.shape[1]] = centred @ axes
@@ -39,9 +42,10 @@ def principal_plane(unit: NDArray[np.float32]) -> Reals:
 
 
 def lay_out(unit: NDArray[np.float32], nearest: NDArray[np.int64], seed: int) -> Reals:
-    """(n, 2): points for n vectors of unit length, whose nearest are (n, k); the first 15 of them are used.
+    """Return points (n, 2) for n unit vectors, so that near vectors have near points.
 
-    Memory is about 1 KB a vector and 50 MB for the grid. `seed` parts vectors that are alike.
+    `nearest` (n, k) are the nearest rows of each vector; the first 15 are used. Memory is about 1 KB a vector and
+    50 MB for the grid. Noise drawn from `seed` separates equal vectors.
     """
     points = _start(unit, seed)
     n = points.shape[0]
@@ -72,7 +76,7 @@ def _start(unit: NDArray[np.float32], seed: int) -> Reals:
 
 
 class _Edges:
-    """Who is a neighbour of whom, either way, with weights that sum up to one."""
+    """Symmetric graph of nearest neighbours, with weights that sum to one."""
 
     def __init__(self, nearest: NDArray[np.int64]) -> None:
         n, k = nearest.shape
@@ -82,7 +86,10 @@ class _Edges:
         self.rows = np.repeat(np.arange(n), np.diff(self.graph.indptr))
 
     def pulls(self, points: Reals) -> Reals:
-        """The sums over j of w_ij (y_i - y_j) / (1 + |y_i - y_j|^2), (n, 2)."""
+        """Return the attraction of each point, (n, 2).
+
+        It is the sum over j of w_ij (y_i - y_j) / (1 + |y_i - y_j|^2).
+        """
         x, y = np.ascontiguousarray(points.T)
         columns = self.graph.indices
         apart = (x[self.rows] - x[columns]) ** 2 + (y[self.rows] - y[columns]) ** 2

@@ -1,7 +1,8 @@
-"""A map as one HTML file: the page's parts lie in resources/item_map, the data go in as JSON that is never run.
+"""HTML page of an item map, in one self-contained file.
 
-Names of items are other people's text. In the JSON no character can end the script element that holds it; the page
-writes them as text alone; and a policy in the page forbids every script but its own, by hash, and every request.
+The template, style and scripts lie in resources/item_map; the data are embedded as JSON. Item names are untrusted
+text. The JSON escapes every character that could end its script element, and the page inserts names as text nodes.
+A content security policy allows only the page's own script, by hash, and forbids all requests.
 """
 
 import base64
@@ -22,17 +23,17 @@ from recsys_spark.report.map_items import Neighbours
 __all__ = ["ItemMap", "map_page"]
 
 SCRIPTS = ("data.js", "view.js", "drawing.js", "panel.js", "search.js", "start.js")
-# Points as whole numbers of this range, similarities as thousandths: half the size of a file of floats.
+# Points are whole numbers of this range and similarities thousandths, which halves the size of the file.
 SIDE = 65_535
-# Items of the list that needs neither a canvas nor a script.
+# Items of the list for browsers without a canvas or JavaScript.
 LISTED = 50
-# What could end the script element, or a line of old JavaScript.
+# Characters that could end the script element, or a line in older JavaScript.
 ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True)
 class ItemMap:
-    """All that a page shows: items by number of users descending, each list as long as there are items."""
+    """Content of a page: items by number of users descending; each sequence has one entry an item."""
 
     model_version: str
     algorithm: str
@@ -45,7 +46,7 @@ class ItemMap:
 
 
 def map_page(item_map: ItemMap) -> str:
-    """The whole file. The same map gives the same text."""
+    """Return the HTML text of a map; the same map gives the same text."""
     style = _resource("page.css")
     script = "\n".join(map(_resource, SCRIPTS))
     policy = f"default-src 'none'; script-src {_hash_of(script)}; style-src {_hash_of(style)}; base-uri 'none'"
@@ -57,10 +58,10 @@ def map_page(item_map: ItemMap) -> str:
         "style": style,
         "script": script,
         "data": _as_json(item_map),
-        "list": "\n".join(_listed(item_map)),
+        "list": "\n".join(_list_items(item_map)),
     }
-    # In one go: what looks like a place to fill in is none where it comes with the data.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _resource("page.html"))
+    # One pass over the template, so that a placeholder inside an item name stays as it is.
+    return re.sub(r"\{\{(\w+)\}\}", lambda placeholder: parts[placeholder[1]], _resource("page.html"))
 
 
 def _as_json(item_map: ItemMap) -> str:
@@ -81,7 +82,7 @@ def _as_json(item_map: ItemMap) -> str:
             "users": list(item_map.users),
             "x": x,
             "y": y,
-            "groups": [list(places) for places in item_map.groups.of_items],
+            "groups": [list(places) for places in item_map.groups.item_groups],
             "near": [near.places for near in item_map.neighbours],
             "similarity": [[round(1000 * value) for value in near.similarity] for near in item_map.neighbours],
         },
@@ -89,7 +90,7 @@ def _as_json(item_map: ItemMap) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(ESCAPES)
 
 
-def _listed(item_map: ItemMap) -> list[str]:
+def _list_items(item_map: ItemMap) -> list[str]:
     rows = zip(item_map.name[:LISTED], item_map.users[:LISTED], strict=True)
     return [f"<li><b>{html.escape(name)}</b> <small>{users:,} users</small></li>" for name, users in rows]
 

@@ -1,4 +1,4 @@
-"""The job from tables to a file: its content against the tables, its settings, what it says when an input lacks."""
+"""Tests of build_item_map: the file against the tables, settings and error messages."""
 
 import json
 import re
@@ -28,7 +28,10 @@ GENRES = [
 
 
 def train(workspace: Workspace, folder: Path) -> None:
-    """MovieLens files of ten films, the later ones with fewer users, and a model; even users like even films."""
+    """Write MovieLens files of ten films, ingest them and train a model.
+
+    Even users rate even films; films with higher numbers have fewer users.
+    """
     pairs = [(user, film) for user in range(24) for film in range(10) if user % 2 == film % 2 and user >= 2 * film]
     (folder / "movies.dat").write_text(
         "".join(f"{n}::{title}::{GENRES[n]}\n" for n, title in enumerate(TITLES)), encoding="latin-1"
@@ -41,13 +44,13 @@ def train(workspace: Workspace, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the tables that all tests of this file start from."""
+    """Return the folder of the tables that all tests of this file start from."""
     return tmp_path_factory.mktemp("films")
 
 
 @pytest.fixture
 def trained(workspace: Workspace, folder: Path) -> Workspace:
-    """A copy of them; the first test that asks makes them."""
+    """Return a workspace with a copy of these tables; the first test creates them."""
     origin = Workspace(workspace.spark, folder / "tables", workspace.capsys)
     if not origin.root.exists():
         train(origin, folder)
@@ -77,7 +80,7 @@ def test_the_file_holds_what_the_tables_hold(trained: Workspace) -> None:
     path = trained.root / "_files" / "maps" / f"{version}.html"
     assert outcome.summary["outputs"] == {"item_map": str(path)} and f"item map: {path}" in outcome.stdout
     assert outcome.rows == {"items": 10, "items_without_vector": 0, "groups": 8, "neighbours": 90}
-    assert re.search(r"the 9 nearest items of each the map keeps [\d.]+ %", outcome.stderr)
+    assert re.search(r"of the 9 nearest items of each item that stay nearest: [\d.]+ % on the map", outcome.stderr)
     first = path.read_bytes()
     trained.done("build_item_map")
     assert path.read_bytes() == first
@@ -101,7 +104,7 @@ def test_the_file_holds_what_the_tables_hold(trained: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_settings_and_what_is_refused(trained: Workspace, tmp_path: Path) -> None:
+def test_settings_and_refused_values(trained: Workspace, tmp_path: Path) -> None:
     trained.done("build_item_similarity")
     path = tmp_path / "elsewhere" / "map.html"
     limits = ["--map.path", path, "--map.max_items", 4, "--map.neighbours", 2]

@@ -1,7 +1,7 @@
-"""The page in a real browser: what it shows at an address, and what it does when it is used.
+"""Tests of the page in headless Chromium: links, search, pointer and keyboard.
 
-Chromium is started without a window and prints the page as it stands in the end. Where something is to be done, a
-script of the test is added to the page, its hash to the page's policy; what it finds out stands in #outcome.
+Chromium prints the final DOM of the page. To act on the page, a test adds a script to it, and the script's hash to the
+page's policy; the script's result is in #outcome.
 """
 
 import base64
@@ -19,7 +19,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from recsys_spark.report.map_groups import groups_of_values
+from recsys_spark.report.map_groups import group_by_values
 from recsys_spark.report.map_items import Neighbours
 from recsys_spark.report.map_page import ItemMap, map_page
 
@@ -36,7 +36,7 @@ ITEMS = [HOSTILE, "Star Harbour", "Am\u00e9lie", "Stray Star", "Costar", "Silver
 GENRES = ["Drama", "Sci-Fi", "Romance", "Sci-Fi", "Drama", "Drama", "Romance"]
 NEAR = [[1, 5, 2], [3, 4], [0], [1], [1], [], [2]]
 
-# What a test's script may use: to wait, to type a key, to point at an item.
+# Functions for scripts of tests: wait, press a key, point at an item.
 TOOLS = """
 const pause = () => new Promise((resolve) => setTimeout(resolve, 700));
 const press = (node, key) => node.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
@@ -61,34 +61,37 @@ def page() -> str:
     points = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [20, 0], [20, 10], [30, 5]], dtype=np.float64)
     near = [Neighbours(places, [0.95 - 0.1 * place for place in range(len(places))]) for places in NEAR]
     ids = [f"id&{item}" for item in range(7)]
-    groups = groups_of_values("genres", list(GENRES))
+    groups = group_by_values("genres", list(GENRES))
     return map_page(ItemMap("als-0123456789ab", "als", ids, ITEMS, [90, 80, 70, 60, 50, 40, 1], points, groups, near))
 
 
-def opened(folder: Path, text: str, address: str = "", forgiven: str = "nothing") -> str:
-    """The page as the browser has it in the end, once its console was empty but for what is forgiven."""
+def final_dom(folder: Path, text: str, address: str = "", ignored: str = "nothing") -> str:
+    """Return the final DOM of a page.
+
+    The browser's console must be empty, except for lines with the text `ignored`.
+    """
     file = folder / "map.html"
     file.write_text(text, encoding="utf-8")
     options = ["--headless", "--disable-gpu", "--dump-dom", "--virtual-time-budget=20000", "--window-size=1200,800"]
     options += ["--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}"]
-    # Time that does not pass draws no frames of a flight.
+    # Virtual time draws no frames of an animation.
     options += ["--force-prefers-reduced-motion"]
-    # The sandbox of Chromium does not start for root, as in most containers.
+    # Chromium's sandbox does not start for root, the user of most containers.
     options += ["--no-sandbox"] if os.geteuid() == 0 else []
     command = [str(BROWSER), *options, f"{file.as_uri()}{address}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line and forgiven not in line]
-    assert said == []
+    messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line and ignored not in line]
+    assert messages == []
     return done.stdout
 
 
-def tried(folder: Path, body: str, address: str = "", forgiven: str = "nothing") -> Any:
-    """What a script finds out in the page."""
+def run_script(folder: Path, body: str, address: str = "", ignored: str = "nothing") -> Any:
+    """Run a script in the page and return its result."""
     script = TOOLS.replace("BODY", body)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = page().replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
     text = text.replace("</body>", f"<script>{script}</script>\n</body>")
-    (outcome,) = re.findall(r'<pre id="outcome">(.*?)</pre>', opened(folder, text, address, forgiven), re.DOTALL)
+    (outcome,) = re.findall(r'<pre id="outcome">(.*?)</pre>', final_dom(folder, text, address, ignored), re.DOTALL)
     return json.loads(html.unescape(outcome))
 
 
@@ -97,7 +100,7 @@ def part(dom: str, start: str, end: str) -> str:
 
 
 def test_a_link_to_an_item_shows_it_and_its_neighbours_in_order_as_plain_text(tmp_path: Path) -> None:
-    dom = opened(tmp_path, page(), "#" + "item=" + quote("id&0", safe=""))
+    dom = final_dom(tmp_path, page(), "#" + "item=" + quote("id&0", safe=""))
     panel = part(dom, '<section id="pinned"', "</section>")
     assert f"<h2>{html.escape(HOSTILE, quote=False)}</h2>" in panel and "90 users" in panel
     lines = re.findall(r"<span>(.*?)</span><small[^>]*>([\d.]+)</small>", panel)
@@ -105,17 +108,17 @@ def test_a_link_to_an_item_shows_it_and_its_neighbours_in_order_as_plain_text(tm
     assert "<img" not in dom
 
 
-def test_a_link_to_a_search_shows_what_it_finds_the_beginnings_first(tmp_path: Path) -> None:
-    found = part(opened(tmp_path, page(), "#search=STAR"), '<ul id="found"', "</ul>")
+def test_a_link_to_a_search_shows_matches_with_prefixes_first(tmp_path: Path) -> None:
+    found = part(final_dom(tmp_path, page(), "#search=STAR"), '<ul id="found"', "</ul>")
     assert re.findall(r"<span>(.*?)</span>", found) == ["Star Harbour", "Stray Star", "Costar"]
-    accents = part(opened(tmp_path, page(), "#search=amelie"), '<ul id="found"', "</ul>")
+    accents = part(final_dom(tmp_path, page(), "#search=amelie"), '<ul id="found"', "</ul>")
     assert re.findall(r"<span>(.*?)</span>", accents) == ["Am\u00e9lie"]
-    nothing = opened(tmp_path, page(), "#search=zzz")
+    nothing = final_dom(tmp_path, page(), "#search=zzz")
     assert re.search(r'<p id="none-found" role="status">', nothing)
 
 
 def test_search_by_keyboard_then_from_neighbour_to_neighbour_and_back(tmp_path: Path) -> None:
-    seen = tried(
+    seen = run_script(
         tmp_path,
         """
         field.focus();
@@ -147,7 +150,7 @@ def test_search_by_keyboard_then_from_neighbour_to_neighbour_and_back(tmp_path: 
 
 
 def test_dots_are_drawn_hovered_and_pinned_where_they_are(tmp_path: Path) -> None:
-    seen = tried(
+    seen = run_script(
         tmp_path,
         """
         await pause();
@@ -172,7 +175,7 @@ def test_dots_are_drawn_hovered_and_pinned_where_they_are(tmp_path: Path) -> Non
 
 
 def test_wheel_and_drag_and_two_fingers_move_the_map(tmp_path: Path) -> None:
-    seen = tried(
+    seen = run_script(
         tmp_path,
         """
         await pause();
@@ -198,8 +201,8 @@ def test_wheel_and_drag_and_two_fingers_move_the_map(tmp_path: Path) -> None:
     assert seen["pinched"] == pytest.approx(2) and seen["fitted"] == pytest.approx(1)
 
 
-def test_the_legend_filters_what_can_be_hit_and_the_address_keeps_it(tmp_path: Path) -> None:
-    seen = tried(
+def test_the_legend_filters_the_items_and_the_address_keeps_the_filter(tmp_path: Path) -> None:
+    seen = run_script(
         tmp_path,
         """
         const states = () => [...document.querySelectorAll("#legend li button")].map((b) => b.ariaPressed);
@@ -215,8 +218,8 @@ def test_the_legend_filters_what_can_be_hit_and_the_address_keeps_it(tmp_path: P
     assert seen["after"] == ["false"] * 3 and seen["hits"] == 1
 
 
-def test_no_request_and_no_script_that_is_not_the_page_own(tmp_path: Path) -> None:
-    seen = tried(
+def test_the_page_refuses_requests_and_other_scripts(tmp_path: Path) -> None:
+    seen = run_script(
         tmp_path,
         """
         const refused = [];
@@ -231,6 +234,6 @@ def test_no_request_and_no_script_that_is_not_the_page_own(tmp_path: Path) -> No
         await pause();
         return { refused: refused.sort(), ran: window.ran ?? false };
         """,
-        forgiven="Content Security Policy",
+        ignored="Content Security Policy",
     )
     assert seen == {"refused": ["connect-src", "img-src", "script-src-elem"], "ran": False}

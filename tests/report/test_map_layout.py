@@ -1,4 +1,4 @@
-"""Layouts of vectors whose shape is known, and their parts against plain sums over all pairs."""
+"""Tests of the layout on simple shapes, and of its parts against sums over all pairs."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,12 @@ from numpy.typing import NDArray
 
 from recsys_spark.report.map_clusters import k_means
 from recsys_spark.report.map_layout import lay_out, principal_plane
-from recsys_spark.report.map_nearest import nearest, unit_length
-from recsys_spark.report.map_preservation import kept_by_chance, kept_neighbours
+from recsys_spark.report.map_neighbours import nearest, neighbour_preservation, random_preservation, unit_length
 from recsys_spark.report.map_repulsion import repulsion
 
 
 def blobs(n_clusters: int, each: int, rank: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Unit vectors in tight clusters, shuffled, and the cluster of each."""
+    """Return unit vectors in tight clusters, shuffled, and the cluster of each."""
     rng = np.random.default_rng(3)
     cluster = rng.permutation(np.repeat(np.arange(n_clusters), each))
     vectors = rng.normal(size=(n_clusters, rank))[cluster] + 0.15 * rng.normal(size=(cluster.size, rank))
@@ -20,7 +19,7 @@ def blobs(n_clusters: int, each: int, rank: int) -> tuple[NDArray[np.float32], N
 
 
 def coil(n: int) -> NDArray[np.float32]:
-    """Vectors along a closed line that winds through 12 dimensions: no plane holds it."""
+    """Return vectors along a closed curve in 12 dimensions, which no plane contains."""
     angle = 2 * np.pi * np.arange(n) / n
     waves = [wave(turns * angle) for turns in range(1, 7) for wave in (np.cos, np.sin)]
     return unit_length(np.stack(waves, axis=1).astype(np.float32))
@@ -72,15 +71,15 @@ def test_clusters_that_are_apart_stay_apart() -> None:
     assert between > within
 
 
-def test_a_line_that_no_plane_holds_keeps_more_than_twice_the_neighbours_of_its_principal_plane() -> None:
+def test_a_curve_in_12_dimensions_keeps_more_than_twice_the_neighbours_of_its_principal_plane() -> None:
     unit = coil(900)
     near = nearest(unit, 15)
-    kept = kept_neighbours(near[:, :10], lay_out(unit, near, seed=1))
-    plain = kept_neighbours(near[:, :10], principal_plane(unit))
-    assert kept > 0.8 and kept > 2 * plain and plain > 5 * kept_by_chance(900, 10)
+    kept = neighbour_preservation(near[:, :10], lay_out(unit, near, seed=1))
+    plain = neighbour_preservation(near[:, :10], principal_plane(unit))
+    assert kept > 0.8 and kept > 2 * plain and plain > 5 * random_preservation(900, 10)
 
 
-def test_in_the_end_attraction_and_repulsion_are_in_balance() -> None:
+def test_attraction_and_repulsion_balance_at_the_end() -> None:
     """The gradient of t-SNE, written out over all pairs, nearly vanishes."""
     unit = coil(300)
     near = nearest(unit, 15)
@@ -96,7 +95,7 @@ def test_in_the_end_attraction_and_repulsion_are_in_balance() -> None:
     assert rest < 0.1 * np.linalg.norm(pulls.sum(axis=1))
 
 
-def test_the_same_seed_draws_the_same_map() -> None:
+def test_the_same_seed_gives_the_same_layout() -> None:
     unit, _ = blobs(3, 30, 8)
     near = nearest(unit, 15)
     first, second, other = (lay_out(unit, near, seed) for seed in (1, 1, 2))
@@ -111,19 +110,19 @@ def test_a_few_items_have_places_of_their_own(n: int) -> None:
     assert len({tuple(point) for point in points.round(9).tolist()}) == n
 
 
-def test_items_with_one_vector_do_not_end_in_what_is_no_number() -> None:
+def test_equal_vectors_get_finite_points() -> None:
     unit = unit_length(np.ones((50, 1), dtype=np.float32))
     assert np.isfinite(lay_out(unit, nearest(unit, 15), seed=1)).all()
 
 
-def test_kept_neighbours_by_hand() -> None:
+def test_neighbour_preservation_by_hand() -> None:
     points = np.array([[0, 0], [1, 0], [3, 0], [3.5, 0]])
-    assert kept_neighbours(np.array([[1], [0], [3], [2]]), points) == 1
-    assert kept_neighbours(np.array([[1], [2], [3], [0]]), points) == 0.5
-    assert kept_neighbours(np.array([[1, 2], [0, 2], [3, 0], [1, 2]]), points) == 7 / 8
+    assert neighbour_preservation(np.array([[1], [0], [3], [2]]), points) == 1
+    assert neighbour_preservation(np.array([[1], [2], [3], [0]]), points) == 0.5
+    assert neighbour_preservation(np.array([[1, 2], [0, 2], [3, 0], [1, 2]]), points) == 7 / 8
     same_place = np.array([[0, 0], [0, 0], [3, 0], [3, 0]])
-    assert kept_neighbours(np.array([[1], [0], [3], [2]]), same_place) == 1
-    assert kept_by_chance(101, 10) == 0.1
+    assert neighbour_preservation(np.array([[1], [0], [3], [2]]), same_place) == 1
+    assert random_preservation(101, 10) == 0.1
 
 
 def test_k_means_finds_clusters_that_are_apart_and_numbers_them_as_they_come() -> None:

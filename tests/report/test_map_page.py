@@ -1,4 +1,4 @@
-"""The page of a map from its data alone: what it says, and what hostile names cannot do."""
+"""Tests of the HTML page: its data, escaping of hostile names, and its security policy."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_spark.report.map_groups import Groups, groups_of_clusters, groups_of_values
+from recsys_spark.report.map_groups import Groups, group_by_clusters, group_by_values
 from recsys_spark.report.map_items import Neighbours
 from recsys_spark.report.map_page import ItemMap, map_page
 
@@ -25,7 +25,7 @@ NAMES = [
 
 
 class Elements(HTMLParser):
-    """Tags with their attributes, and the text of each script."""
+    """Tags of a page with their attributes, and the text of each script."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def small_map(names: list[str] = NAMES) -> ItemMap:
     n = len(names)
     points = np.stack([np.arange(n), np.arange(n) % 2], axis=1).astype(np.float64)
     near = [Neighbours([(item + 1) % n, (item + 2) % n], [0.98765, -0.25]) for item in range(n)]
-    groups = groups_of_values("genres", [f"a|{HOSTILE}", "a", None, "b,a", "a; c"][:n])
+    groups = group_by_values("genres", [f"a|{HOSTILE}", "a", None, "b,a", "a; c"][:n])
     ids = [f"id {item}" for item in range(n)]
     return ItemMap("als-0123456789ab", "als", ids, names, list(range(50, 50 - n, -1)), points, groups, near)
 
@@ -74,7 +74,7 @@ def test_the_data_are_those_of_the_map(page: str) -> None:
     assert data["groups"]["sizes"] == [4, 1, 1, 1, 1]
 
 
-def test_hostile_names_bring_no_element_and_no_character_that_ends_the_data(page: str) -> None:
+def test_hostile_names_add_no_element_and_no_character_that_ends_the_data(page: str) -> None:
     harmless, hostile = (Elements(map_page(small_map(names))).tags for names in (["a", "b", "c", "d", "e"], NAMES))
     assert [tag for tag, _ in hostile] == [tag for tag, _ in harmless]
     assert not [name for _, attributes in hostile for name in attributes if name.startswith("on")]
@@ -83,7 +83,7 @@ def test_hostile_names_bring_no_element_and_no_character_that_ends_the_data(page
     assert HOSTILE not in page and "{{" not in page.replace("{{data}} {{policy}}", "")
 
 
-def test_nothing_is_asked_of_a_network_and_only_the_page_own_script_may_run(page: str) -> None:
+def test_the_page_makes_no_requests_and_allows_only_its_own_script(page: str) -> None:
     elements = Elements(page)
     (policy,) = [a["content"] for _, a in elements.tags if a.get("http-equiv") == "Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in str(policy).split(";"))
@@ -110,19 +110,19 @@ def test_items_at_one_place_are_drawn() -> None:
 
 
 def test_an_item_is_coloured_by_the_smallest_of_its_groups() -> None:
-    groups = groups_of_values("genres", ["Drama|War", "Drama", "Drama, Comedy", "Comedy", "", None])
+    groups = group_by_values("genres", ["Drama|War", "Drama", "Drama, Comedy", "Comedy", "", None])
     assert groups.names == ("Drama", "Comedy", "War", "other")
-    assert groups.of_items == ((2, 0), (0,), (1, 0), (1,), (3,), (3,))
+    assert groups.item_groups == ((2, 0), (0,), (1, 0), (1,), (3,), (3,))
     assert groups.sizes == [3, 2, 1, 2]
 
 
 def test_values_beyond_the_twenty_most_frequent_are_other() -> None:
     texts: list[str | None] = [f"v{number:02}" for number in range(25) for _ in range(30 - number)]
-    groups = groups_of_values("year", texts)
+    groups = group_by_values("year", texts)
     assert groups.names == (*(f"v{number:02}" for number in range(20)), "other")
     assert groups.sizes[20] == sum(30 - number for number in range(20, 25))
 
 
 def test_clusters_are_named_after_their_first_item() -> None:
-    groups = groups_of_clusters([0, 1, 1, 2], ["a", "b", "c", "d"])
+    groups = group_by_clusters([0, 1, 1, 2], ["a", "b", "c", "d"])
     assert groups == Groups("clusters", ("around b", "around a", "around d"), ((1,), (0,), (0,), (2,)))

@@ -1,6 +1,6 @@
 "use strict";
 
-// What the file brought, as arrays by item. Items are in order of popularity, so a lower place has more users.
+// The page's data as arrays with one entry an item, the most played items first.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const ITEMS = DATA.items;
@@ -16,7 +16,7 @@ const COLOURS = [
 ];
 const NO_COLOUR = "#8b929a";
 
-// Larger where there are more users, by area.
+// Relative size of each dot: its area grows with the number of users.
 const SIZE = Float32Array.from(ITEMS.users, (users) => 0.32 + 1.5 * Math.sqrt(users / Math.max(1, ITEMS.users[0])));
 
 function colourOf(group) {
@@ -32,12 +32,12 @@ function usersOf(item) {
   return `${users.toLocaleString("en")} ${users === 1 ? "user" : "users"}`;
 }
 
-// Lower case without accents: what somebody types finds "Amélie" as well as "amelie".
+// Text in lower case without accents, so that "amelie" finds "Amélie".
 function folded(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
 
-// Items by square, so that what is under the pointer is found without looking at all of them.
+// Index of items by square of a grid, to find those near the pointer without a scan of all items.
 class Grid {
   constructor(squares) {
     this.squares = squares;
@@ -58,7 +58,7 @@ class Grid {
     return this.column(y) * this.squares + this.column(x);
   }
 
-  // Calls visit(item) for all items within reach of a point, and for some beyond.
+  // Calls visit(item) for every item within reach of a point, and for some that are farther away.
   around(x, y, reach, visit) {
     for (let row = this.column(y - reach); row <= this.column(y + reach); row++) {
       const first = this.starts[row * this.squares + this.column(x - reach)];

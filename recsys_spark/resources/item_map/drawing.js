@@ -1,4 +1,4 @@
-// What is seen: dots by colour, lines to neighbours, names that do not overlap.
+// Drawing: coloured dots, lines to neighbours, and names that do not overlap.
 
 const pen = canvas.getContext("2d");
 const state = { hovered: -1, pinned: -1, filter: new Set() };
@@ -21,7 +21,7 @@ function readTheme() {
   theme = { ground: colour("ground"), ink: colour("ink"), faint: colour("faint"), accent: colour("accent") };
 }
 
-// The dots of a few items are large, those of many small; both grow with the zoom, though not as fast.
+// Radius of a dot of size 1, in pixels: smaller for more items, and growing with the zoom, but more slowly.
 function dotUnit() {
   const room = Math.sqrt((view.width * view.height) / COUNT);
   const unit = Math.min(5.5, Math.max(1.3, room * 0.36));
@@ -57,13 +57,13 @@ function draw() {
   drawLabels(items, unit, taken);
 }
 
-// What the filter leaves out lies below, then small dots lie on large ones. The smallest are squares, by colour: there
-// may be many thousands of them, and a change of colour costs more than a dot.
+// Draws filtered items first, then the others from large to small. The smallest dots are squares, drawn colour by
+// colour: there may be many thousands of them, and a change of colour costs more than a square.
 function drawDots(items, unit) {
   const smallest = new Map();
   pen.strokeStyle = theme.ground;
   pen.lineWidth = 0.8;
-  drawLeftOut(items, unit);
+  drawFiltered(items, unit);
   pen.globalAlpha = 0.9;
   for (const item of items) {
     const group = shownGroup(item);
@@ -80,7 +80,7 @@ function drawDots(items, unit) {
   pen.globalAlpha = 1;
 }
 
-function drawLeftOut(items, unit) {
+function drawFiltered(items, unit) {
   if (state.filter.size === 0) return;
   pen.globalAlpha = 0.5;
   drawSquares(items.filter((item) => shownGroup(item) < 0), unit, theme.faint);
@@ -129,7 +129,7 @@ function ring(item, unit, width, colour) {
 
 function drawLabels(items, unit, taken) {
   let tried = 0;
-  // Beside the names of a neighbourhood the others stand back.
+  // Other names are paler while the names of a neighbourhood are shown.
   pen.globalAlpha = taken.length > 0 ? 0.55 : 1;
   for (const item of items) {
     if (taken.length >= MOST_LABELS || tried >= MOST_TRIED) break;
@@ -150,7 +150,8 @@ function widthOf(item, text) {
   return widths.get(item);
 }
 
-// Right of the dot, left of it, below or above, where there is room; else not at all, unless it must be.
+// Draws a name right of its dot, left of it, below or above, whichever is free. If none is free, the name is left out
+// unless `always` is set.
 function drawLabel(item, unit, taken, always) {
   if (taken.some((box) => box.item === item)) return;
   pen.font = FONT;
@@ -178,14 +179,14 @@ function isFree(box, taken) {
   );
 }
 
-// The item whose dot is nearest to a point of the screen, if one is within reach; -1 without.
+// Returns the item whose dot is nearest to a point of the screen, or -1 if none is within reach.
 function itemAt(x, y) {
   const unit = dotUnit();
   const reach = (SIZE[0] * unit + 6) / view.scale;
   let [best, shortest] = [-1, 6];
   GRID.around(worldX(x), worldY(y), reach, (item) => {
     const distance = Math.hypot(screenX(X[item]) - x, screenY(Y[item]) - y) - SIZE[item] * unit;
-    // Where dots cover each other the smaller one lies above.
+    // Where dots overlap, the smaller one is on top.
     const within = Math.max(distance, 0) + SIZE[item] / 1000;
     if (within < shortest && shownGroup(item) >= 0) [best, shortest] = [item, within];
   });

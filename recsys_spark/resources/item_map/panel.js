@@ -1,4 +1,4 @@
-// The panel beside the map. Names are other people's text: they become text nodes and nothing else.
+// Panel beside the map. Names are untrusted text, so they are only inserted as text nodes.
 
 const tip = document.getElementById("tip");
 const pinnedPanel = document.getElementById("pinned");
@@ -47,13 +47,13 @@ function showPinned() {
     pinnedPanel.replaceChildren();
     return;
   }
-  const close = button({ "aria-label": "Let the item go" }, () => choose(-1, "stay"), "×");
+  const close = button({ "aria-label": "Unpin the item" }, () => choose(-1, "stay"), "×");
   const near = ITEMS.near[item].map((other, place) => neighbourLine(other, ITEMS.similarity[item][place] / 1000));
   pinnedPanel.replaceChildren(
     element("header", {}, element("h2", {}, ITEMS.name[item]), close),
     element("p", {}, `${usersOf(item)} · ${groupNames(item)}`),
-    near.length > 0 ? element("ol", { "aria-label": "Neighbours, the most similar first" }, ...near)
-      : element("p", {}, "None of its neighbours is on the map."),
+    near.length > 0 ? element("ol", { "aria-label": "Nearest items, the most similar first" }, ...near)
+      : element("p", {}, "None of its nearest items is on the map."),
   );
 }
 
@@ -62,15 +62,15 @@ function neighbourLine(item, similarity) {
   bar.style.width = `calc(${Math.max(0, similarity)} * (100% - .8rem))`;
   const value = element("small", { title: "similarity (cosine)" }, similarity.toFixed(3));
   const line = button({ "data-item": item }, () => choose(item, "reveal"), element("span", {}, ITEMS.name[item]), value, bar);
-  line.addEventListener("pointerenter", () => light(item));
-  line.addEventListener("pointerleave", () => light(-1));
-  line.addEventListener("focus", () => light(item));
-  line.addEventListener("blur", () => light(-1));
+  line.addEventListener("pointerenter", () => highlight(item));
+  line.addEventListener("pointerleave", () => highlight(-1));
+  line.addEventListener("focus", () => highlight(item));
+  line.addEventListener("blur", () => highlight(-1));
   return element("li", {}, line);
 }
 
-// Shows where an item of the panel is on the map.
-function light(item) {
+// Highlights an item of the panel on the map.
+function highlight(item) {
   state.hovered = item;
   redraw();
 }
@@ -99,7 +99,7 @@ function toggleGroup(group) {
   legend.querySelector(`[data-group="${group}"]`)?.focus();
 }
 
-// The list that is there without a script becomes a way to the map.
+// Makes the items of the list buttons that show them on the map.
 function listenToList() {
   document.querySelectorAll("#list b").forEach((name, item) => {
     name.setAttribute("role", "button");

@@ -1,4 +1,4 @@
-// Items by part of their name, with the keyboard as well.
+// Search for items by part of their name, by pointer or keyboard.
 
 const field = document.getElementById("search");
 const foundList = document.getElementById("found");
@@ -8,7 +8,8 @@ const MOST_FOUND = 10;
 let found = [];
 let marked = -1;
 
-// Names that begin with the text, then those with a word that does, then the others; the more popular first.
+// Returns names that begin with the text, then names with a word that does, then other matches. Within each, the most
+// played items come first.
 function search(text) {
   const wanted = folded(text.trim());
   if (wanted === "") return [];
@@ -28,7 +29,7 @@ function showFound() {
   const options = found.map((item, place) => {
     const users = element("small", {}, usersOf(item));
     const option = element("li", { role: "option", id: `found-${place}` }, element("span", {}, ITEMS.name[item]), users);
-    // Before the field loses its focus, which would close the list.
+    // Prevents the field from losing its focus, which would close the list before the click.
     option.addEventListener("pointerdown", (event) => event.preventDefault());
     option.addEventListener("click", () => take(item));
     return option;

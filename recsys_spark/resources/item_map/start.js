@@ -1,5 +1,5 @@
-// The part of the address after # says what is pinned, filtered and searched, so that a link leads to it:
-// #item=ID, #group=NAME (several), #search=TEXT. Everything that changes it comes by here.
+// State in the address: #item=ID pins an item, #group=NAME (repeatable) filters, #search=TEXT searches. A link therefore
+// opens the map in that state. All changes of the state go through this file.
 
 let arrival = "open";
 
@@ -24,7 +24,8 @@ function writeHash(changes) {
   if (hash !== (location.hash || "#")) location.hash = hash;
 }
 
-// Pins an item, or with -1 none. `how` the view goes there: "stay", "reveal" what is off the screen, "frame" it.
+// Pins an item, or none for -1. `how` moves the view: "stay" does not move it, "reveal" moves it if the item is off the
+// screen, "frame" fits the item and its neighbours.
 function choose(item, how) {
   arrival = how;
   if (item === state.pinned) arrive(item);

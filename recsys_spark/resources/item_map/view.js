@@ -1,4 +1,4 @@
-// Where the map is looked at from, and how wheel, pointers and keys change that.
+// Position and zoom of the view, changed by wheel, pointers and keys.
 
 const canvas = document.getElementById("canvas");
 const view = { x: 32768, y: 32768, scale: 0.01, fitted: 0.01, width: 1, height: 1, ratio: 1 };
@@ -22,7 +22,7 @@ function measure() {
   canvas.height = Math.round(view.height * view.ratio);
 }
 
-// The camera that shows these items whole.
+// Returns the view that shows all of these items.
 function frameOf(items, margin, deepest) {
   let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
   for (const item of items) {
@@ -86,7 +86,7 @@ function isOnScreen(item) {
   return x > 20 && y > 20 && x < view.width - 20 && y < view.height - 20;
 }
 
-// One pointer drags, two pinch; one that hardly moved has clicked.
+// One pointer drags, two pinch; a pointer that hardly moved clicks.
 const pointers = new Map();
 let travelled = 0;
 
@@ -105,7 +105,7 @@ function pointerDown(event) {
   try {
     canvas.setPointerCapture(event.pointerId);
   } catch {
-    // A pointer that is gone already.
+    // The pointer was released already.
   }
 }
 
