@@ -22,8 +22,8 @@ def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def nearest(unit: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Return the row numbers of the k nearest rows by cosine.
 
-    The result is (n, min(k, n - 1)). The nearest row comes first; of equal cosines the lower row number. Beside the result, memory is a few times a
-    block's cosines, 512 x n float32.
+    The result is (n, min(k, n - 1)). The nearest row comes first; of equal cosines the lower row number. Beside the
+    result, memory is a few times a block's cosines, 512 x n float32.
     """
     n = unit.shape[0]
     k = max(0, min(k, n - 1))

@@ -1,4 +1,4 @@
-"""Tests of the layout on simple shapes, and of its parts against sums over all pairs."""
+"""Tests of the layout on simple shapes, and of its parts against direct sums."""
 
 import numpy as np
 import pytest

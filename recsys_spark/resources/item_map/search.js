@@ -8,8 +8,8 @@ const MOST_FOUND = 10;
 let found = [];
 let marked = -1;
 
-// Returns names that begin with the text, then names with a word that does, then other matches. Within each, the most
-// played items come first.
+// Returns names that begin with the text, then names with a word that does, then other matches; each of them with the
+// most played items first.
 function search(text) {
   const wanted = folded(text.trim());
   if (wanted === "") return [];

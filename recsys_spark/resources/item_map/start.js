@@ -1,5 +1,5 @@
-// State in the address: #item=ID pins an item, #group=NAME (repeatable) filters, #search=TEXT searches. A link therefore
-// opens the map in that state. All changes of the state go through this file.
+// State in the address: #item=ID pins an item, #group=NAME (repeatable) filters, #search=TEXT searches. A link opens
+// the map in that state. All changes of the state go through this file.
 
 let arrival = "open";
 
