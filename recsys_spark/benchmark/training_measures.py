@@ -12,15 +12,15 @@ import torch
 from recsys_spark.benchmark.bare_loop import Pass, bare_loop
 from recsys_spark.benchmark.data import histories, shard_folder, size_of
 from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
-from recsys_spark.config.model import TrainingSettings
+from recsys_spark.config.training import TrainingSettings
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape, load_network
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.distributed import run_training
-from recsys_spark.training.epoch_schedule import Epoch, mix
+from recsys_spark.training.epoch_schedule import Epoch, derive_seed
 from recsys_spark.training.shard_loader import Counts
 from recsys_spark.training.spec import TrainSpec
-from recsys_spark.training.validation import batch_of
+from recsys_spark.training.validation import to_batch
 
 __all__ = [
     "bare_epochs",
@@ -95,7 +95,7 @@ def bare_epochs(spec: TrainSpec) -> list[Pass]:
     """The same epochs by the bare loop; reading the batches is not timed."""
     folder = Path(spec.train_folder)
     manifest, settings = Manifest.read(folder), spec.network_settings()
-    torch.manual_seed(mix(spec.seed, "weights"))
+    torch.manual_seed(derive_seed(spec.seed, "weights"))
     network = spec.network(Shape(manifest.n_rows, manifest.n_columns))
     return bare_loop(network, [_batches(spec, manifest, epoch) for epoch in range(settings.epochs)], spec.seed)
 
@@ -116,9 +116,9 @@ def prepared(bench: Bench, folder: Path, kind: str = "mult_vae") -> tuple[str, T
 
 
 def _batches(spec: TrainSpec, manifest: Manifest, epoch: int) -> list[Batch]:
-    order = mix(spec.seed, "epoch", epoch)
+    order = derive_seed(spec.seed, "epoch", epoch)
     rows = Epoch(Path(spec.train_folder), manifest, spec.network_settings().batch_rows, 1, order)
-    return [batch_of(part, manifest.n_columns, torch.device("cpu")) for part in rows.batches(0, Counts())]
+    return [to_batch(part, manifest.n_columns, torch.device("cpu")) for part in rows.batches(0, Counts())]
 
 
 def one_machine(processes: int, threads: int) -> TrainingSettings:

@@ -1,4 +1,4 @@
-"""Settings of predicting vectors of items from what is said of them."""
+"""Settings of item vectors predicted from attributes and names."""
 
 from pydantic import Field
 
@@ -8,28 +8,28 @@ __all__ = ["ContentSettings"]
 
 
 class ContentSettings(Section):
+    """Section `content`."""
+
     enabled: bool = Field(
         False,
-        description="Predict vectors of items that a model has none of from attributes and words of the name, so that"
-        " they have neighbours and can be recommended (origin content). build_interactions then also numbers items"
-        " that nobody has played.",
+        description="Predict the vectors of items without a vector in the model from their attributes and the words of"
+        " their names, so that they have neighbours and can be recommended (origin content). build_interactions then"
+        " also indexes items without plays.",
     )
     max_features: int = Field(
         5_000,
         ge=1,
         le=10_000,
-        description="Attribute values and words to learn from at most, the most frequent ones. The driver and a task"
-        " hold the square of it, 8 bytes each.",
+        description="Maximum number of attribute values and words to learn from; the most frequent are taken. The"
+        " driver and a task each hold a square matrix of this size, 8 bytes an entry.",
     )
-    min_items: int = Field(
-        5, ge=1, description="An attribute value or word that fewer items with a vector have is left out."
-    )
+    min_items: int = Field(5, ge=1, description="Attribute values and words of fewer items with a vector are left out.")
     reg_param: float = Field(
-        3.0, gt=0, description="Ridge penalty: the larger, the nearer predicted vectors are to the mean item's."
+        3.0, gt=0, description="Ridge penalty; larger values move predicted vectors towards the mean item vector."
     )
     min_plays: int = Field(
         1,
         ge=1,
-        description="Items with fewer plays count as new: nothing is learnt from their vectors, and predicted ones"
-        " take their place.",
+        description="Items with fewer plays count as new: they are left out of the fit, and predicted vectors replace"
+        " their own.",
     )

@@ -1,4 +1,4 @@
-"""Settings of judging models: what is measured, compared, searched, let through to serve, and run again from papers."""
+"""Settings of evaluation, comparison, search, publication and reproduction."""
 
 from typing import Literal
 
@@ -10,10 +10,12 @@ __all__ = ["CompareSettings", "EvaluationSettings", "PublishSettings", "Reproduc
 
 
 class EvaluationSettings(Section):
+    """Section `evaluation`."""
+
     models: tuple[str, ...] = Field(
-        (), description="Kinds or versions to judge; none: of each kind the newest version trained on the split."
+        (), description="Kinds or versions to evaluate; empty: the newest version of each kind trained on the split."
     )
-    part: Literal["validation", "test"] = Field("test", description="The held-out part that models are judged on.")
+    part: Literal["validation", "test"] = Field("test", description="Held-out part to evaluate on.")
     metrics: tuple[str, ...] = Field(
         (
             "ndcg@10",
@@ -27,43 +29,60 @@ class EvaluationSettings(Section):
             "recall_capped@100",
         ),
         min_length=1,
-        description="Metrics of rankings, the first one sorts the table; ratings are judged by rmse and mae.",
+        description="Ranking metrics; the first one sorts the table. Rating models are evaluated by rmse and mae.",
     )
     list_length: int = Field(
-        10, ge=1, le=10_000, description="Head of the lists that coverage, gini, novelty and popularity lift look at."
+        10, ge=1, le=10_000, description="List length for coverage, gini, novelty and popularity lift."
     )
-    draws: int = Field(200, ge=0, le=2_000, description="Bootstrap draws of users behind the intervals; 0: none.")
+    draws: int = Field(
+        200, ge=0, le=2_000, description="Bootstrap samples of users for the confidence intervals; 0: no intervals."
+    )
 
 
 class CompareSettings(Section):
+    """Section `compare`."""
+
     models: tuple[str, ...] = Field(
         ("als", "lsa"),
-        description="Kinds (their newest version) or versions that compare_neighbours sets side by side.",
+        description="Kinds (their newest version) or versions that compare_neighbours compares.",
     )
-    k: int = Field(10, ge=1, le=1_000, description="Neighbours of an item that are compared, the nearest ones.")
+    k: int = Field(10, ge=1, le=1_000, description="Nearest neighbours of each item to compare.")
     attribute: str = Field(
         "genres",
         min_length=1,
-        description="Attribute of items that neighbours should share; several values joined by |.",
+        description="Item attribute that neighbours should share; several values are joined by |.",
     )
-    min_users: int = Field(50, ge=1, description="Items with fewer users are not judged by that attribute.")
+    min_users: int = Field(50, ge=1, description="Items with fewer users are left out of the comparison by attribute.")
 
 
 class SearchSettings(Section):
-    trials: int = Field(20, ge=1, le=10_000, description="Settings to try, counted over all runs of one search.")
+    """Section `search`."""
+
+    trials: int = Field(20, ge=1, le=10_000, description="Number of trials, counted over all runs of one search.")
 
 
 class PublishSettings(Section):
-    rollback: bool = Field(False, description="Go back to the version that served before.")
-    metric: str | None = Field(None, description="What the gate compares; unset: the metric that the kind declares.")
+    """Section `publish`."""
+
+    rollback: bool = Field(False, description="Publish the previously serving version again.")
+    metric: str | None = Field(
+        None, description="Metric of the quality gate; unset: the metric that the kind declares."
+    )
     tolerance: float = Field(
-        0.01, ge=0, lt=1, description="Share by which a candidate may be worse than what serves, on the same split."
+        0.01,
+        ge=0,
+        lt=1,
+        description="Share by which a candidate may be worse than the serving model on the same split.",
     )
     override: str | None = Field(
-        None, min_length=1, description="Reason to publish a candidate that the gate refuses; it is recorded."
+        None,
+        min_length=1,
+        description="Reason to publish a candidate that the quality gate rejects; the reason is recorded.",
     )
 
 
 class ReproduceSettings(Section):
-    data: tuple[str, ...] = Field((), description="Folders of public data sets, or folders that hold such folders.")
-    kinds: tuple[str, ...] = Field((), description="Only results of these kinds of models; none: all.")
+    """Section `reproduce`."""
+
+    data: tuple[str, ...] = Field((), description="Folders of public data sets, or their parent folders.")
+    kinds: tuple[str, ...] = Field((), description="Kinds of models to reproduce; empty: all.")

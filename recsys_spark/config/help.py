@@ -1,4 +1,7 @@
-"""What people read about the settings: `--help`, and conf/base.yaml (`python -m recsys_spark.config.help`)."""
+"""Help on all settings: `--help` of the jobs and conf/base.yaml.
+
+`python -m recsys_spark.config.help > conf/base.yaml` writes the latter.
+"""
 
 import textwrap
 import types
@@ -13,7 +16,7 @@ __all__ = ["base_yaml", "help_text"]
 
 
 def help_text(job: str, summary: str) -> str:
-    """The text of `JOB --help`: every key with type, default and meaning."""
+    """Return the text of `JOB --help`: each key with type, default and meaning."""
     lines = [
         f"usage: {job} [--config FILE]... [--section.key VALUE]...",
         "",
@@ -21,7 +24,7 @@ def help_text(job: str, summary: str) -> str:
         "",
         "Flags win over environment variables (RECSYS_SECTION__KEY), those over files (--config FILE,",
         "repeatable, later wins), files over defaults. Exit codes: 0 done, 2 configuration, 3 data quality,",
-        "4 input missing, 5 training failed, 6 lost to another writer, 7 quality gate, 1 anything else.",
+        "4 input missing, 5 training failed, 6 lost to another writer, 7 quality gate, 1 any other error.",
         "",
     ]
     for key, info in settings_by_key().items():
@@ -31,7 +34,7 @@ def help_text(job: str, summary: str) -> str:
 
 
 def base_yaml() -> str:
-    """Every key with its default and one comment, as YAML sections."""
+    """Return every key with its default and description as YAML."""
     lines = ["# Every setting with its default. Written by: python -m recsys_spark.config.help"]
     open_sections: list[str] = []
     for key, info in settings_by_key().items():

@@ -1,4 +1,7 @@
-"""Every configuration key with its definition; those of a model kind are looked up once the kind is named."""
+"""Index of the configuration keys and their definitions.
+
+Keys of a model kind are loaded when the kind is first looked up.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,9 +16,10 @@ __all__ = ["ConfigKeys", "settings_by_key"]
 
 
 class ConfigKeys(Mapping[str, FieldInfo]):
-    """Dotted key -> definition, for all sections and for the kinds that were asked about so far (`kinds`).
+    """Mapping of dotted keys to definitions, for all sections and the loaded kinds.
 
-    `problems` tells of kinds whose settings cannot be read here, as torch is not installed.
+    `kinds` holds the model kinds loaded so far. `problems` holds messages on kinds whose settings cannot be loaded,
+    because torch is not installed.
     """
 
     def __init__(self) -> None:
@@ -24,7 +28,7 @@ class ConfigKeys(Mapping[str, FieldInfo]):
         self.problems: list[str] = []
 
     def __getitem__(self, key: str) -> FieldInfo:
-        self._look_up_kind(key)
+        self._load_kind(key)
         return self._keys[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -33,7 +37,7 @@ class ConfigKeys(Mapping[str, FieldInfo]):
     def __len__(self) -> int:
         return len(self._keys)
 
-    def _look_up_kind(self, key: str) -> None:
+    def _load_kind(self, key: str) -> None:
         section, _, rest = key.partition(".")
         kind = rest.partition(".")[0]
         if section != "models" or kind in self.kinds or kind not in all_kinds():
@@ -47,11 +51,11 @@ class ConfigKeys(Mapping[str, FieldInfo]):
 
 
 def settings_by_key() -> dict[str, FieldInfo]:
-    """Every key there is, those of all kinds included."""
-    known = ConfigKeys()
+    """Return every key with its definition, for all sections and kinds."""
+    keys = ConfigKeys()
     for kind in all_kinds():
-        known.get(f"models.{kind}")
-    return dict(known)
+        keys.get(f"models.{kind}")
+    return dict(keys)
 
 
 def _keys_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:

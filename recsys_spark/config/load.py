@@ -1,7 +1,7 @@
-"""Flags > environment > files > defaults, merged into one checked configuration.
+"""Loading of the configuration: flags override environment variables, those files, those defaults.
 
-All problems are gathered and raised together, each with the place that it came from and, for an
-unknown key, the nearest one that exists.
+All problems are collected and raised together. Each names the origin of the value and, for an unknown key, the most
+similar existing key.
 """
 
 import difflib
@@ -20,29 +20,29 @@ from recsys_spark.config.model import BaseConfig, config_class
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.names import FORMATS, all_kinds
 
-__all__ = ["config_of", "load_config"]
+__all__ = ["config_from", "load_config"]
 
 ENV_PREFIX = "RECSYS_"
-# One flag that people type by hand is worth a short name and several values.
+# Short flags that take several values.
 LIST_FLAGS = {"items": "query.items"}
 EXCLUSIVE = ("tables.root", "tables.schema")
 
 
 @dataclass
 class _Merge:
-    """Values and where each came from, as later layers replace earlier ones."""
+    """Values with their origins; later layers replace earlier ones."""
 
-    known: ConfigKeys
+    keys: ConfigKeys
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def add_layer(self, layer: Mapping[str, tuple[Any, str]]) -> None:
-        """Adds key -> (value, origin)."""
+        """Add a layer of key -> (value, origin)."""
         if all(layer.get(key, (None, ""))[0] is not None for key in EXCLUSIVE):
-            self.problems.append(f"{' and '.join(EXCLUSIVE)} exclude each other: set one of them")
+            self.problems.append(f"{' and '.join(EXCLUSIVE)} exclude each other: set only one of them")
         for key, (value, origin) in layer.items():
-            if key not in self.known:
+            if key not in self.keys:
                 self.problems.append(f"unknown key {key!r} ({origin}){self._nearest(key)}")
                 continue
             if key in EXCLUSIVE and value is not None:
@@ -52,11 +52,11 @@ class _Merge:
             self.origins[key] = origin
 
     def _nearest(self, key: str) -> str:
-        matches = difflib.get_close_matches(key, self.known, n=1, cutoff=0.5)
+        matches = difflib.get_close_matches(key, self.keys, n=1, cutoff=0.5)
         return f"; did you mean {matches[0]!r}?" if matches else "; --help lists all keys"
 
     def nested(self) -> dict[str, Any]:
-        """Dotted keys as nested sections."""
+        """Return the values of dotted keys as nested sections."""
         tree: dict[str, Any] = {}
         for key, value in self.values.items():
             *sections, leaf = key.split(".")
@@ -68,7 +68,7 @@ class _Merge:
 
 
 def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> BaseConfig:
-    """The configuration of a job started with these arguments.
+    """Load the configuration of a job from its arguments, environment and files.
 
     Raises ConfigError with all problems of all layers.
     """
@@ -76,29 +76,29 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     files, flags = _split_arguments(argv, merge)
     for file in files:
         merge.add_layer(_file_layer(file, merge))
-    merge.add_layer(_environment_layer(os.environ if environ is None else environ, merge.known))
+    merge.add_layer(_environment_layer(os.environ if environ is None else environ, merge.keys))
     merge.add_layer(flags)
-    merge.problems.extend(merge.known.problems)
-    config = None if merge.known.problems else _validate(merge)
+    merge.problems.extend(merge.keys.problems)
+    config = None if merge.keys.problems else _validate(merge)
     if merge.problems or config is None:
         raise ConfigError(*merge.problems)
     return config
 
 
-def config_of(flags: Mapping[str, object]) -> BaseConfig:
-    """What a command line with these keys and values alone would give, whatever the environment says."""
+def config_from(flags: Mapping[str, object]) -> BaseConfig:
+    """Return the configuration of these keys and values, without environment and files."""
     return load_config([word for key, value in flags.items() for word in (f"--{key}", str(value))], {})
 
 
 def _validate(merge: _Merge) -> BaseConfig | None:
     try:
-        config = config_class(merge.known.kinds).model_validate(merge.nested())
+        config = config_class(merge.keys.kinds).model_validate(merge.nested())
     except ValidationError as error:
         for detail in error.errors():
             key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
             origin = merge.origins.get(key, "default")
-            # A secret is not repeated.
-            got = "" if getattr(merge.known.get(key), "exclude", False) else f", got {detail['input']!r}"
+            # Values of secret keys stay out of messages.
+            got = "" if getattr(merge.keys.get(key), "exclude", False) else f", got {detail['input']!r}"
             merge.problems.append(f"{key}: {detail['msg']}{got} ({origin})")
         return None
     merge.problems.extend(_cross_problems(config))
@@ -107,7 +107,7 @@ def _validate(merge: _Merge) -> BaseConfig | None:
 
 def _cross_problems(config: BaseConfig) -> Iterator[str]:
     if config.tables.root is None and config.tables.schema_name is None:
-        yield "neither tables.root nor tables.schema is set: say where the tables are"
+        yield "neither tables.root nor tables.schema is set: set one of them to the place of the tables"
     if config.tables.schema_name is not None and config.files.root is None:
         yield "files.root must be set when tables.schema is used"
     if config.source.format not in FORMATS:
@@ -119,7 +119,10 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
 
 
 def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dict[str, tuple[Any, str]]]:
-    """(--config files, flag layer); `--key VALUE`, `--key=VALUE` and `--items NAME NAME ...`."""
+    """Split arguments into --config files and the layer of flags.
+
+    Forms of flags: `--key VALUE`, `--key=VALUE` and `--items NAME NAME ...`.
+    """
     files: list[str] = []
     flags: dict[str, tuple[Any, str]] = {}
     rest = list(argv)
@@ -143,7 +146,7 @@ def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dic
         if name == "config":
             files.append(value)
         else:
-            flags[name] = (_from_text(value, merge.known.get(name)), f"flag --{name}")
+            flags[name] = (_from_text(value, merge.keys.get(name)), f"flag --{name}")
     return files, flags
 
 
@@ -158,32 +161,32 @@ def _file_layer(file: str, merge: _Merge) -> dict[str, tuple[Any, str]]:
     if not isinstance(content, dict):
         merge.problems.append(f"configuration file {file}: expected sections of keys, got {content!r}")
         return {}
-    return {key: (value, file) for key, value in _flatten(content, merge.known)}
+    return {key: (value, file) for key, value in _flatten(content, merge.keys)}
 
 
-def _flatten(content: Mapping[Any, Any], known: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(content: Mapping[Any, Any], keys: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in content.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict) and key not in known:
-            yield from _flatten(value, known, f"{key}.")
-        elif value is not None or key in known or not prefix:
-            # A section that is left empty in a file (`source:`) sets nothing.
-            if value is None and any(other.startswith(f"{key}.") for other in known):
+        if isinstance(value, dict) and key not in keys:
+            yield from _flatten(value, keys, f"{key}.")
+        elif value is not None or key in keys or not prefix:
+            # An empty section in a file (`source:`) sets nothing.
+            if value is None and any(other.startswith(f"{key}.") for other in keys):
                 continue
             yield key, value
 
 
-def _environment_layer(environ: Mapping[str, str], known: Mapping[str, FieldInfo]) -> dict[str, tuple[Any, str]]:
+def _environment_layer(environ: Mapping[str, str], keys: Mapping[str, FieldInfo]) -> dict[str, tuple[Any, str]]:
     layer = {}
     for variable, text in sorted(environ.items()):
         if variable.startswith(ENV_PREFIX) and "__" in variable:
             key = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
-            layer[key] = (_from_text(text, known.get(key)), f"environment {variable}")
+            layer[key] = (_from_text(text, keys.get(key)), f"environment {variable}")
     return layer
 
 
 def _from_text(text: str, info: FieldInfo | None) -> Any:
-    """A flag's or variable's text as YAML would have given it: lists by commas, null by its name."""
+    """Convert the text of a flag or variable: commas separate lists, null is None."""
     if info is None:
         return text
     annotation = str(info.annotation)

@@ -1,14 +1,15 @@
-"""What to generate: the settings a user gives, and the plan that they and a seed amount to.
+"""Settings of generated samples, and the plan that settings and seed determine.
 
-A plan fixes the content completely. Users are cut into files of a fixed number of users, never into
-as many as there are cores, so that no figure depends on where or how wide the work ran.
+A plan determines the content completely. Files have a fixed number of users, independent of the number of cores, so
+that the content does not depend on the machine.
 """
 
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from recsys_spark.config.source import Section
 from recsys_spark.core.errors import ConfigError
 
 __all__ = ["SampleFormat", "SamplePlan", "SampleSettings"]
@@ -18,7 +19,7 @@ SampleFormat = Literal["sample", "lastfm_360k", "anime"]
 
 @dataclass(frozen=True)
 class Size:
-    """The full size of a format, and how uneven its users are."""
+    """Full size of a format and spread of its users."""
 
     users: int
     items: int
@@ -28,7 +29,7 @@ class Size:
     most_rows_of_a_user: int
 
 
-# The cap of `sample` stays below the days of a year: each evening of a user takes a day of its own.
+# The cap of `sample` is below the days of a year, because each evening of a user takes a separate day.
 SIZES: dict[SampleFormat, Size] = {
     "sample": Size(2_000, 1_500, 60_000, 500, spread=0.7, most_rows_of_a_user=300),
     "lastfm_360k": Size(359_347, 160_112, 17_559_530, 8_192, spread=0.6, most_rows_of_a_user=400),
@@ -38,7 +39,7 @@ SIZES: dict[SampleFormat, Size] = {
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """Everything that the content of a generated folder depends on."""
+    """All parameters of the content of a generated folder."""
 
     format: SampleFormat
     users: int
@@ -50,40 +51,44 @@ class SamplePlan:
 
     @property
     def files(self) -> int:
-        """Number of blocks of users, each written to a file of its own."""
+        """Return the number of blocks of users; each block is one file."""
         return -(-self.users // self.users_per_file)
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the logarithm of a user's number of rows."""
+        """Return the standard deviation of the logarithm of a user's number of rows."""
         return SIZES[self.format].spread
 
     @property
     def most_rows_of_a_user(self) -> int:
-        """Cap on a user's rows; of pairs half the items at most, so that distinct ones are always left."""
+        """Return the cap on the rows of a user.
+
+        Formats of distinct pairs are limited to half of the items, so that distinct items are always left.
+        """
         most = SIZES[self.format].most_rows_of_a_user
         return most if self.format == "sample" else min(most, self.items // 2)
 
     @property
     def most_rows(self) -> int:
-        """Cap on all rows: half the cap a user, as the long tail needs room above the mean."""
+        """Return the cap on all rows.
+
+        It is half the cap of each user, because the long tail needs room above the mean.
+        """
         return self.users * max(1, self.most_rows_of_a_user // 2)
 
     def users_of(self, block: int) -> range:
-        """User numbers (from 0) of one block."""
+        """Return the user numbers (from 0) of one block."""
         first = block * self.users_per_file
         return range(first, min(first + self.users_per_file, self.users))
 
     def share_of(self, total: int, block: int) -> int:
-        """The part of `total` that falls to one block; the parts of all blocks sum to `total`."""
+        """Return the part of `total` for one block; the parts of all blocks sum to `total`."""
         users = self.users_of(block)
         return total * users.stop // self.users - total * users.start // self.users
 
 
-class SampleSettings(BaseModel):
-    """Settings of generate_sample; an unset size is the full size of the format."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class SampleSettings(Section):
+    """Section `sample`; an unset size is the full size of the format."""
 
     format: SampleFormat = Field(
         default="sample",
@@ -96,29 +101,29 @@ class SampleSettings(BaseModel):
         default=None,
         ge=50,
         le=2_000_000,
-        description="Items to choose from; unset: the full size of the format.",
+        description="Items; unset: the full size of the format.",
     )
     rows: int | None = Field(
         default=None,
         ge=1,
-        description="Clean rows of plays, exactly; unset: as many a user as at full size, if items allow.",
+        description="Exact number of clean rows; unset: as many per user as at full size, if the items allow.",
     )
     dirt_share: float = Field(
         default=0.0,
         ge=0,
         le=0.5,
-        description="Rows added beside the clean ones, as a share of them: broken, duplicated and late rows.",
+        description="Additional broken, duplicated and late rows, as a share of the clean rows.",
     )
     users_per_file: int | None = Field(
         default=None,
         ge=1,
         le=20_000,
-        description="Users whose plays share a file; unset: as suits the format.",
+        description="Users per file; unset: the default of the format.",
     )
 
     @model_validator(mode="after")
     def check_rows(self) -> Self:
-        """Refuses numbers of rows that the users cannot have."""
+        """Check that the number of rows fits the users and items."""
         plan = self.plan(seed=0)
         if not plan.users <= plan.rows <= plan.most_rows:
             raise ValueError(
@@ -128,7 +133,7 @@ class SampleSettings(BaseModel):
         return self
 
     def plan(self, seed: int) -> SamplePlan:
-        """The settings with every size filled in.
+        """Return the plan of these settings, with the sizes of the format as defaults.
 
         Raises ConfigError for a negative seed.
         """

@@ -1,4 +1,4 @@
-"""The settings of a source of raw files, and what every group of settings is made of."""
+"""Settings of sources of raw files, and the base class of all sections."""
 
 from datetime import date
 from typing import Literal
@@ -14,13 +14,13 @@ SourceKind = Literal["events", "totals", "ratings"]
 
 
 class Section(BaseModel):
-    """A group of settings; unknown keys are refused, values never change after loading."""
+    """Base class of sections: immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Columns(Section):
-    """The raw column that holds each field of `source.format: plays`."""
+    """Raw columns of the fields of `source.format: plays`."""
 
     user_id: str = Field("user_id", description="Raw column of the user's id.")
     item_id: str = Field("item_id", description="Raw column of the item's id.")
@@ -33,40 +33,42 @@ class Columns(Section):
     country: str | None = Field(None, description="Raw column of the user's country.")
 
     def mapped(self) -> dict[str, str]:
-        """Field -> raw column, for the fields that have one."""
+        """Return field -> raw column, for the fields that have one."""
         return {field: raw for field, raw in self.model_dump().items() if raw is not None}
 
 
 class SourceSettings(Section):
+    """Section `source`."""
+
     format: str = Field("sample", description=f"Format of the raw files: {', '.join(FORMATS)}.")
     path: str | None = Field(
         None, description="File, folder or glob of raw files, .gz accepted; unset: the generated sample."
     )
-    name: str | None = Field(None, description="Fills plays.source; unset: the format.")
+    name: str | None = Field(None, description="Value of plays.source; unset: the format.")
     kind: SourceKind = Field(
         "events",
-        description="What a row of format plays states: events (one play each), totals (the total of a user"
-        " and item; later replaces earlier), ratings (the latest counts).",
+        description="Meaning of a row of format plays: events (one play each), totals (the total of a user and item; a"
+        " later total replaces an earlier one), ratings (the latest counts).",
     )
     columns: Columns = Columns()  # type: ignore[call-arg]
     file_type: Literal["auto", "csv", "json", "parquet"] = Field(
         "auto", description="Type of plays files; auto: from the file name (.tsv means a tab)."
     )
     delimiter: str | None = Field(
-        None, min_length=1, max_length=4, description="Field separator of plays files; unset: from the name."
+        None, min_length=1, max_length=4, description="Field separator of plays files; unset: from the file name."
     )
     encoding: Literal["UTF-8", "ISO-8859-1"] = Field("UTF-8", description="Encoding of plays files.")
     multi_line: bool = Field(
-        False, description="Quoted CSV fields may hold line breaks (such files are not split among tasks)."
+        False, description="Allow line breaks in quoted CSV fields; each such file is read by one task."
     )
     time_format: str = Field(
         "auto",
         description="auto (ISO-8601, or a number of epoch seconds), epoch_seconds, epoch_millis,"
         " or a Spark datetime pattern.",
     )
-    timezone: str = Field("UTC", description="Time zone of times that state none.")
+    timezone: str = Field("UTC", description="Time zone of times without one.")
     max_quarantine_share: float = Field(
-        0.05, ge=0, le=1, description="Above this share of quarantined rows the batch is refused."
+        0.05, ge=0, le=1, description="Maximum share of quarantined rows; a batch above it is refused."
     )
     max_id_length: int = Field(1024, ge=1, description="Longer ids are quarantined (characters).")
     max_play_count: int = Field(1_000_000_000, ge=1, description="Larger counts are quarantined.")
@@ -80,7 +82,9 @@ class SourceSettings(Section):
         pattern=r"^\d{4}-\d\d-\d\d$",
         description="Plays on or after it are quarantined (UTC date); unset: the day after tomorrow.",
     )
-    reprocess: str | None = Field(None, description="Glob of files to read again, replacing their earlier rows.")
+    reprocess: str | None = Field(
+        None, description="Glob of files to read again; their new rows replace the earlier ones."
+    )
 
     @field_validator("earliest", "latest")
     @classmethod
@@ -98,5 +102,5 @@ class SourceSettings(Section):
 
     @property
     def source_name(self) -> str:
-        """What plays.source says."""
+        """Return the value of plays.source."""
         return self.name or self.format

@@ -1,12 +1,12 @@
-"""What is popular where a stranger comes from: by country, by age group, and by both.
+"""Popularity by country and age group.
 
-Of a listener without plays only the profile is known. A list of the same country and age group says more than one of
-everybody, as long as enough people stand behind it; where they do not, a larger group does.
+A listener without plays has a profile only. The most played items of the same country and age group fit better than
+those of all users, if the group is large enough. Otherwise a larger group is used.
 """
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -14,14 +14,15 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from recsys_spark.config.output import RecommendationsSettings
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.config.recommendations import RecommendationsSettings
 from recsys_spark.models.popularity import GroupPopularityScorer
-from recsys_spark.preparation.age_groups import AGES, band_of
+from recsys_spark.preparation.age_groups import age_group
 from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.matrix_frames import vectors_to_arrow
 from recsys_spark.ranking.scorer import Scorer
-from recsys_spark.recommend.stored_model import n_items, popular_folder, popular_scorer
-from recsys_spark.runtime.job import JobRun
+from recsys_spark.recommend.trained_model import n_items, popular_folder, popular_scorer
+from recsys_spark.storage.tables import Tables
 
 __all__ = [
     "PopularLists",
@@ -33,77 +34,80 @@ __all__ = [
     "popular_lists",
 ]
 
-EVERYBODY = 0
+ALL_USERS = 0
 KEY = "struct<country:string,age_group:string>"
 INPUTS = ("interactions", "users", "user_index")
 
 
 @dataclass(frozen=True)
 class PopularLists:
-    """The fallback of recommending, and the group of each user that has one (user_idx INT, popular_group INT); None
-    where there are no groups.
+    """The popularity scorer that lists fall back on, and the groups it distinguishes.
+
+    `groups` has the group of each user in one (user_idx INT, popular_group INT); None where there are no groups.
+    `counts` has the number of groups to report, where groups are configured.
     """
 
     scorer: Scorer
     groups: DataFrame | None
+    counts: dict[str, int] = field(default_factory=dict)
 
     def with_groups(self, users: DataFrame) -> DataFrame:
-        """`users` with the column that the scorer wants."""
+        """Add the column popular_group to `users`, if there are groups."""
         return users if self.groups is None else users.join(self.groups, on="user_idx", how="left")
 
 
-def popular_lists(run: JobRun) -> PopularLists:
-    """Popular items by group, as `recommendations.popular_by` says; everybody's where no group is large enough.
+def popular_lists(tables: Tables, config: BaseConfig) -> PopularLists:
+    """Return popularity by the groups of `recommendations.popular_by`, or of all users where no group is large enough.
 
     The driver gets one small row a group, of which there are at most `recommendations.popular_max_groups`.
     """
-    settings = run.config.recommendations
+    settings = config.recommendations
     if not settings.popular_by:
-        return PopularLists(popular_scorer(run), None)
-    limit, size = run.config.outputs.max_item_matrix_bytes, n_items(run)
+        return PopularLists(popular_scorer(tables, config), None)
+    limit, size = config.outputs.max_item_matrix_bytes, n_items(tables)
     most = min(settings.popular_max_groups, limit // (4 * max(size, 1)) - 1)
-    candidates = _candidates(run)
-    interactions = run.tables.read("interactions")
+    candidates = _candidates(tables, settings)
+    interactions = tables.read("interactions")
     kept = group_sizes(candidates, interactions, settings.popular_min_users, max(most, 0))
-    run.count(popular_groups=len(kept))
+    counts = {"popular_groups": len(kept)}
     if not kept:
-        return PopularLists(popular_scorer(run), None)
-    numbers = run.spark.createDataFrame(
+        return PopularLists(popular_scorer(tables, config), None, counts)
+    numbers = tables.spark.createDataFrame(
         [(row["key"], number) for number, row in enumerate(kept, start=1)], f"key {KEY}, number INT"
     )
     groups = member_groups(candidates, numbers)
-    folder = popular_folder(run.config.files_root, _folder_name(run))
-    counts = group_counts(interactions, groups, len(kept))
-    matrix = write_item_matrix(counts, folder, size, limit)
+    folder = popular_folder(config.files_root, _folder_name(tables, config))
+    matrix = write_item_matrix(group_counts(interactions, groups, len(kept)), folder, size, limit)
     finest = groups.select("user_idx", F.element_at("numbers", 1).alias("popular_group"))
-    return PopularLists(GroupPopularityScorer(matrix), finest)
+    return PopularLists(GroupPopularityScorer(matrix), finest, counts)
 
 
-def groups_fingerprint(run: JobRun) -> str:
-    """Changes when users may be in other groups, or groups may like other items; empty where there are none."""
-    settings = run.config.recommendations
-    return f" {_settings(settings)} users={run.tables.data_version('users')}" if settings.popular_by else ""
+def groups_fingerprint(tables: Tables, settings: RecommendationsSettings) -> str:
+    """Return a text that changes when the groups or their lists may change; empty where no groups are configured."""
+    return f" {_settings(settings)} users={tables.data_version('users')}" if settings.popular_by else ""
 
 
 def group_candidates(users: DataFrame, popular_by: tuple[str, ...]) -> DataFrame:
-    """(user_idx INT, level INT, key STRUCT<country, age_group>) from `users` (user_idx, country, age): the groups that
-    a user would belong to, the finest (level 0) first; none for a user of whom neither is known.
+    """Return (user_idx INT, level INT, key STRUCT<country, age_group>): the groups each user may belong to.
+
+    `users` has user_idx, country and age. Level 0 is the finest group. Users without country and age have no row.
     """
     country = F.nullif(F.trim("country"), F.lit("")) if "country" in popular_by else F.lit(None)
-    age_group = band_of(F.col("age"), AGES) if "age_group" in popular_by else F.lit(None)
-    known = users.select("user_idx", country.cast("string").alias("country"), age_group.cast("string").alias("age"))
-    nothing = F.lit(None).cast("string")
+    group = age_group(F.col("age")) if "age_group" in popular_by else F.lit(None)
+    profiles = users.select("user_idx", country.cast("string").alias("country"), group.cast("string").alias("age"))
+    unset = F.lit(None).cast("string")
     levels = F.array(
         _key(F.col("country"), F.col("age"), F.col("country").isNotNull() & F.col("age").isNotNull()),
-        _key(F.col("country"), nothing, F.col("country").isNotNull()),
-        _key(nothing, F.col("age"), F.col("age").isNotNull()),
+        _key(F.col("country"), unset, F.col("country").isNotNull()),
+        _key(unset, F.col("age"), F.col("age").isNotNull()),
     )
-    return known.select("user_idx", F.posexplode(levels).alias("level", "key")).where("key IS NOT NULL")
+    return profiles.select("user_idx", F.posexplode(levels).alias("level", "key")).where("key IS NOT NULL")
 
 
 def group_sizes(candidates: DataFrame, interactions: DataFrame, min_users: int, most: int) -> list[Row]:
-    """(key, users) of the groups that at least `min_users` users with plays belong to, at most `most`, the largest
-    first, then by name.
+    """Return (key, users) of the groups with at least `min_users` users who have plays.
+
+    At most `most` groups are returned, ordered by size descending, then by country and age group.
     """
     players = interactions.select("user_idx").distinct()
     counted = candidates.join(players, on="user_idx", how="left_semi").groupBy("key").agg(F.count("*").alias("users"))
@@ -112,7 +116,7 @@ def group_sizes(candidates: DataFrame, interactions: DataFrame, min_users: int, 
 
 
 def member_groups(candidates: DataFrame, numbers: DataFrame) -> DataFrame:
-    """(user_idx INT, numbers ARRAY<INT>): the groups of `numbers` (key, number) that each user is in, finest first."""
+    """Return (user_idx INT, numbers ARRAY<INT>): the groups of `numbers` (key, number) of each user, finest first."""
     found = candidates.join(F.broadcast(numbers), on="key", how="inner")
     place = F.struct("level", "number")
     return (
@@ -123,13 +127,12 @@ def member_groups(candidates: DataFrame, numbers: DataFrame) -> DataFrame:
 
 
 def group_counts(interactions: DataFrame, groups: DataFrame, n_groups: int) -> DataFrame:
-    """(item_idx INT, vector ARRAY<FLOAT>), of 1 + n_groups: how many users of each group played the item, everybody
-    first.
+    """Return (item_idx INT, vector ARRAY<FLOAT> of length 1 + n_groups): users of each group who played the item.
 
-    To a group's count comes a share below one that grows with everybody's: ties go to the item that more people like,
-    and what none of the group has played comes last.
+    The first entry counts all users. To the count of a group a share below one is added that grows with the count of
+    all users. So ties within a group go to the item with more users, and items that the group has not played come last.
     """
-    member = F.concat(F.array(F.lit(EVERYBODY)), F.coalesce("numbers", F.array().cast("array<int>")))
+    member = F.concat(F.array(F.lit(ALL_USERS)), F.coalesce("numbers", F.array().cast("array<int>")))
     pairs = interactions.select("user_idx", "item_idx").join(groups, on="user_idx", how="left")
     counted = pairs.select("item_idx", F.explode(member).alias("number")).groupBy("item_idx", "number").count()
     items = counted.groupBy("item_idx").agg(F.collect_list(F.struct("number", "count")).alias("counts"))
@@ -150,10 +153,10 @@ def _dense(n_groups: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Reco
         yield vectors_to_arrow("item_idx", batch["item_idx"].to_numpy(), counts.astype(np.float32))
 
 
-def _candidates(run: JobRun) -> DataFrame:
-    index = run.tables.read("user_index").where("user_id IS NOT NULL")
-    users = index.join(run.tables.read("users"), on="user_id", how="inner").select("user_idx", "country", "age")
-    return group_candidates(users, run.config.recommendations.popular_by)
+def _candidates(tables: Tables, settings: RecommendationsSettings) -> DataFrame:
+    index = tables.read("user_index").where("user_id IS NOT NULL")
+    users = index.join(tables.read("users"), on="user_id", how="inner").select("user_idx", "country", "age")
+    return group_candidates(users, settings.popular_by)
 
 
 def _key(country: Column, age_group: Column, is_known: Column) -> Column:
@@ -164,8 +167,8 @@ def _settings(settings: RecommendationsSettings) -> str:
     return f"{sorted(settings.popular_by)} {settings.popular_min_users} {settings.popular_max_groups}"
 
 
-def _folder_name(run: JobRun) -> str:
-    versions = [run.tables.data_version(name) for name in INPUTS]
-    limit = run.config.outputs.max_item_matrix_bytes
-    text = f"{_settings(run.config.recommendations)} {limit} {versions}"
+def _folder_name(tables: Tables, config: BaseConfig) -> str:
+    versions = [tables.data_version(name) for name in INPUTS]
+    limit = config.outputs.max_item_matrix_bytes
+    text = f"{_settings(config.recommendations)} {limit} {versions}"
     return f"groups-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -13,14 +13,14 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.model import TrainingSettings
+from recsys_spark.config.training import TrainingSettings
 from recsys_spark.core.errors import ConfigError, TrainingError
 from recsys_spark.runtime.session import parallelism
-from recsys_spark.training.failures import clear_failure, told_failure, train_rank
+from recsys_spark.training.failures import clear_failure, read_failure, train_rank
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.trainer import train
 
-__all__ = ["check_training", "run_training", "threads_of"]
+__all__ = ["check_training", "run_training", "threads_per_process"]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def run_training(spark: SparkSession, spec: TrainSpec, settings: TrainingSetting
         try:
             return _distribute(spec, settings)
         except Exception as error:  # TorchDistributor passes on whatever a process or Spark raised
-            told = told_failure(spec)
+            told = read_failure(spec)
             if told is not None:
                 raise told from error
             if attempt == settings.retries:
@@ -110,7 +110,7 @@ def _distribute(spec: TrainSpec, settings: TrainingSettings) -> dict[str, Any]:
     return report
 
 
-def threads_of(settings: TrainingSettings) -> int:
+def threads_per_process(settings: TrainingSettings) -> int:
     """Threads of each process: as set, or the machine's cores shared out among the processes on it."""
     if settings.threads or not settings.local:
         return settings.threads

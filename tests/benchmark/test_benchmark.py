@@ -23,7 +23,7 @@ from recsys_spark.benchmark.measures import MEASURES
 from recsys_spark.benchmark.network_measures import first_layer, layer_pair, row_batches
 from recsys_spark.benchmark.peer_measures import ask
 from recsys_spark.benchmark.training_measures import bare_epochs, epoch_seconds, trained_epochs
-from recsys_spark.config.model import TrainingSettings
+from recsys_spark.config.training import TrainingSettings
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.models.ease import ease_weights

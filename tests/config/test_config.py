@@ -1,4 +1,4 @@
-"""Layers, problems and help of the configuration."""
+"""Layers, errors and help of the configuration."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from recsys_spark.core.names import NETWORKS, all_kinds
 ROOT = ["--tables.root", "/tmp/x"]
 
 
-def test_flags_win_over_environment_over_files_over_defaults(tmp_path: Path) -> None:
+def test_flags_override_environment_override_files_override_defaults(tmp_path: Path) -> None:
     low, high = tmp_path / "low.yaml", tmp_path / "high.yaml"
     low.write_text("run: {seed: 1}\nsource: {timezone: Asia/Seoul, encoding: ISO-8859-1}\nsimilarity: {neighbours: 7}")
     high.write_text("run: {seed: 2}\nsource:\n  timezone: Europe/Paris")
@@ -43,7 +43,7 @@ def test_all_problems_are_reported_at_once_with_the_nearest_key(tmp_path: Path) 
     assert "unexpected argument 'stray'" in text
 
 
-def test_a_format_or_kind_that_does_not_exist_names_those_that_do() -> None:
+def test_an_unknown_format_or_kind_lists_the_existing_ones() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config([*ROOT, "--source.format", "vinyl", "--model.kind", "oracle"], {})
     assert "movielens" in str(caught.value) and "als" in str(caught.value)
@@ -62,7 +62,7 @@ def test_root_and_schema_together_in_one_layer_are_a_problem() -> None:
         load_config([*ROOT, "--tables.schema", "db"], {})
 
 
-def test_schema_needs_a_files_root_and_something_must_be_set() -> None:
+def test_schema_needs_a_files_root_and_tables_need_an_address() -> None:
     with pytest.raises(ConfigError, match=r"files\.root must be set"):
         load_config(["--tables.schema", "db"], {})
     with pytest.raises(ConfigError, match=r"neither tables\.root nor tables\.schema"):
@@ -88,19 +88,19 @@ def test_yaml_that_would_run_code_is_refused(tmp_path: Path) -> None:
     "flags",
     [["--source.timezone", "Mars/Olympus"], ["--source.earliest", "2024-13-45"], ["--run.seed", "many"]],
 )
-def test_values_that_cannot_be_meant_are_found_before_spark_starts(flags: list[str]) -> None:
+def test_invalid_values_are_found_before_spark_starts(flags: list[str]) -> None:
     with pytest.raises(ConfigError, match=flags[0].removeprefix("--").replace(".", r"\.")):
         load_config([*ROOT, *flags], {})
 
 
-def test_help_and_base_yaml_know_every_key() -> None:
+def test_help_lists_every_key_with_a_description() -> None:
     text = help_text("ingest_plays", "Reads.")
     for key, info in settings_by_key().items():
         assert f"--{key} " in text
         assert info.description, key
 
 
-def test_base_yaml_in_conf_is_what_the_definitions_say() -> None:
+def test_base_yaml_in_conf_is_up_to_date() -> None:
     committed = Path(__file__).parents[2] / "conf" / "base.yaml"
     assert committed.read_text(encoding="utf-8") == base_yaml()
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.model import TrainingSettings
+from recsys_spark.config.training import TrainingSettings
 from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.training import distributed
-from recsys_spark.training.distributed import check_training, run_training, threads_of
-from recsys_spark.training.failures import clear_failure, told_failure, train_rank
+from recsys_spark.training.distributed import check_training, run_training, threads_per_process
+from recsys_spark.training.failures import clear_failure, read_failure, train_rank
 from recsys_spark.training.spec import TrainSpec
 from tests.training.runs import PLAIN, make_spec
 from tests.training.shard_folders import planted_tastes
@@ -201,7 +201,7 @@ def test_a_process_that_sees_no_gpu_says_so(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(TrainingError, match=r"rank 0 is process 0 of \S+ and sees 0 GPUs.*DEVICES is \)"):
         train_rank(spec.as_dict() | {"use_gpu": True})
-    assert "sees 0 GPUs" in str(told_failure(spec))
+    assert "sees 0 GPUs" in str(read_failure(spec))
 
 
 def test_two_processes_do_not_share_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,22 +225,22 @@ def test_a_process_leaves_the_reason_why_it_failed(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(MissingInputError) as raised:
         train_rank(spec.as_dict())
-    told = told_failure(spec)
+    told = read_failure(spec)
     assert isinstance(told, TrainingError)
     assert str(told) == str(raised.value)
     clear_failure(spec)
-    assert told_failure(spec) is None
+    assert read_failure(spec) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"rank": 1}', "[]", "3"])
 def test_a_reason_that_was_cut_short_is_none(content: str, spec: TrainSpec) -> None:
     (Path(spec.folder) / "failure.json").write_text(content)
-    assert told_failure(spec) is None
+    assert read_failure(spec) is None
 
 
 def test_cores_are_shared_out_among_local_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert threads_of(settings_of(processes=3)) == 2
-    assert threads_of(settings_of(processes=20)) == 1
-    assert threads_of(settings_of(processes=3, threads=5)) == 5
-    assert threads_of(settings_of(processes=3, local=False)) == 0
+    assert threads_per_process(settings_of(processes=3)) == 2
+    assert threads_per_process(settings_of(processes=20)) == 1
+    assert threads_per_process(settings_of(processes=3, threads=5)) == 5
+    assert threads_per_process(settings_of(processes=3, local=False)) == 0

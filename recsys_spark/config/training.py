@@ -1,0 +1,60 @@
+"""Settings of models, shards and the training of networks."""
+
+from pydantic import Field
+
+from recsys_spark.config.source import Section
+from recsys_spark.config.split import Fit
+from recsys_spark.core.names import all_kinds
+
+__all__ = ["ModelSettings", "ShardsSettings", "TrainingSettings"]
+
+
+class ModelSettings(Section):
+    """Section `model`."""
+
+    kind: str = Field("als", description=f"Kind of model: {', '.join(all_kinds())}.")
+    version: str | None = Field(
+        None, pattern=r"^[a-z0-9_]+-[0-9a-f]{12}$", description="Model version; unset: the newest of the kind."
+    )
+    fit: Fit = Field(
+        "train",
+        description="Data to train on: the training part of the split (train), or, for the final fit, the training and"
+        " validation parts (train_and_validation) or all interactions (everything). Without a split the training part"
+        " is all interactions.",
+    )
+
+
+class ShardsSettings(Section):
+    """Section `shards`."""
+
+    files: int = Field(8, ge=1, le=10_000, description="Files of a shard folder; use a multiple of training.processes.")
+
+
+class TrainingSettings(Section):
+    """Section `training`."""
+
+    processes: int = Field(1, ge=1, le=1024, description="Processes that train one network in parallel.")
+    local: bool = Field(
+        True, description="Train on the machine of the driver (true), or on executors with one process a task (false)."
+    )
+    use_gpu: bool = Field(
+        False, description="Train on GPUs, one a process, with NCCL (true), or on CPUs with gloo (false)."
+    )
+    mixed_precision: bool = Field(True, description="On GPUs: compute matrix products in TensorFloat-32.")
+    threads: int = Field(
+        0, ge=0, description="Threads of each process on a CPU; 0: the cores of the machine divided by the processes."
+    )
+    retries: int = Field(2, ge=0, le=100, description="Restarts after the loss of a process or executor.")
+    timeout_minutes: float = Field(10, gt=0, description="Maximum wait of a process for the others.")
+    checkpoint_minutes: float = Field(
+        10, gt=0, description="Interval of checkpoints within an epoch; each epoch also ends with one."
+    )
+    keep_checkpoints: int = Field(
+        2, ge=1, description="Number of newest checkpoints to keep; the best weights are kept as well."
+    )
+    max_steps: int = Field(
+        0, ge=0, description="Stop after this number of steps, to test a size; no model is stored. 0: no limit."
+    )
+    tracking_uri: str | None = Field(
+        None, description="MLflow address for the metrics of each epoch; unset: no tracking."
+    )
