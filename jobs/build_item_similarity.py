@@ -4,31 +4,31 @@ from pyspark.sql import functions as F
 
 from recsys_spark.core.logs import step
 from recsys_spark.models.versions import find_model
-from recsys_spark.recommend.cold_items import content_fingerprint, content_items
-from recsys_spark.recommend.index_names import name_items
+from recsys_spark.recommend.cold_items import cold_items_fingerprint, load_catalogue
+from recsys_spark.recommend.names import with_item_ids
 from recsys_spark.recommend.similarity import item_similarity
-from recsys_spark.recommend.stored_model import open_model
+from recsys_spark.recommend.trained_model import load_model
 from recsys_spark.runtime.job import Job, JobRun
 from recsys_spark.runtime.session import block_tasks
 
 
 def work(run: JobRun) -> None:
-    """Nothing is done where the same list was built from the same vectors before."""
-    model = find_model(run.tables, run.config.model.kind, run.config.model.version)
-    neighbours = run.config.similarity.neighbours
-    fingerprint = f"neighbours={neighbours}{content_fingerprint(run)}"
-    if run.tables.built_from("item_similarity", model.version) == fingerprint:
+    """Build the lists, unless they were built from the same vectors before."""
+    tables, config = run.tables, run.config
+    version = find_model(tables, config.model.kind, config.model.version)
+    neighbours = config.similarity.neighbours
+    fingerprint = f"neighbours={neighbours}{cold_items_fingerprint(tables, config)}"
+    if tables.built_from("item_similarity", version.version) == fingerprint:
         return
-    stored = open_model(run, model)
-    tasks = block_tasks(run.spark)
-    content = content_items(run, stored)
-    vectors = stored.item_vectors if content is None else content.vectors
+    catalogue = load_catalogue(tables, config, load_model(config.files_root, version))
+    run.count(**catalogue.counts)
+    vectors = catalogue.item_vectors
     with step(f"nearest items of {vectors.n_items} items"):
-        nearest = item_similarity(run.spark, vectors, neighbours, tasks)
-        rows = name_items(nearest, run.tables.read("item_index"), "item_idx", "similar_item_idx")
-        rows = rows.withColumns({"model_version": F.lit(model.version), "algorithm": F.lit(model.kind)})
-        run.tables.replace("item_similarity", rows, "model_version", model.version, fingerprint=fingerprint)
-    written = run.tables.read("item_similarity").where(F.col("model_version") == model.version)
+        nearest = item_similarity(run.spark, vectors, neighbours, block_tasks(run.spark))
+        rows = with_item_ids(nearest, tables.read("item_index"), "item_idx", "similar_item_idx")
+        rows = rows.withColumns({"model_version": F.lit(version.version), "algorithm": F.lit(version.kind)})
+        tables.replace("item_similarity", rows, "model_version", version.version, fingerprint=fingerprint)
+    written = tables.read("item_similarity").where(F.col("model_version") == version.version)
     run.count(similar_items=written.count())
 
 

@@ -3,7 +3,12 @@
 import logging
 
 from recsys_spark.core.logs import step
-from recsys_spark.recommend.neighbour_comparison import agreement_of, compared_versions, known_items, stored_lists
+from recsys_spark.recommend.neighbour_comparison import (
+    agreement_in_attribute,
+    compared_versions,
+    items_to_show,
+    stored_lists,
+)
 from recsys_spark.recommend.neighbour_tables import show_agreement, show_lists, show_overlap
 from recsys_spark.runtime.job import Job, JobRun
 
@@ -11,16 +16,18 @@ log = logging.getLogger(__name__)
 
 
 def work(run: JobRun) -> None:
-    """Prints, and writes no table but job_runs."""
-    settings, items = run.config.compare, run.tables.read("items")
-    versions = compared_versions(run)
-    with stored_lists(run, versions) as lists, step(f"neighbours of {', '.join(versions)}"):
-        shown = show_lists(lists, known_items(run), items, versions)
+    """Print the comparison; of the tables only job_runs is written."""
+    tables, settings = run.tables, run.config.compare
+    items = tables.read("items")
+    versions = compared_versions(tables, settings.models)
+    with stored_lists(tables, settings.k, versions) as lists, step(f"neighbours of {', '.join(versions)}"):
+        shown = show_lists(lists, items_to_show(tables, run.config.query.items), items, versions)
         compared = show_overlap(lists, versions, settings.k)
-        judged = show_agreement(agreement_of(run, lists, versions), versions, settings.attribute, settings.k)
-    if not judged:
-        log.info("no item with %d users states anything as %r", settings.min_users, settings.attribute)
-    run.count(models=len(versions), items_shown=shown, items_compared=compared, items_judged=judged)
+        agreement = agreement_in_attribute(tables, settings, run.config.run.seed, lists, versions)
+        measured = show_agreement(agreement, versions, settings.attribute, settings.k)
+    if not measured:
+        log.info("no item with %d users has a value of the attribute %r", settings.min_users, settings.attribute)
+    run.count(models=len(versions), items_shown=shown, items_compared=compared, items_judged=measured)
 
 
 job = Job(

@@ -7,7 +7,7 @@ from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """A version that exists is used again: the same work gives the same name."""
+    """Train the version that the configuration describes, unless it exists already."""
     plan = plan_training(run.tables, run.config, run.config.spark_kind())
     run.report.model_version = plan.version
     if not plan.is_done(run.tables, run.config.files_root):

@@ -26,8 +26,8 @@ from recsys_spark.preparation.weighting import (
     Bm25Statistics,
     WeightingSettings,
     fit_bm25,
-    keep_bm25,
-    kept_bm25,
+    write_bm25,
+    read_bm25,
     with_confidence,
 )
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -170,7 +170,7 @@ class Als(ModelKind):
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Trains; the statistics behind weights are kept, so that later histories are weighted alike."""
-        statistics = keep_bm25(fit_bm25(interactions), folder) if self._needs_statistics else None
+        statistics = write_bm25(fit_bm25(interactions), folder) if self._needs_statistics else None
         factors = fit_als(interactions, self.settings, seed, parallelism, statistics)
         metrics = {"observations": float(factors.n_observations)}
         return Fitted(factors.item_vectors, factors.user_vectors, factors.item_vectors, metrics)
@@ -182,7 +182,7 @@ class Als(ModelKind):
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
         """The weights, or in explicit mode the ratings, that training would have used."""
-        statistics = kept_bm25(interactions.sparkSession, folder) if self._needs_statistics else None
+        statistics = read_bm25(interactions.sparkSession, folder) if self._needs_statistics else None
         return als_observations(interactions, self.settings, statistics)
 
     @property

@@ -31,8 +31,8 @@ from recsys_spark.preparation.weighting import (
     Weighting,
     WeightingSettings,
     fit_bm25,
-    keep_bm25,
-    kept_bm25,
+    write_bm25,
+    read_bm25,
     with_confidence,
 )
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -116,7 +116,7 @@ class Lsa(ModelKind):
         there is nothing to train on.
         """
         settings: LsaSettings = self.settings
-        statistics = keep_bm25(fit_bm25(interactions), folder) if settings.needs_statistics else None
+        statistics = write_bm25(fit_bm25(interactions), folder) if settings.needs_statistics else None
         weighted = with_confidence(interactions, settings, statistics)
         n_items = _n_items(interactions)
         blocks = user_blocks(weighted, self._n_tasks(n_items, parallelism)).persist()
@@ -143,7 +143,7 @@ class Lsa(ModelKind):
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
         """The weights that training would have used."""
-        statistics = kept_bm25(interactions.sparkSession, folder) if self.settings.needs_statistics else None
+        statistics = read_bm25(interactions.sparkSession, folder) if self.settings.needs_statistics else None
         return with_confidence(interactions, self.settings, statistics)
 
     def _n_tasks(self, n_items: int, parallelism: int) -> int:

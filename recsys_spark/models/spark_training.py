@@ -16,7 +16,7 @@ from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.runtime.session import checkpoint_dir, parallelism
-from recsys_spark.storage.model_files import list_files_of_model
+from recsys_spark.storage.model_files import write_file_list
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["fitted_model", "train"]
@@ -62,7 +62,7 @@ def train(tables: Tables, config: BaseConfig, plan: TrainingPlan) -> dict[str, i
             if vectors is not None:
                 rows = vectors.withColumn("model_version", F.lit(plan.version))
                 tables.replace(table, rows, "model_version", plan.version)
-    list_files_of_model(folder)
+    write_file_list(folder)
     metrics = {**fitted.metrics, "fit_seconds": time.monotonic() - started}
     described = {**plan.row, "selection_metric": model.metric}
     record_model(tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)

@@ -14,7 +14,7 @@ from recsys_spark.core.shard_spec import side_fields
 from recsys_spark.models.versions import ModelVersion, find_model, is_recorded, version_name
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.storage.model_files import lost_files
+from recsys_spark.storage.model_files import missing_files
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["TrainingPlan", "plan_training", "plan_version"]
@@ -65,7 +65,7 @@ class TrainingPlan:
             ItemMatrix.open(folder / "items")
         except MissingInputError:
             return False
-        if lost := lost_files(folder):
+        if lost := missing_files(folder):
             log.warning("%s has lost its file %s: training it again", self.version, lost[0])
             return False
         log.info("%s is already trained", self.version)

@@ -6,7 +6,7 @@ from pyspark.sql.window import Window
 from rich.table import Table
 
 from recsys_spark.core.logs import table_console
-from recsys_spark.recommend.names import users_of_items
+from recsys_spark.recommend.names import users_per_item
 from recsys_spark.runtime.job import JobRun
 
 __all__ = ["neighbours_by_name", "show"]
@@ -50,7 +50,7 @@ def neighbours_by_name(run: JobRun) -> DataFrame:
     tables = run.tables
     serving = tables.read("models").where(F.array_contains("serves", "item_similarity"))
     similar = tables.read("item_similarity").join(serving.select("model_version"), on="model_version", how="left_semi")
-    known = users_of_items(run).orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
+    known = users_per_item(run.tables).orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
     names = tables.read("items").select("item_id", F.coalesce("name", "item_id").alias("name"))
     known = known.join(names, on="item_id", how="left")
     others = names.select(F.col("item_id").alias("similar_item_id"), F.col("name").alias("similar_name"))

@@ -1,4 +1,4 @@
-"""From what people call items to the items: by id, or by name whatever its case and spacing."""
+"""Items by id or name, and the ids of users and items behind their indexes."""
 
 import logging
 from collections.abc import Sequence
@@ -9,21 +9,31 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from recsys_spark.core.errors import MissingInputError
-from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.tables import Tables
 
-__all__ = ["Match", "known_numbers", "match_items", "names_of", "users_of_items"]
+__all__ = [
+    "ItemMatch",
+    "item_names",
+    "match_items",
+    "resolve_items",
+    "users_per_item",
+    "with_item_ids",
+    "with_user_ids",
+]
 
 log = logging.getLogger(__name__)
 
 SUGGESTIONS = 3
-# Looking for near names costs a comparison with each name of the catalogue.
+# Similar names cost a comparison with each name of the catalogue.
 MOST_SUGGESTED_FOR = 20
 
 
 @dataclass(frozen=True)
-class Match:
-    """What was asked for and the item that it is; None with the nearest names where there is none. `others` counts
-    further items of the same name.
+class ItemMatch:
+    """The item that a text names, by id or by name.
+
+    `item_idx` is None where there is no such item; `suggestions` then holds the nearest names. `others` counts further
+    items of the same name.
     """
 
     asked: str
@@ -32,75 +42,105 @@ class Match:
     suggestions: tuple[str, ...] = ()
 
 
-def match_items(run: JobRun, asked: Sequence[str]) -> list[Match]:
-    """Finds items, each text once, in the order given; of several of one name, the one with the smallest number.
+def match_items(tables: Tables, asked: Sequence[str]) -> list[ItemMatch]:
+    """Return the item of each text, once a text, in the order given.
 
-    A row for each text reaches the driver, and suggestions for the first MOST_SUGGESTED_FOR texts that are nothing.
+    A text is an item_id, or a name in any case and spacing. Of several items of one name the one with the smallest
+    item_idx is taken. The driver gets a row a text, and suggestions for the first MOST_SUGGESTED_FOR texts without an
+    item.
     """
     texts = [text for text in dict.fromkeys(asked) if text.strip()]
     if not texts:
         return []
-    names = run.tables.read("items").join(run.tables.read("item_index"), on="item_id", how="inner")
-    wanted = run.spark.createDataFrame([(text,) for text in texts], "asked STRING")
-    by_id = names.select(F.col("item_id").alias("key"), "item_idx", F.lit(0).alias("way"))
-    by_name = names.where("name IS NOT NULL").select(
-        _folded(F.col("name")).alias("key"), "item_idx", F.lit(1).alias("way")
+    catalogue = tables.read("items").join(tables.read("item_index"), on="item_id", how="inner")
+    wanted = tables.spark.createDataFrame([(text,) for text in texts], "asked STRING")
+    by_id = catalogue.select(F.col("item_id").alias("key"), "item_idx", F.lit(0).alias("way"))
+    by_name = catalogue.where("name IS NOT NULL").select(
+        _normalised(F.col("name")).alias("key"), "item_idx", F.lit(1).alias("way")
     )
     keys = wanted.select("asked", F.col("asked").alias("key"), F.lit(0).alias("way")).unionByName(
-        wanted.select("asked", _folded(F.col("asked")).alias("key"), F.lit(1).alias("way"))
+        wanted.select("asked", _normalised(F.col("asked")).alias("key"), F.lit(1).alias("way"))
     )
     found = by_id.unionByName(by_name).join(F.broadcast(keys), on=["key", "way"], how="inner")
     best = found.groupBy("asked").agg(
         F.min(F.struct("way", "item_idx")).alias("best"), F.count_distinct("item_idx").alias("items")
     )
-    numbers = {row["asked"]: (int(row["best"]["item_idx"]), row["items"] - 1) for row in best.collect()}
-    lacking = [text for text in texts if text not in numbers]
-    near = _nearest(run, names, lacking[:MOST_SUGGESTED_FOR]) if lacking else {}
+    indexes = {row["asked"]: (int(row["best"]["item_idx"]), row["items"] - 1) for row in best.collect()}
+    unmatched = [text for text in texts if text not in indexes]
+    near = _nearest_names(tables, catalogue, unmatched[:MOST_SUGGESTED_FOR]) if unmatched else {}
     return [
-        Match(text, *numbers[text]) if text in numbers else Match(text, None, 0, near.get(text, ())) for text in texts
+        ItemMatch(text, *indexes[text]) if text in indexes else ItemMatch(text, None, 0, near.get(text, ()))
+        for text in texts
     ]
 
 
-def known_numbers(run: JobRun, asked: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The numbers of the items that `asked` names, ascending, each once, and the texts that name none, with a warning.
+def resolve_items(tables: Tables, asked: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return the distinct item_idx of the texts, ascending, and the texts without an item.
 
-    Raises MissingInputError, with the nearest names, when none of them is known.
+    Logs a warning for each text without an item. Raises MissingInputError, with the nearest names, when no text names
+    an item.
     """
-    matches = match_items(run, asked)
-    unknown = [match for match in matches if match.item_idx is None]
-    for match in unknown:
-        log.warning("no item is called %r; nearest: %s", match.asked, ", ".join(match.suggestions))
-    numbers = sorted({match.item_idx for match in matches if match.item_idx is not None})
-    if not numbers:
+    matches = match_items(tables, asked)
+    unmatched = [match for match in matches if match.item_idx is None]
+    for match in unmatched:
+        log.warning("no item has the id or name %r; nearest names: %s", match.asked, ", ".join(match.suggestions))
+    indexes = sorted({match.item_idx for match in matches if match.item_idx is not None})
+    if not indexes:
         nearest = sorted({name for match in matches for name in match.suggestions})
-        raise MissingInputError(f"none of these items is known; nearest names: {', '.join(nearest)}")
-    return numbers, [match.asked for match in unknown]
+        raise MissingInputError(f"items has none of the given ids or names; nearest names: {', '.join(nearest)}")
+    return indexes, [match.asked for match in unmatched]
 
 
-def users_of_items(run: JobRun) -> DataFrame:
-    """(item_id STRING, item_idx INT, users BIGINT): how many users have played each item."""
-    counted = run.tables.read("interactions").groupBy("item_idx").agg(F.count(F.lit(1)).alias("users"))
-    known = run.tables.read("item_index").where("item_id IS NOT NULL")
-    return known.join(counted, on="item_idx", how="inner").select("item_id", "item_idx", "users")
+def users_per_item(tables: Tables) -> DataFrame:
+    """Return (item_id STRING, item_idx INT, users BIGINT): the users who have played each item."""
+    counted = tables.read("interactions").groupBy("item_idx").agg(F.count(F.lit(1)).alias("users"))
+    index = tables.read("item_index").where("item_id IS NOT NULL")
+    return index.join(counted, on="item_idx", how="inner").select("item_id", "item_idx", "users")
 
 
-def names_of(run: JobRun, item_idx: Sequence[int]) -> dict[int, str]:
-    """The names of a few items; their ids where they have none."""
-    numbered = run.tables.read("item_index").where(F.col("item_idx").isin(list(item_idx)))
-    named = numbered.join(run.tables.read("items"), on="item_id", how="left").collect()
-    return {row["item_idx"]: row["name"] or row["item_id"] for row in named}
+def item_names(tables: Tables, item_idx: Sequence[int]) -> dict[int, str]:
+    """Return the names of a few items by item_idx, or their ids where they have no name."""
+    index = tables.read("item_index").where(F.col("item_idx").isin(list(item_idx)))
+    rows = index.join(tables.read("items"), on="item_id", how="left").collect()
+    return {row["item_idx"]: row["name"] or row["item_id"] for row in rows}
 
 
-def _folded(text: Column) -> Column:
+def with_item_ids(rows: DataFrame, item_index: DataFrame, *columns: str) -> DataFrame:
+    """Replace each named `..._idx` column by the `..._id` column of the same items.
+
+    Rows of forgotten items are dropped.
+    """
+    return _with_ids(rows, item_index, "item", columns)
+
+
+def with_user_ids(rows: DataFrame, user_index: DataFrame) -> DataFrame:
+    """Replace user_idx by user_id; rows of forgotten users are dropped."""
+    return _with_ids(rows, user_index, "user", ("user_idx",))
+
+
+def _with_ids(rows: DataFrame, index: DataFrame, side: str, columns: tuple[str, ...]) -> DataFrame:
+    for column in columns:
+        ids = index.where(F.col(f"{side}_id").isNotNull()).select(
+            F.col(f"{side}_idx").alias(column), F.col(f"{side}_id").alias(column.replace("_idx", "_id"))
+        )
+        rows = rows.join(ids, on=column, how="inner").drop(column)
+    return rows
+
+
+def _normalised(text: Column) -> Column:
+    """Return a text in lower case, trimmed, with single spaces."""
     return F.lower(F.regexp_replace(F.trim(text), r"\s+", " "))
 
 
-def _nearest(run: JobRun, names: DataFrame, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The few names that need the fewest changes; a name that holds the words asked for comes first."""
-    wanted = run.spark.createDataFrame([(text,) for text in texts], "asked STRING")
+def _nearest_names(tables: Tables, catalogue: DataFrame, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the SUGGESTIONS names nearest to each text by edit distance.
+
+    Names that contain the text come first.
+    """
+    wanted = tables.spark.createDataFrame([(text,) for text in texts], "asked STRING")
     name, word = F.lower("name"), F.lower(F.trim("asked"))
     distance = F.levenshtein(name, word) - F.when(F.contains(name, word), 1000).otherwise(0)
-    pairs = names.where("name IS NOT NULL").join(F.broadcast(wanted), how="cross").withColumn("distance", distance)
+    pairs = catalogue.where("name IS NOT NULL").join(F.broadcast(wanted), how="cross").withColumn("distance", distance)
     order = Window.partitionBy("asked").orderBy("distance", "item_idx")
     rows = pairs.withColumn("place", F.row_number().over(order)).where(F.col("place") <= SUGGESTIONS).collect()
     near: dict[str, tuple[str, ...]] = {}

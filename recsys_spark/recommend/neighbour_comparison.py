@@ -1,4 +1,4 @@
-"""Which models are compared by their neighbours, their lists, and the items that people know."""
+"""Inputs of the comparison of neighbours: versions, stored lists, items to show, agreement."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,59 +6,60 @@ from contextlib import contextmanager
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.config.evaluation import CompareSettings
 from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.core.names import all_kinds
 from recsys_spark.models.versions import find_model, kind_of
-from recsys_spark.recommend.names import known_numbers, users_of_items
-from recsys_spark.recommend.neighbour_lists import agreement, neighbour_lists, random_lists, stated_values
-from recsys_spark.runtime.job import JobRun
+from recsys_spark.recommend.names import resolve_items, users_per_item
+from recsys_spark.recommend.neighbour_lists import agreement, item_values, neighbour_lists, random_lists
+from recsys_spark.storage.tables import Tables
 
-__all__ = ["agreement_of", "compared_versions", "known_items", "stored_lists"]
+__all__ = ["agreement_in_attribute", "compared_versions", "items_to_show", "stored_lists"]
 
-WELL_KNOWN_ITEMS = 10
+POPULAR_ITEMS = 10
 
 
-def compared_versions(run: JobRun) -> tuple[str, ...]:
-    """The versions that compare.models names, a kind by its newest one.
+def compared_versions(tables: Tables, named: Sequence[str]) -> tuple[str, ...]:
+    """Return the versions that `compare.models` names; a kind stands for its newest version.
 
-    Raises ConfigError for fewer than two or an unknown kind, MissingInputError for what was never trained.
+    Raises ConfigError for fewer than two models or an unknown kind, MissingInputError for a model that was not trained.
     """
-    named = run.config.compare.models
     unknown = [name for name in named if (kind_of(name) or name) not in all_kinds()]
     if unknown:
         raise ConfigError(
-            *(f"compare.models: {name!r} is no kind or version; kinds are {all_kinds()}" for name in unknown)
+            *(
+                f"compare.models: {name!r} is not a kind or a version: name one of the kinds {', '.join(all_kinds())}"
+                for name in unknown
+            )
         )
-    found = [find_model(run.tables, kind_of(name) or name, name if kind_of(name) else None) for name in named]
+    found = [find_model(tables, kind_of(name) or name, name if kind_of(name) else None) for name in named]
     versions = tuple(dict.fromkeys(model.version for model in found))
     if len(versions) < 2:
-        raise ConfigError(f"compare.models: {', '.join(versions)} is one model; name two, those of one kind by version")
+        raise ConfigError(f"compare.models: {', '.join(versions)} is one model: name two, those of one kind by version")
     return versions
 
 
 @contextmanager
-def stored_lists(run: JobRun, versions: Sequence[str]) -> Iterator[DataFrame]:
-    """The neighbour_lists of the versions, kept in memory and on disk within the context.
+def stored_lists(tables: Tables, k: int, versions: Sequence[str]) -> Iterator[DataFrame]:
+    """Yield the k nearest items of each item and version (neighbour_lists), cached within the context.
 
-    Raises MissingInputError where a version has none, ConfigError where they were built shorter than compare.k. A row a
-    version reaches the driver.
+    The driver gets a row a version. Raises MissingInputError where a version has no lists, ConfigError where its lists
+    were built shorter than k.
     """
-    k = run.config.compare.k
-    rows = run.tables.read("item_similarity").where(F.col("model_version").isin(list(versions)))
+    rows = tables.read("item_similarity").where(F.col("model_version").isin(list(versions)))
     lists = neighbour_lists(rows, k).persist()
     try:
         longest, items = F.max(F.size("neighbours")), F.count("item_id")
-        kept = {
-            row["model"]: row for row in lists.groupBy("model").agg(longest.alias("n"), items.alias("items")).collect()
-        }
-        lacking = [f"build_item_similarity --model.version {version}" for version in versions if version not in kept]
-        if lacking:
-            raise MissingInputError(f"item_similarity has no lists of these models: run {' and '.join(lacking)} first")
-        # Of a small catalogue all other items are near.
-        short = [version for version in versions if kept[version]["n"] < min(k, kept[version]["items"] - 1)]
+        found = lists.groupBy("model").agg(longest.alias("longest"), items.alias("items")).collect()
+        sizes = {row["model"]: (row["longest"], row["items"]) for row in found}
+        missing = [f"build_item_similarity --model.version {version}" for version in versions if version not in sizes]
+        if missing:
+            raise MissingInputError(f"item_similarity has no lists of these models: run {' and '.join(missing)} first")
+        # In a catalogue of k items or fewer, a list holds all other items.
+        short = [version for version, (most, items) in sizes.items() if most < min(k, items - 1)]
         if short:
             raise ConfigError(
-                f"compare.k = {k}, but the lists of {', '.join(short)} are shorter: lower it, or run "
+                f"compare.k = {k}, but the lists of {', '.join(short)} are shorter: lower compare.k, or run "
                 f"build_item_similarity --similarity.neighbours {k} for each"
             )
         yield lists
@@ -66,28 +67,29 @@ def stored_lists(run: JobRun, versions: Sequence[str]) -> Iterator[DataFrame]:
         lists.unpersist()
 
 
-def known_items(run: JobRun) -> DataFrame:
-    """(item_id, item_idx, users): those that `--items` names, or the few that most users play, as of this run.
+def items_to_show(tables: Tables, asked: Sequence[str]) -> DataFrame:
+    """Return (item_id, item_idx, users) of the items that `asked` names, or of the most popular items.
 
-    Raises MissingInputError, with the nearest names, when none of them is known.
+    Raises MissingInputError, with the nearest names, when no text names an item.
     """
-    users = users_of_items(run)
-    asked = run.config.query.items
+    users = users_per_item(tables)
     if not asked:
-        return users.orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
-    numbers, _ = known_numbers(run, asked)
-    return users.where(F.col("item_idx").isin(numbers))
+        return users.orderBy(F.desc("users"), "item_idx").limit(POPULAR_ITEMS)
+    item_idx, _ = resolve_items(tables, asked)
+    return users.where(F.col("item_idx").isin(item_idx))
 
 
-def agreement_of(run: JobRun, lists: DataFrame, versions: Sequence[str]) -> DataFrame:
-    """agreement in compare.attribute of each version and of `random`, over the same items: those with compare.min_users
-    users that state something and that all versions have lists of.
+def agreement_in_attribute(
+    tables: Tables, settings: CompareSettings, seed: int, lists: DataFrame, versions: Sequence[str]
+) -> DataFrame:
+    """Return the agreement (neighbour_lists.agreement) of each version and of random lists in compare.attribute.
+
+    All are measured on the same items: those with compare.min_users users and a value of the attribute, of which all
+    versions have lists.
     """
-    settings = run.config.compare
     models = lists.groupBy("item_id").agg(F.count_distinct("model").alias("models"))
     common = models.where(F.col("models") == len(versions)).select("item_id")
-    played = users_of_items(run).where(F.col("users") >= settings.min_users)
-    judged = common.join(played, on="item_id", how="left_semi")
-    stated = stated_values(run.tables.read("items"), settings.attribute)
-    chance = random_lists(common, settings.k, run.config.run.seed)
-    return agreement(lists.unionByName(chance), judged, stated)
+    played = users_per_item(tables).where(F.col("users") >= settings.min_users)
+    measured = common.join(played, on="item_id", how="left_semi")
+    values = item_values(tables.read("items"), settings.attribute)
+    return agreement(lists.unionByName(random_lists(common, settings.k, seed)), measured, values)

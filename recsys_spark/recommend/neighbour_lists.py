@@ -1,8 +1,8 @@
-"""The nearest items of several models beside each other: how many two lists share, and what neighbours have in common.
+"""Lists of nearest items of several models: their overlap, and their agreement in an attribute.
 
-Lists of neighbours have no truth to be judged by. That two models agree says that what they found is in the data; that
-neighbours share a genre which no model was told of says that it means something. Chance agrees as well, by as much as
-`random_lists` do.
+There is no ground truth for lists of neighbours. A high overlap of two models shows that the neighbours follow from the
+data. Neighbours that share a genre, which is no input of the models, show that the lists are meaningful. Random lists
+(`random_lists`) give the values that chance alone reaches.
 """
 
 from pyspark.sql import DataFrame
@@ -11,12 +11,13 @@ from pyspark.sql.window import Window
 
 from recsys_spark.preparation.item_features import attribute_values
 
-__all__ = ["agreement", "neighbour_lists", "overlaps", "random_lists", "stated_values"]
+__all__ = ["agreement", "item_values", "neighbour_lists", "overlaps", "random_lists"]
 
 
 def neighbour_lists(similarity: DataFrame, k: int) -> DataFrame:
-    """(model STRING, item_id STRING, neighbours ARRAY<STRING>): the k nearest of each item, the nearest first, from
-    rows of item_similarity; `model` is the version.
+    """Return (model STRING, item_id STRING, neighbours ARRAY<STRING>): the k nearest items, nearest first.
+
+    `similarity` has rows of item_similarity; `model` is the version.
     """
     near = similarity.where(F.col("position") <= k)
     lists = near.groupBy(F.col("model_version").alias("model"), "item_id").agg(
@@ -26,10 +27,11 @@ def neighbour_lists(similarity: DataFrame, k: int) -> DataFrame:
 
 
 def random_lists(item_ids: DataFrame, k: int, seed: int) -> DataFrame:
-    """Lists of a model `random` for `item_ids` (item_id STRING, each once): k others each, or all there are.
+    """Return lists of a model `random` for distinct `item_ids` (item_id STRING): k other items each.
 
-    A hash of id and seed puts the items in a circle, and the neighbours of an item are the k behind it: never itself,
-    none twice, and the same in every run. One task sorts the ids.
+    A list holds all other items where there are fewer than k. A hash of id and seed orders the items in a circle, and
+    the neighbours of an item are the next k. So a list has no duplicates, never the item itself, and is the same in
+    every run. One task sorts the ids.
     """
     order = Window.orderBy(F.xxhash64(F.lit(seed), "item_id"), "item_id")
     circle = item_ids.select("item_id", F.row_number().over(order).alias("place"))
@@ -45,8 +47,10 @@ def random_lists(item_ids: DataFrame, k: int, seed: int) -> DataFrame:
 
 
 def overlaps(lists: DataFrame) -> DataFrame:
-    """(item_id, first, second, overlap DOUBLE) of each two models, first < second, and each item that both have a list
-    of: the share of the longer list that stands in the other.
+    """Return (item_id, first, second, overlap DOUBLE) of each pair of models, first < second.
+
+    The overlap of two lists is the number of common items divided by the length of the longer list. Items that only one
+    of the models has a list of are left out.
     """
     others = lists.select("item_id", F.col("model").alias("second"), F.col("neighbours").alias("others"))
     pairs = lists.withColumnRenamed("model", "first").join(others, on="item_id", how="inner").where("first < second")
@@ -55,25 +59,27 @@ def overlaps(lists: DataFrame) -> DataFrame:
     return pairs.select("item_id", "first", "second", (shared / longer).alias("overlap"))
 
 
-def stated_values(items: DataFrame, attribute: str) -> DataFrame:
-    """(item_id, stated ARRAY<STRING>): what `items` state under an attribute, split at `|`; only items that state
-    something.
+def item_values(items: DataFrame, attribute: str) -> DataFrame:
+    """Return (item_id, values ARRAY<STRING>): the values of an attribute, split at `|`.
+
+    Items without a value are left out.
     """
-    stated = F.array_distinct(attribute_values(F.element_at("attributes", F.lit(attribute))))
-    return items.select("item_id", stated.alias("stated")).where(F.size("stated") > 0)
+    values = F.array_distinct(attribute_values(F.element_at("attributes", F.lit(attribute))))
+    return items.select("item_id", values.alias("values")).where(F.size("values") > 0)
 
 
-def agreement(lists: DataFrame, judged: DataFrame, stated: DataFrame) -> DataFrame:
-    """(model, agreement DOUBLE, items BIGINT): of the neighbours of an item the share that states something which the
-    item states as well, as a mean over the `judged` (item_id) that state anything (stated_values).
+def agreement(lists: DataFrame, measured: DataFrame, values: DataFrame) -> DataFrame:
+    """Return (model, agreement DOUBLE, items BIGINT): how often neighbours share a value of an attribute.
 
-    A neighbour that states nothing shares nothing.
+    The agreement of one item is the share of its neighbours that have a value in common with it (`values`: item_values).
+    A neighbour without values has none in common. The result is the mean over the items of `measured` (item_id) that
+    have a value.
     """
-    near = lists.join(judged, on="item_id", how="left_semi").join(stated, on="item_id", how="inner")
-    near = near.select("model", "item_id", "stated", F.explode("neighbours").alias("neighbour"))
-    theirs = stated.select(F.col("item_id").alias("neighbour"), F.col("stated").alias("theirs"))
-    shares = F.coalesce(F.arrays_overlap("stated", "theirs"), F.lit(False)).cast("double")
-    of_items = (
-        near.join(theirs, on="neighbour", how="left").groupBy("model", "item_id").agg(F.mean(shares).alias("own"))
+    near = lists.join(measured, on="item_id", how="left_semi").join(values, on="item_id", how="inner")
+    near = near.select("model", "item_id", "values", F.explode("neighbours").alias("neighbour"))
+    other = values.select(F.col("item_id").alias("neighbour"), F.col("values").alias("other_values"))
+    has_common = F.coalesce(F.arrays_overlap("values", "other_values"), F.lit(False)).cast("double")
+    per_item = (
+        near.join(other, on="neighbour", how="left").groupBy("model", "item_id").agg(F.mean(has_common).alias("share"))
     )
-    return of_items.groupBy("model").agg(F.mean("own").alias("agreement"), F.count(F.lit(1)).alias("items"))
+    return per_item.groupBy("model").agg(F.mean("share").alias("agreement"), F.count(F.lit(1)).alias("items"))

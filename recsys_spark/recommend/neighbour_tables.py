@@ -1,4 +1,4 @@
-"""Compared neighbours as a person reads them: lists side by side, and figures over all items."""
+"""Console tables of compared neighbours: lists side by side, and means over all items."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -16,9 +16,9 @@ WIDTH = 160
 
 
 def show_lists(lists: DataFrame, shown: DataFrame, items: DataFrame, versions: Sequence[str]) -> int:
-    """Prints the lists of the `shown` items (item_id, item_idx, users), names from `items`; gives their number.
+    """Print the lists of the `shown` items (item_id, item_idx, users), and return their number.
 
-    The driver takes a row for each neighbour of each of them.
+    Names come from `items`. The driver gets a row for each neighbour of each shown item.
     """
     names = items.select("item_id", F.coalesce("name", "item_id").alias("name"))
     near = lists.join(F.broadcast(shown.select("item_id")), on="item_id", how="left_semi").persist()
@@ -34,15 +34,16 @@ def show_lists(lists: DataFrame, shown: DataFrame, items: DataFrame, versions: S
     for row in rows:
         lines = ["\n".join(cells.get((row["item_id"], version), ["-"])) for version in versions]
         shares = [common.get((row["item_id"], min(pair), max(pair))) for pair in combinations(versions, 2)]
-        told = "\n".join("-" if share is None else f"{share:.0%}" for share in shares)
-        table.add_row(row["name"] or row["item_id"], str(row["users"]), *lines, told)
+        in_common = "\n".join("-" if share is None else f"{share:.0%}" for share in shares)
+        table.add_row(row["name"] or row["item_id"], str(row["users"]), *lines, in_common)
     table_console(WIDTH).print(table)
     return len(rows)
 
 
 def show_overlap(lists: DataFrame, versions: Sequence[str], k: int) -> int:
-    """Prints the mean overlap of each two models over the items that both have lists of; gives the largest number of
-    such items. A row a pair is collected.
+    """Print the mean overlap of each pair of models, and return the largest number of items compared.
+
+    A pair is compared on the items that both models have lists of. The driver gets a row a pair.
     """
     by_pair = overlaps(lists).groupBy("first", "second")
     means = by_pair.agg(F.mean("overlap").alias("mean"), F.count("item_id").alias("items")).collect()
@@ -56,11 +57,12 @@ def show_overlap(lists: DataFrame, versions: Sequence[str], k: int) -> int:
 
 
 def show_agreement(measured: DataFrame, versions: Sequence[str], attribute: str, k: int) -> int:
-    """Prints the agreement of each model, chance below them; gives the number of items, 0 where none states anything.
-    A row a model is collected.
+    """Print the agreement of each model and of random lists, and return the number of items measured.
+
+    Nothing is printed, and 0 returned, where no item has a value of the attribute. The driver gets a row a model.
     """
     found = {row["model"]: row for row in measured.collect()}
-    title = f"Share of the {k} nearest with something in common in {attribute!r}"
+    title = f"Share of the {k} nearest items with a common value of {attribute!r}"
     table = Table("model", f"agreement@{k}", "items", title=title)
     for model in (*versions, "random"):
         if model in found:

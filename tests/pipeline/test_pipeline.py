@@ -144,10 +144,10 @@ def test_lists_can_hold_seen_items_and_never_denied_ones(built: Workspace, tmp_p
 
 def test_one_list_by_name_and_what_is_not_known(built: Workspace) -> None:
     outcome = built.done("build_recommendations", *FLAGS, "--items", "song  2", "Song 4", "Sing 6")
-    assert "model: what the model recommends" in outcome.stdout
+    assert "model: recommendations of the model" in outcome.stdout
     assert "Song" in outcome.stdout and "Song 2 " not in outcome.stdout
-    assert "not known: Sing 6" in outcome.stdout
-    assert "no item is called 'Sing 6'" in outcome.stderr and "Song 6" in outcome.stderr
+    assert "not found: Sing 6" in outcome.stdout
+    assert "no item has the id or name 'Sing 6'" in outcome.stderr and "Song 6" in outcome.stderr
     assert (outcome.rows["items_known"], outcome.rows["items_unknown"]) == (2, 1)
     before = built.versions()
     outcome = built.run("build_recommendations", *FLAGS, "--items", "Nothing of the kind", "Song 100")
@@ -164,9 +164,9 @@ def test_a_list_of_items_that_the_model_does_not_know_gets_what_is_popular(
     model: Any = built.table("models").where("algorithm = 'als'").first()
     flags = [*FLAGS, "--model.version", model["model_version"]]
     outcome = built.done("build_recommendations", *flags, "--items", "unheard [bold]of")
-    assert "popular: what most users play" in outcome.stdout and outcome.rows["recommended"] == 3
+    assert "popular: the most popular items" in outcome.stdout and outcome.rows["recommended"] == 3
     outcome = built.done("build_recommendations", *FLAGS, "--model.kind", "popularity", "--items", "Song 2")
-    assert "popular: what most users play" in outcome.stdout
+    assert "popular: the most popular items" in outcome.stdout
 
 
 def test_publishing_moves_all_tables_in_one_commit_and_rolls_back(built: Workspace) -> None:
@@ -302,7 +302,7 @@ def test_too_few_profiles_end_the_pipeline_before_genders(spark: SparkSession, m
 def test_from_raw_files_to_a_published_last_fit_that_passed_the_gate(workspace: Workspace, raw: Path) -> None:
     split = ["--split.protocol", "per_user_random", "--split.test_share", "0.15", "--pipeline.final_fit", "true"]
     outcome = workspace.done("run_pipeline", "--source.path", raw, *FLAGS, *split)
-    assert "What was found" in outcome.stdout
+    assert "Accuracy metrics" in outcome.stdout
     (row,) = [r for r in workspace.table("models").collect() if "recommendations" in r["serves"]]
     assert row["split_id"] is None and row["parent_version"].startswith("als-")
     record = json.loads(row["gate"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.recommend.neighbour_lists import agreement, neighbour_lists, overlaps, random_lists, stated_values
+from recsys_spark.recommend.neighbour_lists import agreement, item_values, neighbour_lists, overlaps, random_lists
 from recsys_spark.storage.schemas import TABLES
 from tests.conftest import Workspace
 
@@ -60,16 +60,16 @@ def test_overlaps_of_many_lists_are_those_of_sets(spark: SparkSession) -> None:
 
 
 def test_what_items_state(spark: SparkSession) -> None:
-    found = {row["item_id"]: row["stated"] for row in stated_values(items_of(spark, GENRES), "genres").collect()}
+    found = {row["item_id"]: row["values"] for row in item_values(items_of(spark, GENRES), "genres").collect()}
     assert found == {"a": ["Drama", "War"], "b": ["War"], "c": ["Comedy", "Drama"], "e": ["Comedy"], "f": ["Film-Noir"]}
-    assert stated_values(items_of(spark, GENRES), "mood").isEmpty()
+    assert item_values(items_of(spark, GENRES), "mood").isEmpty()
 
 
 def test_agreement_is_the_mean_over_items_of_the_share_of_neighbours(spark: SparkSession) -> None:
     """Of a: b and c share something, d states nothing, and g and an unknown item neither. Of c: e and a, of three."""
     lists = as_lists(spark, {("x", "a"): "bcdg?", ("x", "c"): "eab", ("x", "e"): "c", ("x", "d"): "a", ("y", "a"): "f"})
     judged = spark.createDataFrame([(item,) for item in "acdg"], "item_id STRING")
-    found = agreement(lists, judged, stated_values(items_of(spark, GENRES), "genres")).collect()
+    found = agreement(lists, judged, item_values(items_of(spark, GENRES), "genres")).collect()
     assert {row["model"]: (row["agreement"], row["items"]) for row in found} == {
         "x": (pytest.approx((2 / 5 + 2 / 3) / 2), 2),
         "y": (0.0, 1),
@@ -103,7 +103,7 @@ def test_chance_agrees_as_often_as_a_class_is_large(spark: SparkSession) -> None
         [(f"i{n}", {"class": name}) for n, name in enumerate(classes)], "item_id STRING, attributes MAP<STRING,STRING>"
     )
     ids = items.select("item_id")
-    (found,) = agreement(random_lists(ids, 10, 42), ids, stated_values(items, "class")).collect()
+    (found,) = agreement(random_lists(ids, 10, 42), ids, item_values(items, "class")).collect()
     expected = mean((sizes[name] - 1) / 899 for name in classes)
     assert found["items"] == 900 and found["agreement"] == pytest.approx(expected, abs=0.02)
 
@@ -175,7 +175,7 @@ def test_without_the_attribute_overlap_remains(shop: Workspace) -> None:
         ("als,lsa", 2, 4, f"run build_item_similarity --model.version {OTHER} first"),
         ("als,ease", 2, 4, "train_spark_model --model.kind ease"),
         (f"als,{ALS}", 2, 2, "is one model"),
-        ("als,lda", 2, 2, "'lda' is no kind"),
+        ("als,lda", 2, 2, "'lda' is not a kind"),
         (f"als,{LSA}", 3, 0, ""),
     ],
 )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from recsys_spark.models.popularity import PopularityScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories
-from recsys_spark.recommend.one_list import Liked, answer
+from recsys_spark.recommend.one_list import GivenItems, best_list
 from recsys_spark.recommend.recommendations import ListSettings
 from recsys_spark.recommend.similarity import nearest_to_all
 from tests.matrices import MakeMatrix
@@ -33,20 +33,20 @@ def vectors() -> NDArray[np.float32]:
     return (lengths[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])).astype(np.float32)
 
 
-def liked(*items: int) -> Liked:
+def given_items(*items: int) -> GivenItems:
     numbers = np.array(items, dtype=np.int32)
-    return Liked(numbers, numbers, np.ones(numbers.size, dtype=np.float32))
+    return GivenItems(numbers, numbers, np.ones(numbers.size, dtype=np.float32))
 
 
 def test_a_model_that_folds_in_answers_itself(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
     matrix, popular = make_matrix(vectors, 4), PopularityScorer(make_matrix(np.arange(12.0)[:, None]))
-    found = answer(DotScorer(matrix, Sum()), matrix, lambda: popular, liked(0, 1), ALL)
+    found = best_list(DotScorer(matrix, Sum()), matrix, lambda: popular, given_items(0, 1), ALL)
     assert (found.source, found.item_idx.tolist()) == ("model", [3, 2, 4])
 
 
 def test_without_fold_in_the_nearest_items_answer(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
     matrix, popular = make_matrix(vectors, 4), PopularityScorer(make_matrix(np.arange(12.0)[:, None]))
-    found = answer(DotScorer(matrix), matrix, lambda: popular, liked(0, 2, 10), ALL)
+    found = best_list(DotScorer(matrix), matrix, lambda: popular, given_items(0, 2, 10), ALL)
     assert (found.source, found.item_idx.tolist()) == ("nearest", [1, 3, 4])
     np.testing.assert_allclose(found.score, np.cos(np.deg2rad([0, 40, 60])), rtol=1e-6)
 
@@ -54,9 +54,9 @@ def test_without_fold_in_the_nearest_items_answer(make_matrix: MakeMatrix, vecto
 def test_what_is_popular_is_the_last_answer(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
     matrix, popular = make_matrix(vectors, 4), PopularityScorer(make_matrix(np.arange(12.0)[:, None]))
     for without in (matrix, None):
-        found = answer(DotScorer(matrix), without, lambda: popular, liked(10, 11), ALL)
+        found = best_list(DotScorer(matrix), without, lambda: popular, given_items(10, 11), ALL)
         assert (found.source, found.item_idx.tolist()) == ("popular", [9, 8, 7])
-    assert answer(popular, None, lambda: popular, liked(3), ALL).source == "popular"
+    assert best_list(popular, None, lambda: popular, given_items(3), ALL).source == "popular"
 
 
 def test_nearest_to_all_is_brute_force(make_matrix: MakeMatrix) -> None:

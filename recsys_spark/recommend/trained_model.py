@@ -1,0 +1,131 @@
+"""Trained model versions, loaded for scoring."""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.core.names import NETWORKS, training_job
+from recsys_spark.models.kind import ModelKind, load_kind
+from recsys_spark.models.popularity import Popularity, PopularitySettings
+from recsys_spark.models.versions import ModelVersion
+from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.scorer import Scorer
+from recsys_spark.storage.model_files import lost_files
+from recsys_spark.storage.tables import Tables
+
+if TYPE_CHECKING:
+    from recsys_spark.inference.network_model import NetworkModel
+
+__all__ = ["TrainedModel", "load_model", "n_items", "popular_folder", "popular_scorer", "read_vectors"]
+
+# In seconds.
+WEEK = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model version with its kind, its folder and its scoring matrix."""
+
+    version: ModelVersion
+    kind: "ModelKind | NetworkModel"
+    folder: Path
+    matrix: ItemMatrix
+
+    @property
+    def scorer(self) -> Scorer:
+        """Return the scorer of the model."""
+        return self.kind.scorer(self.matrix)
+
+    @property
+    def item_vectors(self) -> ItemMatrix:
+        """Return the item vectors: a matrix of their own where the kind keeps one, else the scoring matrix.
+
+        Raises ConfigError for a kind without item vectors.
+        """
+        if not self.kind.has_item_vectors:
+            raise ConfigError(
+                f"models of kind {self.version.kind} have no item vectors to compare items by: choose another kind"
+            )
+        folder = self.folder / "item_vectors"
+        return ItemMatrix.open(folder) if folder.exists() else self.matrix
+
+
+def load_model(files_root: str, version: ModelVersion) -> TrainedModel:
+    """Load the files of a model version from below files.root.
+
+    Raises MissingInputError when the folder is incomplete.
+    """
+    folder = Path(files_root) / version.artifact
+    try:
+        if lost := lost_files(folder):
+            raise MissingInputError(f"{folder / lost[0]} is missing")
+        matrix = ItemMatrix.open(folder / "items")
+    except MissingInputError as error:
+        job = f"{training_job(version.kind)} --model.kind {version.kind}"
+        raise MissingInputError(
+            f"the files of {version.version} are missing or broken ({error}): run {job} again"
+        ) from None
+    kind = _network(version.kind, folder) if version.kind in NETWORKS else _spark_kind(version)
+    return TrainedModel(version, kind, folder, matrix)
+
+
+def _spark_kind(version: ModelVersion) -> ModelKind:
+    kind = load_kind(version.kind)
+    return kind(kind.Settings.model_validate(version.params["settings"]))
+
+
+def _network(kind: str, folder: Path) -> "NetworkModel":
+    # Imported here, as a cluster may have no torch: all other kinds work without it.
+    from recsys_spark.inference.network_model import NetworkModel
+
+    return NetworkModel(kind, folder)
+
+
+def read_vectors(tables: Tables, table: str, version: str) -> DataFrame | None:
+    """Return a version's rows of user_vectors or item_vectors, or None if it has none."""
+    if not tables.exists(table):
+        return None
+    rows = tables.read(table).where(F.col("model_version") == version).drop("model_version")
+    return None if rows.isEmpty() else rows
+
+
+def popular_scorer(tables: Tables, config: BaseConfig) -> Scorer:
+    """Return the popularity scorer of the present interactions.
+
+    It is the fallback for users without a vector or a usable history.
+    """
+    popularity = Popularity(PopularitySettings())
+    folder = popular_folder(config.files_root, f"v{tables.data_version('interactions')}")
+    fitted = popularity.fit(tables.read("interactions"), folder, config.run.seed, 1)
+    limit = config.outputs.max_item_matrix_bytes
+    assert isinstance(fitted.matrix, DataFrame)
+    return popularity.scorer(write_item_matrix(fitted.matrix, folder, n_items(tables), limit))
+
+
+def popular_folder(files_root: str, name: str) -> Path:
+    """Create and return the folder of the play counts of one state of the data.
+
+    Each delivery of plays adds a folder. Folders that no run has asked for in a week are removed. A run that still
+    reads a folder has asked for it within that time.
+    """
+    folder, now = Path(files_root) / "popular" / name, time.time()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for other in folder.parent.iterdir():
+        if other.is_dir() and now - other.stat().st_mtime > WEEK:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+def n_items(tables: Tables) -> int:
+    """Return the largest item_idx plus one, as of this run, or 0 if item_index is empty."""
+    row = tables.read("item_index").agg(F.max("item_idx")).first()
+    return 0 if row is None or row[0] is None else int(row[0]) + 1
