@@ -1,14 +1,14 @@
 """Run every job from raw files to published tables, in order."""
 
 from recsys_spark.pipeline.steps import plan_steps, run_steps
-from recsys_spark.pipeline.summary import show
+from recsys_spark.pipeline.summary import print_summary
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """Runs the steps in order, each a job of its own with its row in job_runs, then shows what came out."""
+    """Run the steps in order, then print a summary; each step has its row in job_runs."""
     run_steps(run, plan_steps(run.config))
-    show(run)
+    print_summary(run.tables)
 
 
 job = Job(

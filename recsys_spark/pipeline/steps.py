@@ -1,4 +1,4 @@
-"""The order of the jobs, in one list."""
+"""Steps of the pipeline, in order."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from recsys_spark.models.kind import load_kind
 from recsys_spark.models.versions import kind_of
 from recsys_spark.runtime.job import Job, JobRun, Report
 
-__all__ = ["Step", "plan_steps", "run_steps", "start_job", "training_steps"]
+__all__ = ["Step", "plan_steps", "run_job", "run_steps", "training_steps"]
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,10 @@ GENDER = "gender"
 
 @dataclass(frozen=True)
 class Step:
-    """One job; for those that work on a model, of one kind, and for those that train, on what."""
+    """One job of the pipeline.
+
+    `kind` is the kind of its model, if it works on one; `fit` the data of a training job, as model.fit.
+    """
 
     job: str
     kind: str | None = None
@@ -37,9 +40,9 @@ class Step:
 
 
 def plan_steps(config: BaseConfig) -> list[Step]:
-    """All steps of this configuration, from `pipeline.from` on.
+    """Return all steps of a configuration, from `pipeline.from` on.
 
-    Raises ConfigError naming the steps when there is none of that name.
+    Raises ConfigError, naming the steps, if `pipeline.from` is not one of them.
     """
     steps, split = [], config.split.protocol is not None
     if config.source.format == "sample" and config.source.path is None:
@@ -56,9 +59,9 @@ def plan_steps(config: BaseConfig) -> list[Step]:
         if kind in NETWORKS or load_kind(kind).has_item_vectors:
             steps.append(Step("build_item_similarity", kind))
         steps.append(Step("build_recommendations", kind))
-    steps.append(Step("publish_model", _published(config)))
+    steps.append(Step("publish_model", _published_kind(config)))
     if config.pipeline.gender:
-        source = _described_by(config)
+        source = _gender_source(config)
         steps += [Step("train_gender_model", source), Step("predict_gender", GENDER)]
         if split:
             steps.append(Step("evaluate_gender", source))
@@ -68,18 +71,20 @@ def plan_steps(config: BaseConfig) -> list[Step]:
         return steps
     names = [step.job for step in steps]
     if start not in names:
-        raise ConfigError(f"pipeline.from: no step {start!r}; there are {', '.join(dict.fromkeys(names))}")
+        raise ConfigError(
+            f"pipeline.from: {start!r} is not a step of this pipeline; its steps are {', '.join(dict.fromkeys(names))}"
+        )
     return steps[names.index(start) :]
 
 
-def start_job(spark: SparkSession, name: str, config: BaseConfig) -> Report:
-    """Runs a job by name in a session; raises what it raises."""
+def run_job(spark: SparkSession, name: str, config: BaseConfig) -> Report:
+    """Run a job by name in a session and return its report; the job's errors are raised."""
     job: Job = import_module(f"recsys_spark.jobs.{name}").job
     return job(spark, config)
 
 
 def training_steps(kinds: Iterable[str], fit: str) -> Iterator[Step]:
-    """What trains these kinds, on what `fit` says."""
+    """Yield the steps that train these kinds on the data that `fit` names (model.fit)."""
     for kind in kinds:
         if kind in NETWORKS:
             yield Step("write_shards", kind, fit)
@@ -87,39 +92,44 @@ def training_steps(kinds: Iterable[str], fit: str) -> Iterator[Step]:
 
 
 def run_steps(run: JobRun, steps: list[Step]) -> None:
-    """Runs each step in this run's session; the first failure ends the pipeline.
+    """Run each step in the session of this run; the first failure ends the pipeline.
 
-    Steps behind a training step work on the version that it made, which need not be the newest of its kind.
+    Steps after a training step use the version that it trained, which may not be the newest of its kind.
     """
     versions: dict[str, str] = {}
     for number, step in enumerate(steps, start=1):
         log.info("step %d of %d: %s", number, len(steps), step)
         if step.job == "train_gender_model" and not has_enough_labels(run.tables, run.config.gender):
-            log.warning("no genders are predicted: too few profiles state one")
+            log.warning(
+                "gender steps skipped: fewer than two genders are stated by at least %d users (gender.min_class_users)",
+                run.config.gender.min_class_users,
+            )
             break
-        report = start_job(run.spark, step.job, _for_step(run.config, step, versions))
+        report = run_job(run.spark, step.job, _step_config(run.config, step, versions))
         if report.model_version is not None:
             versions[kind_of(report.model_version)] = report.model_version
         run.report.outputs |= report.outputs
         run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
 
 
-def _published(config: BaseConfig) -> str:
-    """The kind that `model.kind` names where the pipeline trains it, else the last one it trains."""
+def _published_kind(config: BaseConfig) -> str:
+    """Return model.kind if the pipeline trains it, else the last kind that it trains."""
     kinds = config.pipeline.kinds
     return config.model.kind if config.model.kind in kinds else kinds[-1]
 
 
-def _described_by(config: BaseConfig) -> str | None:
-    """The kind whose vectors genders are learnt from: the published one if it has any, else another of the pipeline;
-    None where only the items themselves are left.
+def _gender_source(config: BaseConfig) -> str | None:
+    """Return the kind whose user vectors are the features of the gender model.
+
+    It is the published kind if that has user vectors, else another kind of the pipeline. Without one it is None, and
+    the features are the users' items.
     """
-    kinds = (_published(config), *config.pipeline.kinds)
+    kinds = (_published_kind(config), *config.pipeline.kinds)
     return next((kind for kind in kinds if kind in NETWORKS or load_kind(kind).has_user_vectors), None)
 
 
-def _for_step(config: BaseConfig, step: Step, versions: dict[str, str]) -> BaseConfig:
-    # A pinned version belongs to whoever runs one job by hand, as does a fit.
+def _step_config(config: BaseConfig, step: Step, versions: dict[str, str]) -> BaseConfig:
+    # model.version and model.fit are for single jobs; in a pipeline each step sets them.
     model: dict[str, str | None] = {"version": None, "fit": step.fit}
     if step.kind is not None:
         model["kind"] = step.kind

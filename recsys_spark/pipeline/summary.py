@@ -1,4 +1,4 @@
-"""What a person sees at the end of a pipeline: where things are, and neighbours of well-known items by name."""
+"""Summary of a pipeline: similar items by name, predicted genders, and table locations."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -7,55 +7,57 @@ from rich.table import Table
 
 from recsys_spark.core.logs import table_console
 from recsys_spark.recommend.names import users_per_item
-from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.tables import Tables
 
-__all__ = ["neighbours_by_name", "show"]
+__all__ = ["neighbours_by_name", "print_summary"]
 
-WELL_KNOWN_ITEMS = 10
+POPULAR_ITEMS = 10
 NEIGHBOURS = 5
 
 
-def show(run: JobRun) -> None:
-    """Prints the nearest neighbours of the most played items, predicted genders, and the places of the tables."""
-    rows = neighbours_by_name(run).collect()
+def print_summary(tables: Tables) -> None:
+    """Print the nearest neighbours of popular items, predicted genders, and table locations."""
+    rows = neighbours_by_name(tables).collect()
     if rows:
         table = Table("item", "users", "most similar", title="Nearest neighbours of the most played items")
         for row in rows:
             table.add_row(row["name"], str(row["users"]), " · ".join(row["similar"]))
         table_console(140).print(table)
-    _show_genders(run)
+    _print_genders(tables)
+    print("Tables:")
     for name in ("plays", "item_similarity", "recommendations", "gender_predictions", "models", "job_runs"):
-        if not run.tables.exists(name):
-            continue
-        print(f"{name:18} {run.tables.address(name)}")
+        if tables.exists(name):
+            print(f"{name:18} {tables.address(name)}")
 
 
-def _show_genders(run: JobRun) -> None:
-    """Of how many users a gender is guessed, and how sure the guesses are."""
-    if not run.tables.exists("gender_predictions"):
+def _print_genders(tables: Tables) -> None:
+    """Print the number of users and the mean probability of each predicted gender."""
+    if not tables.exists("gender_predictions"):
         return
-    serving = run.tables.read("models").where(F.array_contains("serves", "gender_predictions"))
-    rows = run.tables.read("gender_predictions").join(serving.select("model_version"), on="model_version", how="inner")
-    guessed = rows.groupBy(F.coalesce("gender", F.lit("unsure")).alias("gender"))
-    counts = guessed.agg(F.count(F.lit(1)).alias("users"), F.mean("probability").alias("sure")).orderBy("gender")
-    table = Table("gender", "users", "mean probability", title="Predicted for users who state no gender")
+    serving = tables.read("models").where(F.array_contains("serves", "gender_predictions"))
+    rows = tables.read("gender_predictions").join(serving.select("model_version"), on="model_version", how="inner")
+    predicted = rows.groupBy(F.coalesce("gender", F.lit("unsure")).alias("gender"))
+    counts = predicted.agg(F.count(F.lit(1)).alias("users"), F.mean("probability").alias("mean")).orderBy("gender")
+    table = Table("gender", "users", "mean probability", title="Predicted gender of users who state none")
     for row in counts.collect():
-        table.add_row(row["gender"], str(row["users"]), f"{row['sure']:.2f}")
+        table.add_row(row["gender"], str(row["users"]), f"{row['mean']:.2f}")
     if table.rows:
         table_console(140).print(table)
 
 
-def neighbours_by_name(run: JobRun) -> DataFrame:
-    """name, users, similar ARRAY<STRING>: a handful of rows, the most played items first."""
-    tables = run.tables
+def neighbours_by_name(tables: Tables) -> DataFrame:
+    """Return names of the nearest items of the ten most played items.
+
+    Columns: name STRING, users BIGINT, similar ARRAY<STRING>; the most played item comes first.
+    """
     serving = tables.read("models").where(F.array_contains("serves", "item_similarity"))
     similar = tables.read("item_similarity").join(serving.select("model_version"), on="model_version", how="left_semi")
-    known = users_per_item(run.tables).orderBy(F.desc("users"), "item_idx").limit(WELL_KNOWN_ITEMS)
+    popular = users_per_item(tables).orderBy(F.desc("users"), "item_idx").limit(POPULAR_ITEMS)
     names = tables.read("items").select("item_id", F.coalesce("name", "item_id").alias("name"))
-    known = known.join(names, on="item_id", how="left")
+    popular = popular.join(names, on="item_id", how="left")
     others = names.select(F.col("item_id").alias("similar_item_id"), F.col("name").alias("similar_name"))
     nearest = (
-        known.join(similar.where(F.col("position") <= NEIGHBOURS), on="item_id", how="inner")
+        popular.join(similar.where(F.col("position") <= NEIGHBOURS), on="item_id", how="inner")
         .join(others, on="similar_item_id", how="left")
         .withColumn("pair", F.struct("position", "similar_name"))
         .groupBy("item_idx", "name", "users")

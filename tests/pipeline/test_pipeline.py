@@ -1,4 +1,7 @@
-"""From raw files to served tables, on a checkerboard: even users like even items, so the right answers are known."""
+"""Tests of the pipeline on checkerboard data, where the right recommendations are exact.
+
+Even users play even items, odd users odd ones, and one item of each user is withheld.
+"""
 
 import json
 import shutil
@@ -27,7 +30,7 @@ FLAGS += ["--source.columns.item_name", "name", "--recommendations.top_k", "3", 
 
 
 def checkerboard() -> str:
-    """Every user plays the items of its parity, but for one that is withheld."""
+    """Return a CSV in which every user plays the items of its parity except one."""
     rows = ["user_id,item_id,name,n"]
     for user in range(USERS):
         for item in range(user % 2, ITEMS, 2):
@@ -37,13 +40,13 @@ def checkerboard() -> str:
 
 
 def withheld(user: int) -> int:
-    """The only item of a user's parity that it has not played."""
+    """Return the only item of a user's parity that it has not played."""
     return (user * 2 + user % 2) % ITEMS
 
 
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkerboard as a file."""
+    """Return the checkerboard as a file."""
     path = tmp_path_factory.mktemp("raw") / "plays.csv"
     path.write_text(checkerboard())
     return path
@@ -51,7 +54,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def master(spark: SparkSession, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root after one pipeline run, for copies."""
+    """Return the root of the tables of one pipeline run, to be copied."""
     root = tmp_path_factory.mktemp("master") / "tables"
     assert run_pipeline.main(["--tables.root", str(root), "--source.path", str(raw), *FLAGS]) == 0
     return root
@@ -59,13 +62,13 @@ def master(spark: SparkSession, raw: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def built(workspace: Workspace, master: Path) -> Workspace:
-    """A root of its own after one pipeline run: tables can be moved, nothing in them names their place."""
+    """Return a workspace with a copy of these tables; Delta tables can be moved."""
     shutil.copytree(master, workspace.root)
     return workspace
 
 
 def lists(workspace: Workspace, version_of: str = "als") -> dict[str, list[tuple[str, str]]]:
-    """user -> [(item, origin)] in order, of one kind."""
+    """Return user -> [(item, origin)] in order, for models of one kind."""
     rows = workspace.table("recommendations").where(F.col("algorithm") == version_of).orderBy("user_id", "position")
     found: dict[str, list[tuple[str, str]]] = {}
     for row in rows.collect():
@@ -74,7 +77,7 @@ def lists(workspace: Workspace, version_of: str = "als") -> dict[str, list[tuple
 
 
 def serving(workspace: Workspace) -> dict[str, str]:
-    """Output table -> algorithm that serves it."""
+    """Return output table -> model version that serves it."""
     rows = workspace.table("models").select("model_version", F.explode("serves").alias("t")).collect()
     return {row["t"]: row["model_version"] for row in rows}
 
@@ -94,10 +97,10 @@ def test_one_run_recommends_what_was_withheld_and_a_second_run_changes_nothing(b
     assert "Song" in again.stdout, "neighbours by name are shown"
 
 
-def test_a_new_user_is_folded_in_and_a_user_of_unknown_items_gets_what_is_popular(
+def test_a_new_user_is_folded_in_and_a_user_of_unknown_items_gets_popular_items(
     built: Workspace, write: Callable[..., Path]
 ) -> None:
-    extra = write("more.csv", "user_id,item_id,name,n\nnew,i00,,3\nnew,i02,,1\nstranger,unheard,Unheard,5\n")
+    extra = write("more.csv", "user_id,item_id,name,n\nnew,i00,,3\nnew,i02,,1\nunseen,unheard,Unheard,5\n")
     built.done("ingest_plays", "--source.path", extra, *FLAGS)
     built.done("build_interactions")
     model: Any = built.table("models").where("algorithm = 'als'").first()
@@ -105,8 +108,8 @@ def test_a_new_user_is_folded_in_and_a_user_of_unknown_items_gets_what_is_popula
     found = lists(built)
     assert {origin for _, origin in found["new"]} == {"fold_in"}
     assert all(int(item[1:]) % 2 == 0 and item not in ("i00", "i02") for item, _ in found["new"])
-    assert {origin for _, origin in found["stranger"]} == {"popular"}
-    assert len(found["stranger"]) == 3 and "unheard" not in dict(found["stranger"])
+    assert {origin for _, origin in found["unseen"]} == {"popular"}
+    assert len(found["unseen"]) == 3 and "unheard" not in dict(found["unseen"])
 
 
 def test_other_readers_find_every_row_of_every_table(built: Workspace) -> None:
@@ -142,7 +145,7 @@ def test_lists_can_hold_seen_items_and_never_denied_ones(built: Workspace, tmp_p
     assert {item for recommended in lists(built).values() for item, _ in recommended} == {"i02", "i03"}
 
 
-def test_one_list_by_name_and_what_is_not_known(built: Workspace) -> None:
+def test_one_list_by_name_and_unknown_names(built: Workspace) -> None:
     outcome = built.done("build_recommendations", *FLAGS, "--items", "song  2", "Song 4", "Sing 6")
     assert "model: recommendations of the model" in outcome.stdout
     assert "Song" in outcome.stdout and "Song 2 " not in outcome.stdout
@@ -155,10 +158,8 @@ def test_one_list_by_name_and_what_is_not_known(built: Workspace) -> None:
     assert outcome.rows == {} and built.versions() == before
 
 
-def test_a_list_of_items_that_the_model_does_not_know_gets_what_is_popular(
-    built: Workspace, write: Callable[..., Path]
-) -> None:
-    extra = write("more.csv", "user_id,item_id,name,n\nstranger,unheard,Unheard [bold]of,5\n")
+def test_a_list_for_unseen_items_gets_popular_items(built: Workspace, write: Callable[..., Path]) -> None:
+    extra = write("more.csv", "user_id,item_id,name,n\nunseen,unheard,Unheard [bold]of,5\n")
     built.done("ingest_plays", "--source.path", extra, *FLAGS)
     built.done("build_interactions")
     model: Any = built.table("models").where("algorithm = 'als'").first()
@@ -178,7 +179,7 @@ def test_publishing_moves_all_tables_in_one_commit_and_rolls_back(built: Workspa
     assert serving(built) == first
     built.done("build_item_similarity", *other)
     built.done("build_recommendations", *other)
-    assert serving(built) == first, "outputs of a candidate serve nobody"
+    assert serving(built) == first, "outputs of a candidate are not served"
     before = built.versions()["models"]
     built.done("publish_model", *other)
     second = serving(built)
@@ -196,11 +197,11 @@ def test_publishing_moves_all_tables_in_one_commit_and_rolls_back(built: Workspa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", ["one user", "one item"])
-def test_the_smallest_data_there_is(workspace: Workspace, write: Callable[..., Path], shape: str) -> None:
+def test_the_smallest_data(workspace: Workspace, write: Callable[..., Path], shape: str) -> None:
     pairs = [("u", f"i{n}") for n in range(3)] if shape == "one user" else [(f"u{n}", "i") for n in range(3)]
     raw = write("a.csv", "user_id,item_id,name,n\n" + "".join(f"{u},{i},{i},1\n" for u, i in pairs))
     outcome = workspace.run("run_pipeline", "--source.path", raw, *FLAGS)
-    # A single item has neither neighbours nor anything left to recommend: there is nothing to serve.
+    # A single item has no neighbours, and no other item is left to recommend: there are no outputs.
     assert outcome.code == (0 if shape == "one user" else 4), outcome.stderr[:2000]
     assert shape == "one user" or "no outputs to publish" in outcome.stderr
     assert workspace.table("recommendations").count() == 0, "everything has been played"
@@ -239,7 +240,7 @@ def test_lineage_stands_in_models_and_in_commits(built: Workspace) -> None:
     assert {"run_pipeline", "ingest_plays", "train_spark_model", "publish_model"} <= runs
 
 
-def test_files_that_were_cleared_away_are_made_again_by_training(built: Workspace) -> None:
+def test_deleted_model_files_are_written_again_by_training(built: Workspace) -> None:
     shutil.rmtree(built.root / "_files")
     before = built.versions()["models"]
     outcome = built.run("build_item_similarity", *FLAGS, "--similarity.neighbours", "2")
@@ -250,7 +251,7 @@ def test_files_that_were_cleared_away_are_made_again_by_training(built: Workspac
     assert built.versions()["models"] == before
 
 
-def test_with_a_split_models_are_judged_before_outputs_are_built_and_may_learn_from_everything_then() -> None:
+def test_with_a_split_models_are_evaluated_before_outputs_and_the_final_fit() -> None:
     flags = ["--tables.root", "t", "--pipeline.kinds", "als,mult_vae", "--split.protocol", "strong_random"]
     ends = ["build_item_similarity als", "build_recommendations als", "build_item_similarity mult_vae"]
     ends += ["build_recommendations mult_vae", "publish_model als"]
@@ -263,7 +264,7 @@ def test_with_a_split_models_are_judged_before_outputs_are_built_and_may_learn_f
     assert steps == [*judged, *[f"{step} everything" for step in training], *ends]
 
 
-def test_genders_come_last_and_are_learnt_from_a_kind_that_has_vectors_of_users() -> None:
+def test_gender_steps_come_last_and_use_a_kind_with_user_vectors() -> None:
     flags = ["--tables.root", "t", "--source.path", "p", "--source.format", "plays", "--pipeline.gender", "true"]
 
     def steps(*more: str) -> list[str]:
@@ -275,7 +276,7 @@ def test_genders_come_last_and_are_learnt_from_a_kind_that_has_vectors_of_users(
     assert steps("--pipeline.kinds", "popularity,als") == [*learnt, "publish_model gender"]
     judged = steps("--pipeline.kinds", "als", "--split.protocol", "strong_random")
     assert judged == [*learnt, "evaluate_gender als", "publish_model gender"]
-    # EASE describes no users: what they played is left to learn from.
+    # EASE has no user vectors: the features are the items that users played.
     ends = ["predict_gender gender", "publish_model gender"]
     assert steps("--pipeline.kinds", "ease") == ["train_gender_model", *ends]
 
@@ -288,8 +289,8 @@ def test_too_few_profiles_end_the_pipeline_before_genders(spark: SparkSession, m
         started.append(job)
         return Report(job, "r")
 
-    monkeypatch.setattr(pipeline, "start_job", start)
-    monkeypatch.setattr(pipeline, "_for_step", lambda config, *_: config)
+    monkeypatch.setattr(pipeline, "run_job", start)
+    monkeypatch.setattr(pipeline, "_step_config", lambda config, *_: config)
     steps = [Step("publish_model", "als"), Step("train_gender_model", "als"), Step("predict_gender", "gender")]
     for enough, expected in ((False, steps[:1]), (True, steps)):
         started.clear()
