@@ -1,4 +1,4 @@
-"""What judging a block of users needs beside the users: the models and what is measured; small to pickle."""
+"""Evaluation setup: the models and metrics that executors need beside the users; small to pickle."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,14 +12,16 @@ from recsys_spark.ranking.scorer import Scorer
 
 __all__ = ["RATING_COLUMNS", "EvaluationSetup", "RatingRange", "ScoringModel"]
 
-# What is summed up of predicted ratings.
+# Sums over predicted ratings.
 RATING_COLUMNS = ("squared_errors", "absolute_errors", "ratings", "predicted")
 
 
 @dataclass(frozen=True)
 class ScoringModel:
-    """One model: its version, its scorer, how it wants histories ordered (column or time), and its item matrix, which
-    is zero for items that it does not know.
+    """One model as executors score with it.
+
+    `history_order` is the order in which it takes histories ("column" or "time"). Rows of `matrix` are zero for items
+    that the model cannot score.
     """
 
     version: str
@@ -28,29 +30,31 @@ class ScoringModel:
     matrix: ItemMatrix
 
     def item_mask(self) -> NDArray[np.bool_]:
-        """Which items it knows, (n_items,)."""
+        """Return the mask of the items that the model can score, (n_items,)."""
         return self.matrix.norms() > 0
 
 
 @dataclass(frozen=True)
 class RatingRange:
-    """The range of training ratings, to which predictions are cut."""
+    """The range of training ratings, to which predictions are clipped."""
 
     lowest: float
     highest: float
 
     @property
     def middle(self) -> float:
-        """The prediction where nothing is known."""
+        """Return the prediction for users or items without training data."""
         return (self.lowest + self.highest) / 2
 
 
 @dataclass(frozen=True)
 class EvaluationSetup:
-    """`metrics` are ranking metrics by name, or empty where ratings are judged; then `ratings` is set.
+    """The models to evaluate, the metrics and their parameters.
 
+    `metrics` are names of ranking metrics. They are empty where rating errors are measured; then `ratings` is set.
     `popularity` holds the number of training users of each item, `n_users` is the number of training users, and
-    `list_length` that of the lists whose popularity and spread are measured. `draws` are those of the bootstrap.
+    `list_length` the length of the list heads whose popularity and spread are measured. `draws` is the number of
+    bootstrap draws.
     """
 
     models: tuple[ScoringModel, ...]
@@ -62,29 +66,32 @@ class EvaluationSetup:
     draws: int
     seed: int
 
-    def parsed(self) -> list[Metric]:
-        """The metrics, each with its k."""
+    def parsed_metrics(self) -> list[Metric]:
+        """Return the metrics, each with its k."""
         return [parse_metric(text) for text in self.metrics]
 
     @property
-    def longest(self) -> int:
-        """The length of the lists that all measures can be taken from."""
-        return max([self.list_length, *[metric.k or 0 for metric in self.parsed()]])
+    def ranked_items(self) -> int:
+        """Return the length of the ranked lists, long enough for all metrics."""
+        return max([self.list_length, *[metric.k or 0 for metric in self.parsed_metrics()]])
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What is summed up for each user; behind each measure of lists that may be undefined, how often it was not."""
+        """Return the names of the sums over users.
+
+        Metrics of list heads may be undefined for a user. The sums `n NAME` count the users for whom they are not.
+        """
         if self.ratings is not None:
             return RATING_COLUMNS
-        return (*self.metrics, "served", *self.list_measures, *[f"n {name}" for name in self.list_measures])
+        return (*self.metrics, "served", *self.list_metrics, *[f"n {name}" for name in self.list_metrics])
 
     @property
-    def list_measures(self) -> tuple[str, ...]:
-        """Measures of what the heads of lists hold."""
+    def list_metrics(self) -> tuple[str, ...]:
+        """Return the names of the metrics of list heads."""
         return tuple(f"{name}@{self.list_length}" for name in ("novelty", "popularity_lift"))
 
     def popularity_of_items(self) -> NDArray[np.float64]:
-        """(n_items,), read once a process."""
+        """Return the number of training users of each item, (n_items,), read once a process."""
         return _popularity(self.popularity)
 
 

@@ -1,4 +1,4 @@
-"""Figures where they are kept, and as a person reads them."""
+"""Metric values in the table of evaluations and as printed tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from recsys_spark.evaluation.evaluation_inputs import EvaluatedModel
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup
 from recsys_spark.evaluation.metric_values import MetricValue
 from recsys_spark.metrics.ranking import is_better
-from recsys_spark.runtime.job import JobRun
 from recsys_spark.storage.schemas import TABLES
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["EvaluatedSplit", "record_metric_values", "show_metric_values"]
 
@@ -24,7 +24,7 @@ MEASURED = ("value", "ci_low", "ci_high", "users")
 
 
 class EvaluatedSplit(NamedTuple):
-    """What models were judged on: a part of a split, and the seed that made it."""
+    """The evaluated part of a split, with the seed of the run."""
 
     protocol: str
     split_id: str
@@ -33,76 +33,77 @@ class EvaluatedSplit(NamedTuple):
 
 
 def record_metric_values(
-    run: JobRun, figures: Sequence[MetricValue], algorithm: Mapping[str, str], place: EvaluatedSplit
+    tables: Tables, values: Sequence[MetricValue], kinds: Mapping[str, str], split: EvaluatedSplit
 ) -> None:
-    """Puts figures into evaluations: new ones are added, changed ones replaced, equal ones left as they are.
+    """Write new and changed metric values to evaluations; equal ones stay as they are.
 
-    `algorithm` names the kind of each version.
+    `kinds` is version -> kind of model.
     """
-    about = (_dataset(run), place.protocol, place.split_id, place.part)
-    made = (place.seed, run.report.run_id, datetime.now(UTC))
-    known = _known(run, place, list(algorithm))
+    where = (_dataset(tables), split.protocol, split.split_id, split.part)
+    run = (split.seed, tables.run_id, datetime.now(UTC))
+    recorded = _read_recorded(tables, split, list(kinds))
     rows: list[tuple[Any, ...]] = []
-    for f in figures:
-        if not _same(f, known.get((f.version, f.metric, f.slice))):
-            model = (algorithm[f.version], f.version, f.metric, f.slice)
-            rows.append((*about, *model, f.value, f.ci_low, f.ci_high, f.users, *made))
+    for v in values:
+        if not _is_recorded(v, recorded.get((v.version, v.metric, v.slice))):
+            model = (kinds[v.version], v.version, v.metric, v.slice)
+            rows.append((*where, *model, v.value, v.ci_low, v.ci_high, v.users, *run))
     if rows:
-        frame = run.spark.createDataFrame(rows, TABLES["evaluations"].schema)
+        frame = tables.spark.createDataFrame(rows, TABLES["evaluations"].schema)
         update = {name: f"new.{name}" for name in (*MEASURED, "run_id", "created_at")}
-        run.tables.merge("evaluations", frame, KEYS, update)
+        tables.merge("evaluations", frame, KEYS, update)
 
 
-def _known(run: JobRun, place: EvaluatedSplit, versions: list[str]) -> dict[tuple[str, str, str], Row]:
-    """What is recorded of these versions, as many rows as they have figures."""
-    run.tables.ensure("evaluations")
-    where = (F.col("split_id") == place.split_id) & (F.col("part") == place.part)
-    rows = run.tables.read("evaluations").where(where & F.col("model_version").isin(versions))
+def _read_recorded(tables: Tables, split: EvaluatedSplit, versions: list[str]) -> dict[tuple[str, str, str], Row]:
+    """Return the recorded rows of the versions by (version, metric, slice)."""
+    tables.ensure("evaluations")
+    where = (F.col("split_id") == split.split_id) & (F.col("part") == split.part)
+    rows = tables.read("evaluations").where(where & F.col("model_version").isin(versions))
     columns = ("model_version", "metric", "slice", *MEASURED)
     return {(row["model_version"], row["metric"], row["slice"]): row for row in rows.select(*columns).collect()}
 
 
-def _same(figure: MetricValue, row: Row | None) -> bool:
-    """Whether a figure is the recorded one, but for the order in which tasks were summed up."""
-    if row is None or row["users"] != figure.users:
+def _is_recorded(value: MetricValue, row: Row | None) -> bool:
+    """Return True if the row holds this value.
+
+    Values may differ by rounding, as tasks are added up in any order.
+    """
+    if row is None or row["users"] != value.users:
         return False
-    pairs = [(row[name], getattr(figure, name)) for name in ("value", "ci_low", "ci_high")]
+    pairs = [(row[name], getattr(value, name)) for name in ("value", "ci_low", "ci_high")]
     return all(a == b or (None not in (a, b) and math.isclose(a, b, rel_tol=1e-12)) for a, b in pairs)
 
 
-def show_metric_values(
-    figures: Sequence[MetricValue], candidates: Sequence[EvaluatedModel], setup: EvaluationSetup
-) -> None:
-    """Prints a row a model over all users, sorted by the first metric, the best first, its interval beside it.
+def show_metric_values(values: Sequence[MetricValue], models: Sequence[EvaluatedModel], setup: EvaluationSetup) -> None:
+    """Print one row a model over all users, best first by the first metric.
 
-    Of rankings a second table says what the lists hold.
+    The first metric has its interval beside it. Rankings have a second table with the metrics of list heads.
     """
     first = setup.metrics[0] if setup.ratings is None else "rmse"
-    of_all = {(f.version, f.metric): f for f in figures if f.slice == "all"}
-    judged = [candidate for candidate in candidates if (candidate.version, first) in of_all]
-    order = sorted(judged, key=lambda candidate: of_all[candidate.version, first].value)
+    overall = {(v.version, v.metric): v for v in values if v.slice == "all"}
+    evaluated = [model for model in models if (model.version, first) in overall]
+    order = sorted(evaluated, key=lambda model: overall[model.version, first].value)
     if is_better(first, 1, 0):
         order.reverse()
-    metrics = list(dict.fromkeys(f.metric for f in figures))
-    found = [metric for metric in metrics if setup.ratings is not None or metric in setup.metrics]
+    metrics = list(dict.fromkeys(v.metric for v in values))
+    main = [metric for metric in metrics if setup.ratings is not None or metric in setup.metrics]
     console = table_console(200)
-    for title, columns in (("What was found", found), ("What lists hold", [m for m in metrics if m not in found])):
+    for title, columns in (("Accuracy metrics", main), ("List metrics", [m for m in metrics if m not in main])):
         if columns:
             table = Table(Column("model", no_wrap=True), *columns, "users", title=f"{title}, over all users")
-            for candidate in order:
-                cells = [_cell(of_all.get((candidate.version, metric)), metric == first) for metric in columns]
-                table.add_row(candidate.version, *cells, str(of_all[candidate.version, first].users))
+            for model in order:
+                cells = [_cell(overall.get((model.version, metric)), metric == first) for metric in columns]
+                table.add_row(model.version, *cells, str(overall[model.version, first].users))
             console.print(table)
 
 
-def _cell(figure: MetricValue | None, with_bounds: bool) -> str:
-    if figure is None:
+def _cell(value: MetricValue | None, with_bounds: bool) -> str:
+    if value is None:
         return "-"
-    bounds = f" [{figure.ci_low:.4f}, {figure.ci_high:.4f}]" if with_bounds and figure.ci_low is not None else ""
-    return f"{figure.value:.4f}{bounds}"
+    bounds = f" [{value.ci_low:.4f}, {value.ci_high:.4f}]" if with_bounds and value.ci_low is not None else ""
+    return f"{value.value:.4f}{bounds}"
 
 
-def _dataset(run: JobRun) -> str:
-    """The names of the sources that were ingested, joined by +."""
-    sources = run.tables.read("ingested_files").select("source").distinct()
+def _dataset(tables: Tables) -> str:
+    """Return the names of the ingested sources, joined by +."""
+    sources = tables.read("ingested_files").select("source").distinct()
     return "+".join(sorted(row["source"] for row in sources.where(F.col("source").isNotNull()).collect()))

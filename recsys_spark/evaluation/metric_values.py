@@ -1,4 +1,4 @@
-"""From the sums of tasks to figures: means, errors, how lists spread over the catalogue, and their intervals."""
+"""Metric values from sums over users: means, rating errors, catalogue coverage, with intervals."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -19,7 +19,7 @@ Sums = NDArray[np.float64]
 
 
 class MetricValue(NamedTuple):
-    """One measure of one model on one slice of the users; bounds are None where nothing was drawn for them."""
+    """One metric of one model on one slice of the users; bounds are None without bootstrap draws."""
 
     version: str
     metric: str
@@ -30,58 +30,61 @@ class MetricValue(NamedTuple):
     users: int
 
 
-def compute_metric_values(judged: DataFrame, setup: EvaluationSetup) -> list[MetricValue]:
-    """All figures of the rows that `judge` gave, slices without users left out.
+def compute_metric_values(sums: DataFrame, setup: EvaluationSetup) -> list[MetricValue]:
+    """Return all metric values of the rows of evaluate_users; slices without users are left out.
 
-    The driver takes a row a model, of slices x (1 + draws) x columns numbers, and how many items stand in how many
-    lists. Raises TrainingError naming the models whose scores cannot be used, MissingInputError where nobody is judged.
+    The driver takes a row a model, of slices x (1 + draws) x columns numbers, and how many items occur in how many
+    lists. Raises TrainingError naming the models whose scores cannot be used, MissingInputError where the evaluated
+    part of the split has no users.
     """
-    rows = sorted(judged.collect(), key=lambda row: row["model"])
+    rows = sorted(sums.collect(), key=lambda row: row["model"])
     if not rows:
-        raise MissingInputError("this part of the split holds nothing out: run split_interactions with other settings")
+        raise MissingInputError(
+            "the evaluated part of the split has no held-out pairs: run split_interactions with other settings"
+        )
     errors = [f"{setup.models[row['model']].version}: {row['error']}" for row in rows if row["error"]]
     if errors:
         raise TrainingError("\n".join(errors))
-    found: list[MetricValue] = []
+    values: list[MetricValue] = []
     for row in rows:
-        of_model = list(_of_model(row, setup))
-        users = max((figure.users for figure in of_model), default=0)
-        found += [*of_model, *_of_catalogue(row, users, setup)]
-    return found
+        means = list(_user_metrics(row, setup))
+        users = max((value.users for value in means), default=0)
+        values += [*means, *_catalogue_metrics(row, users, setup)]
+    return values
 
 
-def _of_model(row: Row, setup: EvaluationSetup) -> Iterator[MetricValue]:
+def _user_metrics(row: Row, setup: EvaluationSetup) -> Iterator[MetricValue]:
     shape = (len(SLICES), 1 + setup.draws)
     users = np.frombuffer(row["users"]).reshape(shape)
     sums = np.frombuffer(row["sums"]).reshape(*shape, len(setup.columns))
-    of_column = {name: sums[..., place] for place, name in enumerate(setup.columns)}
+    column_sums = {name: sums[..., place] for place, name in enumerate(setup.columns)}
     with np.errstate(invalid="ignore", divide="ignore"):
-        measures = dict(_rating_measures(of_column) if setup.ratings else _ranking_measures(of_column, users, setup))
+        metrics = dict(_rating_metrics(column_sums) if setup.ratings else _ranking_metrics(column_sums, users, setup))
     for place in np.flatnonzero(users[:, 0]):
-        for metric, values in measures.items():
+        for metric, values in metrics.items():
             if np.isfinite(values[place, 0]):
                 bounds = interval(values[place, 1:])
                 low, high = bounds if bounds[0] == bounds[0] else (None, None)
-                value, of_users = float(values[place, 0]), int(users[place, 0])
-                yield MetricValue(setup.models[row["model"]].version, metric, SLICES[place], value, low, high, of_users)
+                value, n_users = float(values[place, 0]), int(users[place, 0])
+                yield MetricValue(setup.models[row["model"]].version, metric, SLICES[place], value, low, high, n_users)
 
 
-def _ranking_measures(of_column: dict[str, Sums], users: Sums, setup: EvaluationSetup) -> Iterator[tuple[str, Sums]]:
+def _ranking_metrics(column_sums: dict[str, Sums], users: Sums, setup: EvaluationSetup) -> Iterator[tuple[str, Sums]]:
     for name in (*setup.metrics, "served"):
-        yield name, of_column[name] / users
-    for name in setup.list_measures:
-        yield name, of_column[name] / of_column[f"n {name}"]
+        yield name, column_sums[name] / users
+    for name in setup.list_metrics:
+        yield name, column_sums[name] / column_sums[f"n {name}"]
 
 
-def _rating_measures(of_column: dict[str, Sums]) -> Iterator[tuple[str, Sums]]:
-    squared, absolute, n, predicted = (of_column[name] for name in RATING_COLUMNS)
+def _rating_metrics(column_sums: dict[str, Sums]) -> Iterator[tuple[str, Sums]]:
+    squared, absolute, n, predicted = (column_sums[name] for name in RATING_COLUMNS)
     yield "rmse", np.sqrt(squared / n)
     yield "mae", absolute / n
     yield "served", predicted / n
 
 
-def _of_catalogue(row: Row, users: int, setup: EvaluationSetup) -> Iterator[MetricValue]:
-    """How the heads of lists spread over the items that the model knows."""
+def _catalogue_metrics(row: Row, users: int, setup: EvaluationSetup) -> Iterator[MetricValue]:
+    """Yield the spread of list heads over the items that the model can score."""
     if setup.ratings is not None:
         return
     model = setup.models[row["model"]]

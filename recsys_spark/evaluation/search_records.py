@@ -1,4 +1,4 @@
-"""What was tried, in a table and on the screen."""
+"""Trials of a search in the table of trials and as a printed table."""
 
 import json
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from rich.table import Table
 
 from recsys_spark.core.logs import table_console
 from recsys_spark.metrics.ranking import is_better
-from recsys_spark.runtime.job import JobRun
 from recsys_spark.storage.schemas import TABLES
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["record_trials", "show_trials"]
 
@@ -19,48 +19,48 @@ SHOWN = 10
 
 
 def record_trials(
-    run: JobRun, study: str, kind: str, split_id: str, metric: str, trials: Sequence[FrozenTrial]
+    tables: Tables, study: str, kind: str, split_id: str, metric: str, seed: int, trials: Sequence[FrozenTrial]
 ) -> None:
-    """Adds trials that are over to the table of trials; those that are there stay as they are."""
-    run.tables.ensure("trials")
-    there = run.tables.read("trials").where(F.col("study") == study).select("number").collect()
-    known = {row["number"] for row in there}
+    """Write finished trials to the table of trials; recorded ones stay as they are."""
+    tables.ensure("trials")
+    rows_of_study = tables.read("trials").where(F.col("study") == study).select("number").collect()
+    recorded = {row["number"] for row in rows_of_study}
     rows = [
         (
             *(study, split_id, kind, trial.number, json.dumps(trial.params, sort_keys=True), metric, trial.value),
             *(trial.state.name.lower(), trial.user_attrs.get("epochs"), trial.user_attrs.get("seconds")),
-            *(run.config.run.seed, run.report.run_id, datetime.now(UTC)),
+            *(seed, tables.run_id, datetime.now(UTC)),
         )
         for trial in trials
-        if trial.number not in known
+        if trial.number not in recorded
     ]
     if rows:
-        frame = run.spark.createDataFrame(rows, TABLES["trials"].schema)
-        run.tables.merge("trials", frame, ("study", "number"), None)
+        frame = tables.spark.createDataFrame(rows, TABLES["trials"].schema)
+        tables.merge("trials", frame, ("study", "number"), None)
 
 
 def show_trials(kind: str, metric: str, trials: Sequence[FrozenTrial]) -> None:
-    """Prints the best trials, the best first, and the flags that train with the settings of the first."""
-    done = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
-    done.sort(key=lambda trial: trial.value or 0.0, reverse=is_better(metric, 1, 0))
+    """Print the best trials, best first, and the flags to train with the best settings."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    complete.sort(key=lambda trial: trial.value or 0.0, reverse=is_better(metric, 1, 0))
     console = table_console(140)
-    names = list(done[0].params) if done else []
+    names = list(complete[0].params) if complete else []
     pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
-    failed = len(trials) - len(done) - pruned
-    title = f"{kind}: {len(done)} trials to their end, {pruned} given up early, {failed} failed"
+    failed = len(trials) - len(complete) - pruned
+    title = f"{kind}: {len(complete)} trials complete, {pruned} pruned, {failed} failed"
     table = Table("trial", f"{metric}, validation", *names, "seconds", title=title)
-    for trial in done[:SHOWN]:
-        values = (_short(trial.params[name]) for name in names)
+    for trial in complete[:SHOWN]:
+        values = (_format_cell(trial.params[name]) for name in names)
         table.add_row(str(trial.number), f"{trial.value:.4f}", *values, f"{trial.user_attrs.get('seconds', 0):.0f}")
     console.print(table)
-    if done:
-        flags = " ".join(f"--models.{kind}.{name} {_whole(value)}" for name, value in done[0].params.items())
-        print(f"The best, for the training jobs: {flags}")
+    if complete:
+        flags = " ".join(f"--models.{kind}.{name} {_format_flag(value)}" for name, value in complete[0].params.items())
+        print(f"Flags to train with the best settings: {flags}")
 
 
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else _whole(value)
+def _format_cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else _format_flag(value)
 
 
-def _whole(value: object) -> str:
+def _format_flag(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""A search for settings as an Optuna study: kept in a file of JSON lines, so that a killed one goes on."""
+"""Resumable search for settings: an Optuna study in a file of JSON lines."""
 
 import hashlib
 import json
@@ -17,17 +17,18 @@ from recsys_spark.core.search_space import Choice, Range, SearchSpace
 
 __all__ = ["draw_settings", "finished_trials", "open_study", "run_trials"]
 
-# Why settings are worth nothing: a trial that ended in it is over, whereas one that was stopped is tried again.
+# Trial attribute with the TrainingError of its settings. A failed trial without it was stopped, and is tried again.
 FAILURE = "failure"
+# Study attribute with the numbers of the stopped trials whose settings are queued again.
 TRIED_AGAIN = "tried again"
-# A search whose settings all fail has something else to tell.
-MOST_FAILURES = 5
+# A search whose first settings all fail is ended: the cause is hardly the settings.
+MAX_FAILURES = 5
 
 
 def open_study(file: Path, name: str, larger_is_better: bool) -> optuna.Study:
-    """The study of that name in `file`, made where there is none.
+    """Open the study `name` in `file`, or create it.
 
-    Trials that were stopped are closed, and their settings are the first to be tried again.
+    Stopped trials are closed and their settings queued to be tried first.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,12 +42,12 @@ def open_study(file: Path, name: str, larger_is_better: bool) -> optuna.Study:
     )
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-    known = set(study.user_attrs.get(TRIED_AGAIN, ()))
+    queued = set(study.user_attrs.get(TRIED_AGAIN, ()))
     for trial in study.get_trials(states=(TrialState.FAIL,)):
-        if trial.number not in known and not _is_over(trial):
+        if trial.number not in queued and not _is_finished(trial):
             study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})
-            known.add(trial.number)
-    study.set_user_attr(TRIED_AGAIN, sorted(known))
+            queued.add(trial.number)
+    study.set_user_attr(TRIED_AGAIN, sorted(queued))
     return study
 
 
@@ -56,13 +57,13 @@ def run_trials(
     first: dict[str, Any],
     seed: int,
     objective: Callable[[Trial], float],
-    told: Callable[[FrozenTrial], None],
+    on_finished: Callable[[FrozenTrial], None],
 ) -> None:
-    """Tries settings until `n_trials` of the study are over, those of `first` before all others.
+    """Try settings until `n_trials` of the study are finished, those of `first` before all others.
 
-    `told` is called after each. Settings with which training fails are over as well; raises the TrainingError of the
-    last if MOST_FAILURES fail and none succeeds. Whatever else an objective raises ends the search, and its settings
-    are the first to be tried when it goes on.
+    `on_finished` is called after each trial. Settings with which training fails count as finished. Raises the
+    TrainingError of the last trial if MAX_FAILURES fail and none succeeds. Any other error of an objective ends the
+    search; the next run tries its settings first.
     """
     if not study.trials:
         study.enqueue_trial(first)
@@ -74,31 +75,31 @@ def run_trials(
             trial.set_user_attr(FAILURE, str(error))
             raise
 
-    while len(over := finished_trials(study)) < n_trials:
-        # Drawn by how many are over, so that a search that was stopped draws what one never stopped would have.
-        drawn = hashlib.sha256(json.dumps([seed, len(over)]).encode()).digest()
+    while len(finished := finished_trials(study)) < n_trials:
+        # Seeded by the number of finished trials: a resumed search draws the settings of an uninterrupted one.
+        drawn = hashlib.sha256(json.dumps([seed, len(finished)]).encode()).digest()
         study.sampler = TPESampler(seed=int.from_bytes(drawn[:4], "big"))
-        study.optimize(guarded, n_trials=1, catch=(TrainingError,), callbacks=[lambda _, trial: told(trial)])
+        study.optimize(guarded, n_trials=1, catch=(TrainingError,), callbacks=[lambda _, trial: on_finished(trial)])
         failures = [trial.user_attrs[FAILURE] for trial in finished_trials(study) if FAILURE in trial.user_attrs]
-        if len(failures) >= MOST_FAILURES and len(failures) == len(finished_trials(study)):
+        if len(failures) >= MAX_FAILURES and len(failures) == len(finished_trials(study)):
             raise TrainingError(failures[-1])
 
 
 def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that need not be run again: complete, given up early, or failed by their settings."""
-    return [trial for trial in study.trials if _is_over(trial)]
+    """Return the trials that are complete, pruned, or failed by their settings."""
+    return [trial for trial in study.trials if _is_finished(trial)]
 
 
-def _is_over(trial: FrozenTrial) -> bool:
+def _is_finished(trial: FrozenTrial) -> bool:
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or FAILURE in trial.user_attrs
 
 
 def draw_settings(trial: Trial, search_space: SearchSpace) -> dict[str, Any]:
-    """A value for each setting of `search_space`."""
-    return {name: _drawn(trial, name, space) for name, space in search_space.items()}
+    """Return one drawn value for each setting of the search space."""
+    return {name: _draw(trial, name, space) for name, space in search_space.items()}
 
 
-def _drawn(trial: Trial, name: str, space: Range | Choice) -> Any:
+def _draw(trial: Trial, name: str, space: Range | Choice) -> Any:
     if isinstance(space, Choice):
         return trial.suggest_categorical(name, space.values)
     if isinstance(space.low, int) and isinstance(space.high, int):

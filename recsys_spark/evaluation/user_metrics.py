@@ -1,4 +1,4 @@
-"""What is measured of each user of a block, for one model: the columns of EvaluationSetup, (n_users, columns)."""
+"""Metrics of each user of a block for one model: EvaluationSetup.columns, (n_users, columns)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,20 @@ from recsys_spark.ranking.top_n import TopN, top_n
 
 __all__ = ["list_hits", "list_metrics", "rank_items", "rating_errors"]
 
-Values = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 def rank_items(model: ScoringModel, users: UserArrays, block: UserBlock, k: int) -> TopN:
-    """The k best items of each user, without what may not be listed; empty for users that the model cannot serve."""
+    """Return the k best items of each user, without the user's excluded items.
+
+    Users whom the model cannot score have empty lists.
+    """
     rows, queries, _ = model.scorer.encode(block)
     lists = TopN(np.zeros((len(users), k), np.int32), np.zeros((len(users), k), np.float32), np.zeros(len(users), int))
     if rows.size:
         place = np.full(len(users), -1)
         place[rows] = np.arange(rows.size)
-        row, item_idx = users.masked()
+        row, item_idx = users.excluded()
         served = place[row] >= 0
         scores = exclude_pairs(model.scorer.score(queries), place[row[served]], item_idx[served])
         best = top_n(scores, k, exact_scores=False)
@@ -33,62 +36,64 @@ def rank_items(model: ScoringModel, users: UserArrays, block: UserBlock, k: int)
     return lists
 
 
-def list_metrics(lists: TopN, users: UserArrays, setup: EvaluationSetup) -> Values:
-    """The ranking metrics, whether the user was served, and how popular the head of the list is."""
-    found = users.found()
-    hits = list_hits(lists, found)
-    columns = [RANKING[metric.name](hits, found.lengths(), metric.k or 0) for metric in setup.parsed()]
+def list_metrics(lists: TopN, users: UserArrays, setup: EvaluationSetup) -> Floats:
+    """Return the metrics of rankings: EvaluationSetup.columns, (n, columns).
+
+    `served` is 1 if the list has items.
+    """
+    targets = users.targets()
+    hits = list_hits(lists, targets)
+    columns = [RANKING[metric.name](hits, targets.lengths(), metric.k or 0) for metric in setup.parsed_metrics()]
     popularity = setup.popularity_of_items()
     heads, length = lists.item_idx[:, : setup.list_length], np.minimum(lists.length, setup.list_length)
-    lift = popularity_lift(heads, length, popularity, _known_popularity(users, popularity))
-    of_lists = np.column_stack([novelty(heads, length, popularity, setup.n_users), lift])
+    lift = popularity_lift(heads, length, popularity, _mean_popularity(users, popularity))
+    of_heads = np.column_stack([novelty(heads, length, popularity, setup.n_users), lift])
     served = lists.length > 0
-    return np.column_stack([*columns, served, np.nan_to_num(of_lists), np.isfinite(of_lists)])
+    return np.column_stack([*columns, served, np.nan_to_num(of_heads), np.isfinite(of_heads)])
 
 
-def rating_errors(model: ScoringModel, users: UserArrays, block: UserBlock, setup: EvaluationSetup) -> Values:
-    """Sums of squared and absolute errors, the number of ratings, and of those that the model knew something of.
+def rating_errors(model: ScoringModel, users: UserArrays, block: UserBlock, setup: EvaluationSetup) -> Floats:
+    """Return RATING_COLUMNS: sums of squared and absolute errors, number of ratings, number of predicted ones.
 
-    Predictions are cut to the range of the training ratings; users or items without training data get its middle.
+    Predictions are clipped to the range of the training ratings; users or items without training data get its middle.
     """
     assert setup.ratings is not None
-    found = users.found()
-    row = np.repeat(np.arange(len(users)), found.lengths())
+    targets = users.targets()
+    row = np.repeat(np.arange(len(users)), targets.lengths())
     predicted = np.full(row.size, setup.ratings.middle)
     rows, queries, _ = model.scorer.encode(block)
     place = np.full(len(users), -1)
     place[rows] = np.arange(rows.size)
     items = model.item_mask()
-    known = (place[row] >= 0) & (found.indices < items.size)
-    known[known] = items[found.indices[known]]
-    if known.any():
+    has_data = (place[row] >= 0) & (targets.indices < items.size)
+    has_data[has_data] = items[targets.indices[has_data]]
+    if has_data.any():
         refine = model.scorer.score(queries).refine
         assert refine is not None
-        scores = refine(place[row[known]], found.indices[known])
+        scores = refine(place[row[has_data]], targets.indices[has_data])
         if np.isnan(scores).any():
-            raise TrainingError("predicted ratings are not numbers")
-        predicted[known] = np.clip(scores, setup.ratings.lowest, setup.ratings.highest)
-    errors = predicted - found.values
-    columns = (np.square(errors), np.abs(errors), np.ones(row.size), known)
+            raise TrainingError("predicted ratings are not numbers: train the model again with other settings")
+        predicted[has_data] = np.clip(scores, setup.ratings.lowest, setup.ratings.highest)
+    errors = predicted - targets.values
+    columns = (np.square(errors), np.abs(errors), np.ones(row.size), has_data)
     return np.column_stack([np.bincount(row, column, minlength=len(users)) for column in columns])
 
 
-def list_hits(lists: TopN, found: Csr) -> NDArray[np.bool_]:
-    """Which places of lists hold something that was to be found (items ascending), (n, k)."""
-    width = 1 + max(int(lists.item_idx.max(initial=0)), int(found.indices.max(initial=0)))
-    relevant = np.repeat(np.arange(len(found)), found.lengths()) * width + found.indices
-    listed = np.arange(len(found))[:, None] * width + lists.item_idx
-    # Pairs that are to be found are ascending.
+def list_hits(lists: TopN, targets: Csr) -> NDArray[np.bool_]:
+    """Return the mask of list positions that hold a target item, (n, k); targets are ascending."""
+    width = 1 + max(int(lists.item_idx.max(initial=0)), int(targets.indices.max(initial=0)))
+    relevant = np.repeat(np.arange(len(targets)), targets.lengths()) * width + targets.indices
+    listed = np.arange(len(targets))[:, None] * width + lists.item_idx
     place = np.minimum(np.searchsorted(relevant, listed), max(0, relevant.size - 1))
     filled = np.arange(lists.item_idx.shape[1]) < lists.length[:, None]
     hits: NDArray[np.bool_] = filled & (relevant[place] == listed)
     return hits
 
 
-def _known_popularity(users: UserArrays, popularity: Values) -> Values:
-    """The mean popularity of what each user is known to have played, 0 where that is nothing."""
-    row, item_idx = users.masked()
+def _mean_popularity(users: UserArrays, popularity: Floats) -> Floats:
+    """Return the mean popularity of each user's excluded items, 0 for users without any."""
+    row, item_idx = users.excluded()
     inside = item_idx < popularity.size
     sums = np.bincount(row[inside], popularity[item_idx[inside]], minlength=len(users))
-    mean: Values = sums / np.maximum(np.bincount(row, minlength=len(users)), 1)
+    mean: Floats = sums / np.maximum(np.bincount(row, minlength=len(users)), 1)
     return mean

@@ -1,4 +1,4 @@
-"""The job: what a split says is what models are given, and what was given is never found."""
+"""Job evaluate: inputs and targets of models are those of the split."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,10 @@ ALS = ["--model.kind", "als", "--models.als.rank", "4", "--models.als.max_iter",
 
 @pytest.fixture
 def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
-    """Random ratings with times; one user has a single pair, of which nothing can be held out."""
+    """Return a workspace with random ratings and times.
+
+    One user has a single pair, which cannot be held out.
+    """
     generator = np.random.default_rng(4)
     rows = ["user_id,item_id,rating,played_at", "lone,i00,4,1700000000"]
     for user, item in zip(*np.nonzero(generator.random((N_USERS, N_ITEMS)) < 0.6), strict=True):
@@ -27,8 +30,8 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
     return workspace
 
 
-def compute_metric_values(workspace: Workspace) -> dict[tuple[str, str], float]:
-    """(algorithm, metric) -> figure over all users."""
+def overall_values(workspace: Workspace) -> dict[tuple[str, str], float]:
+    """Return (algorithm, metric) -> value over all users."""
     rows = workspace.table("evaluations").where("slice = 'all'").collect()
     return {(row["algorithm"], row["metric"]): row["value"] for row in rows}
 
@@ -37,13 +40,13 @@ def test_popularity_stands_beside_a_model_and_a_second_run_changes_nothing(built
     built.done("split_interactions", *SPLIT)
     built.done("train_spark_model", *SPLIT, *EASE)
     outcome = built.done("evaluate", *SPLIT)
-    found = compute_metric_values(built)
+    found = overall_values(built)
     assert {algorithm for algorithm, _ in found} == {"ease", "popularity"}
-    assert outcome.stdout.index("What was found") < outcome.stdout.index("What lists hold")
+    assert outcome.stdout.index("Accuracy metrics") < outcome.stdout.index("List metrics")
     assert found["popularity", "ndcg@10"] == pytest.approx(popularity_by_hand(built))
     users = {row["users"] for row in built.table("evaluations").where("slice = 'all'").collect()}
     held_out = built.table("splits").where("part = 'test'").select("user_idx").distinct().count()
-    assert users == {held_out}, "who has nothing to be found is not judged"
+    assert users == {held_out}, "users without targets are not evaluated"
     slices = built.table("evaluations").where("slice <> 'all' AND metric = 'ndcg@10'").groupBy("model_version")
     assert {row["n"] for row in slices.agg(F.sum("users").alias("n")).collect()} == {held_out}
     before = built.versions()
@@ -52,7 +55,7 @@ def test_popularity_stands_beside_a_model_and_a_second_run_changes_nothing(built
 
 
 def popularity_by_hand(workspace: Workspace) -> float:
-    """NDCG@10 of the list of everybody, without what a user is known to have played."""
+    """Return NDCG@10 of the most popular items, without those that a user has played."""
     parts: dict[str, dict[int, set[int]]] = {part: {} for part in ("train", "validation", "test")}
     for row in workspace.table("splits").collect():
         parts[row["part"]].setdefault(row["user_idx"], set()).add(row["item_idx"])
@@ -84,13 +87,13 @@ def test_a_model_of_another_split_is_refused_and_one_that_was_never_trained_is_n
 
 
 @pytest.mark.slow
-def test_a_last_fit_on_the_validation_pairs_as_well_is_given_them(built: Workspace) -> None:
+def test_a_last_fit_that_includes_validation_pairs_receives_them_as_input(built: Workspace) -> None:
     built.done("split_interactions", *SPLIT)
     early = built.run("train_spark_model", *SPLIT, *EASE, "--model.fit", "train_and_validation")
     assert early.code == 4 and "were not tried on" in early.stderr
     built.done("train_spark_model", *SPLIT, *EASE)
     built.done("evaluate", *SPLIT)
-    first = compute_metric_values(built)["ease", "ndcg@10"]
+    first = overall_values(built)["ease", "ndcg@10"]
     for fit in ("train_and_validation", "everything"):
         built.done("train_spark_model", *SPLIT, *EASE, "--model.fit", fit)
     parent, validated, everything = built.table("models").where("algorithm = 'ease'").orderBy("created_at").collect()
@@ -109,14 +112,14 @@ def test_a_last_fit_on_the_validation_pairs_as_well_is_given_them(built: Workspa
 
 
 @pytest.mark.slow
-def test_ratings_are_judged_by_their_errors_alone(built: Workspace) -> None:
+def test_ratings_are_evaluated_by_their_errors_alone(built: Workspace) -> None:
     split = ["--split.protocol", "rating_random", "--split.test_share", "0.3"]
     built.done("split_interactions", *split)
     lists_only = built.run("evaluate", *split)
     assert lists_only.code == 4 and "no model was trained on rating_random" in lists_only.stderr
     built.done("train_spark_model", *split, *ALS, "--models.als.implicit", "false")
     built.done("evaluate", *split)
-    found = compute_metric_values(built)
+    found = overall_values(built)
     assert set(found) == {("als", "rmse"), ("als", "mae"), ("als", "served")}
     assert 0 < found["als", "mae"] < found["als", "rmse"] < 4
     built.done("train_spark_model", *split, *EASE)
@@ -125,7 +128,9 @@ def test_ratings_are_judged_by_their_errors_alone(built: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_whoever_is_new_after_the_cut_is_judged_and_counted(built: Workspace, write: Callable[..., Path]) -> None:
+def test_users_who_are_new_after_the_cut_are_evaluated_and_counted(
+    built: Workspace, write: Callable[..., Path]
+) -> None:
     path = write("late.csv", "user_id,item_id,rating,played_at\nnew,i01,5,1750000000\nnew,i02,5,1750000001\n")
     built.ingest_ratings(path)
     split = ["--split.protocol", "time", "--split.test_from", "2024-01-01T00:00:00Z"]

@@ -1,4 +1,4 @@
-"""A search for settings: repeatable, resumable, and judged on validation data."""
+"""Search for settings: repeatable, resumable, and measured on validation data."""
 
 import json
 from collections.abc import Callable
@@ -20,12 +20,12 @@ RANGES: SearchSpace = {"x": Range(0.01, 1.0, log=True), "n": Range(2, 9), "c": C
 
 
 class Killed(Exception):
-    """What stands for a kill."""
+    """Stand-in for a killed process."""
 
 
 def search(file: Path, n: int, dies_at: int | None = None, seed: int = 1) -> list[FrozenTrial]:
-    """Smallest x wins; gives the trials that this run saw the end of."""
-    told: list[FrozenTrial] = []
+    """Search for the smallest x and return the trials that finished in this run."""
+    finished: list[FrozenTrial] = []
 
     def objective(trial: Trial) -> float:
         drawn = draw_settings(trial, RANGES)
@@ -33,8 +33,8 @@ def search(file: Path, n: int, dies_at: int | None = None, seed: int = 1) -> lis
             raise Killed
         return float(drawn["x"])
 
-    run_trials(open_study(file, "s", False), n, {"x": 0.5, "n": 3, "c": "b"}, seed, objective, told.append)
-    return told
+    run_trials(open_study(file, "s", False), n, {"x": 0.5, "n": 3, "c": "b"}, seed, objective, finished.append)
+    return finished
 
 
 def test_the_given_settings_are_tried_first_and_all_values_lie_in_their_ranges(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_a_search_goes_on_where_it_was_stopped_and_tries_the_lost_settings_again
         search(file, 6, dies_at=3)
     stopped = open_study(file, "s", False).trials[3]
     rest = search(file, 6)
-    assert rest[0].params == stopped.params and len(rest) == 3, "three were over before"
+    assert rest[0].params == stopped.params and len(rest) == 3, "three were finished before"
     assert search(file, 6) == [], "nothing is left to try"
-    # As a kill leaves it: begun, and never ended.
+    # A killed process leaves a trial that has begun and never ended.
     lost = open_study(file, "s", False).ask()
     params = draw_settings(lost, RANGES)
     assert open_study(file, "s", False).trials[lost.number].state == TrialState.FAIL
@@ -65,28 +65,28 @@ def test_a_search_goes_on_where_it_was_stopped_and_tries_the_lost_settings_again
     assert [t.params for t in open_study(file, "s", False).trials if t.state == TrialState.COMPLETE][:6] == whole
 
 
-def test_settings_that_cannot_be_trained_with_are_over_and_too_many_end_the_search(tmp_path: Path) -> None:
+def test_settings_that_fail_are_finished_and_too_many_end_the_search(tmp_path: Path) -> None:
     def objective(trial: Trial) -> float:
         if trial.number < fails:
             raise TrainingError(f"loss of {trial.number} is not a number")
         return 1.0
 
-    told: list[FrozenTrial] = []
+    finished: list[FrozenTrial] = []
     fails = 2
-    run_trials(open_study(tmp_path / "s.jsonl", "s", True), 4, {}, 1, objective, told.append)
-    assert [trial.state.name for trial in told] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    run_trials(open_study(tmp_path / "s.jsonl", "s", True), 4, {}, 1, objective, finished.append)
+    assert [trial.state.name for trial in finished] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
     fails = 99
     with pytest.raises(TrainingError, match="loss of 4"):
-        run_trials(open_study(tmp_path / "t.jsonl", "s", True), 50, {}, 1, objective, told.append)
+        run_trials(open_study(tmp_path / "t.jsonl", "s", True), 50, {}, 1, objective, finished.append)
 
 
-def test_trials_that_were_given_up_count(tmp_path: Path) -> None:
+def test_pruned_trials_count_as_finished(tmp_path: Path) -> None:
     def objective(trial: Trial) -> float:
         raise optuna.TrialPruned
 
-    told: list[FrozenTrial] = []
-    run_trials(open_study(tmp_path / "s.jsonl", "s", True), 3, {}, 1, objective, told.append)
-    assert [trial.state for trial in told] == [TrialState.PRUNED] * 3
+    finished: list[FrozenTrial] = []
+    run_trials(open_study(tmp_path / "s.jsonl", "s", True), 3, {}, 1, objective, finished.append)
+    assert [trial.state for trial in finished] == [TrialState.PRUNED] * 3
 
 
 @pytest.mark.parametrize("kind", [kind for kind in all_kinds() if kind != "popularity"])
@@ -107,7 +107,7 @@ SPLIT = ["--split.protocol", "per_user_random", "--split.test_share", "0.2", "--
 
 @pytest.fixture
 def split(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
-    """Two tastes, parted."""
+    """Return a workspace with a split of plays of two separate tastes."""
     rows = ["user_id,item_id", *[f"u{u},i{i}" for u in range(40) for i in range(12) if i % 2 == u % 2 and (u + i) % 5]]
     path = write("plays.csv", "\n".join([*rows, ""]))
     workspace.done("ingest_plays", "--source.format", "plays", "--source.path", path)
@@ -127,7 +127,7 @@ def test_the_job_keeps_every_trial_and_leaves_no_model(split: Workspace) -> None
     assert {row["algorithm"] for row in split.table("models").collect()} == {"popularity"}
     split.done("search_parameters", *flags, "--search.trials", "3")
     assert split.table("trials").count() == 3
-    # The value is the one that evaluate finds on the validation part.
+    # evaluate measures the same value on the validation part.
     split.done("train_spark_model", *flags)
     split.done("evaluate", *SPLIT, "--evaluation.part", "validation")
     found = split.table("evaluations").where("algorithm = 'ease' AND metric = 'ndcg@10' AND slice = 'all'").collect()
@@ -152,6 +152,6 @@ def test_a_search_without_validation_data_is_refused(split: Workspace) -> None:
     assert refused.code == 2 and "has no validation part" in refused.stderr
     als = ["--model.kind", "als", "--models.als.implicit", "false"]
     mismatch = split.run("search_parameters", *SPLIT, *als)
-    assert mismatch.code == 2 and "is compared by rmse, which per_user_random does not judge" in mismatch.stderr
+    assert mismatch.code == 2 and "is compared by rmse, which per_user_random does not measure" in mismatch.stderr
     nothing = split.run("search_parameters", *SPLIT, "--model.kind", "popularity")
     assert nothing.code == 2 and "declares no search space" in nothing.stderr

@@ -1,4 +1,4 @@
-"""What tasks sum up and the driver makes of it, against lists ranked and measured the long way."""
+"""Metric values from the sums of tasks, against lists ranked and measured one by one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.evaluation import judging
+from recsys_spark.evaluation import user_evaluation
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, RatingRange, ScoringModel
 from recsys_spark.evaluation.metric_values import MetricValue, compute_metric_values
 from recsys_spark.evaluation.user_evaluation import TASK_SCHEMA, sum_tasks
 from recsys_spark.models.popularity import PopularityScorer
-from recsys_spark.preparation.held_out_pairs import FED, FOUND, MASKED
+from recsys_spark.preparation.held_out_pairs import INPUT, MASKED, TARGET
 from recsys_spark.ranking.scorer import DotScorer
 from tests.matrices import MakeMatrix
 
@@ -24,19 +24,19 @@ METRICS = ("ndcg@5", "recall@5", "precision@5", "mrr@40")
 
 
 class World:
-    """Random tastes; items 28 and 29 are unknown to the model, and nobody played them in training."""
+    """Random tastes; items 28 and 29 have no training pairs and no vectors."""
 
     def __init__(self, make_matrix: MakeMatrix) -> None:
         generator = np.random.default_rng(3)
         self.users = generator.normal(size=(N_USERS, RANK)).astype(np.float32)
-        # Of the last user the model knows nothing.
+        # The last user has no vector.
         self.users[-1] = 0
         self.items = generator.normal(size=(N_ITEMS, RANK)).astype(np.float32)
         self.items[28:] = 0
-        self.role = generator.choice([FED, MASKED, FOUND, -1], size=(N_USERS, N_ITEMS), p=[0.3, 0.1, 0.2, 0.4])
-        self.role[:, 28] = FOUND
+        self.role = generator.choice([INPUT, MASKED, TARGET, -1], size=(N_USERS, N_ITEMS), p=[0.3, 0.1, 0.2, 0.4])
+        self.role[:, 28] = TARGET
         self.rating = generator.integers(1, 6, (N_USERS, N_ITEMS)).astype(float)
-        self.popularity = (self.role == FED).sum(axis=0)
+        self.popularity = (self.role == INPUT).sum(axis=0)
         self.popularity[28:] = 0
         matrix = make_matrix(self.items, 8)
         model = ScoringModel("model-1", DotScorer(matrix), "column", matrix)
@@ -45,7 +45,7 @@ class World:
         self.setup = EvaluationSetup((model, popularity), METRICS, None, popular, N_USERS, 5, 3, 1)
 
     def batch(self) -> pa.RecordBatch:
-        """The users as build_evaluation_inputs gives them: pairs by role, then item."""
+        """Return the users as build_evaluation_inputs does: pairs by role, then item."""
         columns: dict[str, list[Any]] = {
             name: [] for name in ("role", "item_idx", "rating", "time", "tie", "confidence_0")
         }
@@ -56,7 +56,7 @@ class World:
             columns["rating"].append([self.rating[user, item] for _, item in pairs])
             columns["time"].append([None] * len(pairs))
             columns["tie"].append([0] * len(pairs))
-            columns["confidence_0"].append([1.0 if role == FED else None for role, _ in pairs])
+            columns["confidence_0"].append([1.0 if role == INPUT else None for role, _ in pairs])
         types = {
             "role": pa.int32(),
             "item_idx": pa.int32(),
@@ -77,8 +77,8 @@ class World:
         )
 
     def ranked(self, user: int, scores: NDArray[np.float32]) -> list[int]:
-        """Items by score, then number, without what the user is known to have played or nobody has."""
-        open_items = [item for item in range(28) if self.role[user, item] not in (FED, MASKED)]
+        """Return items by score, then number, without played items and those without training pairs."""
+        open_items = [item for item in range(28) if self.role[user, item] not in (INPUT, MASKED)]
         return sorted(
             (item for item in open_items if np.isfinite(scores[item])), key=lambda item: (-scores[item], item)
         )
@@ -89,23 +89,23 @@ def world(make_matrix: MakeMatrix) -> World:
     return World(make_matrix)
 
 
-def judged_figures(
-    spark: SparkSession, world: World, setup: EvaluationSetup, block: int = 7
+def values_of_tasks(
+    spark: SparkSession, world: World, setup: EvaluationSetup
 ) -> dict[tuple[str, str, str], MetricValue]:
-    """Through two tasks, in blocks of a few users."""
+    """Return (version, metric, slice) -> value, added up from two tasks."""
     batch = world.batch()
     rows = [row for part in (batch.slice(0, 15), batch.slice(15)) for row in task_rows(setup, part)]
     frame = spark.createDataFrame([tuple(row.values()) for row in rows], TASK_SCHEMA)
-    return {(f.version, f.metric, f.slice): f for f in compute_metric_values(sum_tasks(frame, setup), setup)}
+    return {(v.version, v.metric, v.slice): v for v in compute_metric_values(sum_tasks(frame, setup), setup)}
 
 
 def task_rows(setup: EvaluationSetup, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    for result in judging.evaluate_batches(setup, iter([batch])):
+    for result in user_evaluation.evaluate_batches(setup, iter([batch])):
         yield from result.to_pylist()
 
 
 def expected(world: World, user: int, ranked: list[int]) -> dict[str, float]:
-    found = set(np.flatnonzero(world.role[user] == FOUND))
+    found = set(np.flatnonzero(world.role[user] == TARGET))
     hits = [item in found for item in ranked]
     gain = sum(hit / np.log2(place + 2) for place, hit in enumerate(hits[:5]))
     ideal = sum(1 / np.log2(place + 2) for place in range(min(5, len(found))))
@@ -118,18 +118,20 @@ def expected(world: World, user: int, ranked: list[int]) -> dict[str, float]:
     }
 
 
-def test_rankings_are_measured_as_the_definitions_say(spark: SparkSession, world: World, monkeypatch) -> None:
-    monkeypatch.setattr(judging, "BLOCK_USERS", 7)
-    found = judged_figures(spark, world, world.setup)
+def test_rankings_are_measured_by_the_definitions_of_the_metrics(
+    spark: SparkSession, world: World, monkeypatch
+) -> None:
+    monkeypatch.setattr(user_evaluation, "BLOCK_USERS", 7)
+    found = values_of_tasks(spark, world, world.setup)
     model = [world.ranked(user, world.users[user] @ world.items.T) for user in range(N_USERS - 1)] + [[]]
     scores = np.where(world.popularity > 0, world.popularity, -np.inf).astype(np.float32)
     popular = [world.ranked(user, scores) for user in range(N_USERS)]
     for version, ranked in (("model-1", model), ("popularity-1", popular)):
         values = [expected(world, user, ranked[user]) for user in range(N_USERS)]
         for metric in METRICS:
-            figure = found[version, metric, "all"]
-            assert figure.value == pytest.approx(np.mean([value[metric] for value in values])), metric
-            assert figure.users == N_USERS
+            value = found[version, metric, "all"]
+            assert value.value == pytest.approx(np.mean([user[metric] for user in values])), metric
+            assert value.users == N_USERS
         for name, users in slices_of(world).items():
             assert found[version, "ndcg@5", name].value == pytest.approx(np.mean([values[u]["ndcg@5"] for u in users]))
         in_lists = {item for items in ranked for item in items[:5]}
@@ -142,22 +144,22 @@ def test_rankings_are_measured_as_the_definitions_say(spark: SparkSession, world
 def slices_of(world: World) -> dict[str, list[int]]:
     names: dict[str, list[int]] = {}
     for user in range(N_USERS):
-        known = int((world.role[user] == FED).sum())
+        known = int((world.role[user] == INPUT).sum())
         names.setdefault(
             "known_items=1-5" if known < 6 else "known_items=6-10" if known < 11 else "known_items=11-20", []
         ).append(user)
     return names
 
 
-def test_ratings_are_predicted_within_their_range_and_by_its_middle_where_nothing_is_known(
+def test_predicted_ratings_are_clipped_and_the_middle_without_training_data(
     spark: SparkSession, world: World, make_matrix: MakeMatrix
 ) -> None:
-    # Found are items with ratings; predictions are the products, cut to 2 .. 4.
+    # Targets are items with ratings; predictions are the products, clipped to 2 .. 4.
     setup = EvaluationSetup(world.setup.models[:1], (), RatingRange(2.0, 4.0), world.setup.popularity, N_USERS, 5, 0, 1)
-    found = judged_figures(spark, world, setup)
+    found = values_of_tasks(spark, world, setup)
     errors, known = [], 0
     for user in range(N_USERS):
-        for item in np.flatnonzero(world.role[user] == FOUND):
+        for item in np.flatnonzero(world.role[user] == TARGET):
             is_known = user < N_USERS - 1 and world.popularity[item] > 0
             predicted = np.clip(world.users[user] @ world.items[item], 2, 4) if is_known else 3
             errors.append(predicted - world.rating[user, item])
@@ -171,42 +173,42 @@ def test_ratings_are_predicted_within_their_range_and_by_its_middle_where_nothin
 def test_a_model_whose_scores_are_not_numbers_is_refused_by_name(spark: SparkSession, world: World) -> None:
     world.users[3] = np.nan
     with pytest.raises(TrainingError, match=r"^model-1: .*not numbers"):
-        judged_figures(spark, world, world.setup)
+        values_of_tasks(spark, world, world.setup)
 
 
 def test_the_order_of_users_changes_nothing(spark: SparkSession, world: World) -> None:
-    first = judged_figures(spark, world, world.setup)
+    first = values_of_tasks(spark, world, world.setup)
     order = np.random.default_rng(0).permutation(N_USERS)
     shuffled = world.batch().take(pa.array(order))
     frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(world.setup, shuffled)], TASK_SCHEMA)
-    for figure in compute_metric_values(sum_tasks(frame, world.setup), world.setup):
-        other = first[figure.version, figure.metric, figure.slice]
-        assert figure.value == pytest.approx(other.value) and figure.ci_low == pytest.approx(other.ci_low)
+    for value in compute_metric_values(sum_tasks(frame, world.setup), world.setup):
+        other = first[value.version, value.metric, value.slice]
+        assert value.value == pytest.approx(other.value) and value.ci_low == pytest.approx(other.ci_low)
 
 
 def test_lists_longer_than_the_catalogue_are_measured(spark: SparkSession, world: World) -> None:
     setup = EvaluationSetup(world.setup.models, ("recall@1000",), None, world.setup.popularity, N_USERS, 5, 0, 1)
-    found = judged_figures(spark, world, setup)
-    reachable = world.role == FOUND
+    found = values_of_tasks(spark, world, setup)
+    reachable = world.role == TARGET
     reachable[:, world.popularity == 0] = False
-    shares = reachable.sum(axis=1) / (world.role == FOUND).sum(axis=1)
+    shares = reachable.sum(axis=1) / (world.role == TARGET).sum(axis=1)
     assert found["popularity-1", "recall@1000", "all"].value == pytest.approx(shares.mean())
 
 
-def test_equal_scores_are_ranked_by_item_and_half_known_items_by_what_is_known(
+def test_equal_scores_are_ranked_by_item_and_items_without_vectors_are_left_out(
     spark: SparkSession, world: World, make_matrix: MakeMatrix
 ) -> None:
-    """Of items 0 to 13 all scores are 1; the others the model does not know, so it never lists them."""
+    """Items 0 to 13 all have the score 1; the others have no vectors and are never listed."""
     items = np.zeros((N_ITEMS, 1), np.float32)
     items[:14] = 1
     world.users = np.ones((N_USERS, 1), np.float32)
     matrix = make_matrix(items, 8)
     model = ScoringModel("model-1", DotScorer(matrix), "column", matrix)
     setup = EvaluationSetup((model,), METRICS, None, world.setup.popularity, N_USERS, 5, 0, 1)
-    ranked = [[item for item in range(14) if world.role[user, item] not in (FED, MASKED)] for user in range(N_USERS)]
+    ranked = [[item for item in range(14) if world.role[user, item] not in (INPUT, MASKED)] for user in range(N_USERS)]
     values = [expected(world, user, ranked[user]) for user in range(N_USERS)]
     for batch in (world.batch(), world.batch().take(pa.array(np.random.default_rng(1).permutation(N_USERS)))):
         frame = spark.createDataFrame([tuple(row.values()) for row in task_rows(setup, batch)], TASK_SCHEMA)
-        found = {(f.metric, f.slice): f.value for f in compute_metric_values(sum_tasks(frame, setup), setup)}
+        found = {(v.metric, v.slice): v.value for v in compute_metric_values(sum_tasks(frame, setup), setup)}
         for metric in METRICS:
             assert found[metric, "all"] == pytest.approx(np.mean([value[metric] for value in values]))
