@@ -1,7 +1,7 @@
-"""AutoRec: a rating matrix rebuilt through one hidden layer, from the ratings that exist (Sedhain et al., WWW 2015).
+"""AutoRec: autoencoder of observed ratings with one hidden layer (Sedhain et al., WWW 2015).
 
-The output layer starts at zero. So a column without any rating in training keeps weights of exactly zero, in every
-process and without counting, and is predicted as the constant that all columns start from (in the paper: 3).
+The output layer starts at zero. So a column without any rating in training keeps weights of exactly zero in every
+process, and its prediction is the initial constant of all columns (3 in the paper).
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ __all__ = ["AutoRecItem", "AutoRecItemSettings", "AutoRecUser", "AutoRecUserSett
 
 
 class AutoRecItemSettings(NetworkSettings):
-    """Defaults that reach the paper's error on MovieLens 1M."""
+    """Settings of AutoRecItem; the defaults reach the paper's error on MovieLens-1M."""
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(3e-4, 3e-3, log=True),
@@ -30,33 +30,42 @@ class AutoRecItemSettings(NetworkSettings):
         "units": Range(100, 800, log=True),
     }
 
-    units: int = Field(default=500, ge=1, description="Width of the hidden layer, the code.")
+    units: int = Field(default=500, ge=1, description="Width of the hidden layer, which is the code.")
     l2: float = Field(
-        default=300.0, ge=0, description="Weight of half the squared weights against the squared errors of all ratings."
+        default=300.0,
+        ge=0,
+        description="L2 penalty: weight of half the squared weights relative to the summed squared errors.",
     )
     start: float = Field(
         default=3.6,
-        description="Prediction that training starts from, about the mean rating; columns without ratings keep it.",
+        description="Initial prediction, about the mean rating; columns without ratings keep it.",
     )
-    epochs: int = Field(default=26, ge=1, le=10_000, description="Passes over the data at most.")
-    average: float = Field(default=0.98, ge=0, lt=1, description="Decay of the running average of weights; 0: none.")
+    epochs: int = Field(default=26, ge=1, le=10_000, description="Maximum number of passes over the data.")
+    average: float = Field(
+        default=0.98, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
+    )
 
 
 class AutoRecUserSettings(AutoRecItemSettings):
-    """Users have fewer ratings than items: the error on other ratings rises again after some 15 epochs."""
+    """Settings of AutoRecUser.
+
+    Users have fewer ratings than items: the error on other ratings rises again after about 15 epochs.
+    """
 
     l2: float = Field(
-        default=100.0, ge=0, description="Weight of half the squared weights against the squared errors of all ratings."
+        default=100.0,
+        ge=0,
+        description="L2 penalty: weight of half the squared weights relative to the summed squared errors.",
     )
-    epochs: int = Field(default=15, ge=1, le=10_000, description="Passes over the data at most.")
+    epochs: int = Field(default=15, ge=1, le=10_000, description="Maximum number of passes over the data.")
 
 
 class AutoRecItem(Network):
-    """Rows are items, columns users: r(x) = W sigmoid(V x + mu) + b.
+    """AutoRec whose rows are items and columns are users: r(x) = W sigmoid(V x + mu) + b.
 
-    Minimises the sum over the observed ratings of (r - x)^2, plus l2 / 2 (||W||^2 + ||V||^2); a batch carries the
-    share of the penalty that its rows are of all rows. `Loss.count` is the number of its ratings, which is 0 where
-    all its rows are empty.
+    Minimises the sum over the observed ratings of (r - x)^2, plus l2 / 2 (||W||^2 + ||V||^2). The penalty of a batch
+    is scaled by the batch's share of all rows. `Loss.count` is the number of ratings in the batch, 0 if all its rows
+    are empty.
     """
 
     Settings: ClassVar[type[NetworkSettings]] = AutoRecItemSettings
@@ -73,7 +82,7 @@ class AutoRecItem(Network):
         self.decoder_bias = nn.Parameter(torch.full((shape.n_columns,), settings.start))
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """Squared errors of the batch with its share of the penalty; `parts` has the errors alone."""
+        """Return the squared errors of the batch plus its share of the penalty; `parts` has the errors alone."""
         errors = masked_squared_error(self.encode(batch), self.output_weight, self.output_bias, batch)
         penalty = self.settings.l2 / 2 * (self.encoder.weight.square().sum() + self.decoder_weight.square().sum())
         share = batch.weights.sum() / max(self.shape.n_rows, 1)
@@ -81,27 +90,30 @@ class AutoRecItem(Network):
         return Loss(errors + share * penalty, ratings, {"squared_error": errors.detach()})
 
     def encode(self, batch: Batch) -> Tensor:
-        """The hidden layer, (n, units)."""
+        """Return the hidden layer, (n, units)."""
         return torch.sigmoid(self.encoder(batch))
 
     @property
     def output_weight(self) -> Tensor:
-        """W, (n_columns, units)."""
+        """Return W, (n_columns, units)."""
         return self.decoder_weight
 
     @property
     def output_bias(self) -> Tensor:
-        """b, (n_columns,)."""
+        """Return b, (n_columns,)."""
         return self.decoder_bias
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        """The optimiser's own decay, if any, spares the biases as the penalty does."""
+        """Yield weights and biases as two groups; weight decay excludes the biases, as the penalty does."""
         yield {"params": [self.encoder.weight, self.decoder_weight]}
         yield {"params": [self.encoder.bias, self.decoder_bias], "weight_decay": 0.0}
 
 
 class AutoRecUser(AutoRecItem):
-    """Rows are users, columns items, so that a history not seen in training is served by a forward pass."""
+    """AutoRec whose rows are users and columns are items.
+
+    A forward pass encodes histories not seen in training.
+    """
 
     Settings: ClassVar[type[NetworkSettings]] = AutoRecUserSettings
     shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="rating")

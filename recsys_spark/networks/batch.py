@@ -1,4 +1,4 @@
-"""A batch of sparse rows on one device: what every network is fed with."""
+"""Batches of sparse rows on one device: the input of every network."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,12 +13,12 @@ __all__ = ["Batch"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a sparse matrix as CSR.
+    """Rows of a sparse matrix in CSR form.
 
     `rows` (n,) int64 numbers of the rows (user_idx or item_idx), `indptr` (n + 1,) int64, `indices` (nnz,) int64,
-    `values` (nnz,) float32, `weights` (n,) float32: 1 for a row that counts, 0 for one that only pads. `n_columns`
-    is the width of the matrix. `side` (n, fields) int64: features of the rows' users, from 1, 0 for nothing known;
-    None where nothing is known of anybody.
+    `values` (nnz,) float32, `weights` (n,) float32: 1 for a row that counts, 0 for a padding row. `n_columns`
+    is the width of the matrix. `side` (n, fields) int64: numbers of the features of the rows' users, from 1; 0 for a
+    missing feature. It is None if the batch has no profiles.
     """
 
     rows: Tensor
@@ -30,7 +30,7 @@ class Batch:
     side: Tensor | None = None
 
     @classmethod
-    def of(
+    def from_arrays(
         cls,
         rows: NDArray[np.integer[Any]],
         indptr: NDArray[np.integer[Any]],
@@ -39,9 +39,9 @@ class Batch:
         n_columns: int,
         side: NDArray[np.integer[Any]] | None = None,
     ) -> "Batch":
-        """A batch of arrays, whose rows all count; without any row, one empty row that only pads."""
+        """Build a batch from arrays, whose rows all count; without any row, one empty padding row."""
         if not len(rows):
-            return cls.of(np.zeros(1, np.int64), np.zeros(2, np.int64), indices, values, n_columns)._padding()
+            return cls.from_arrays(np.zeros(1, np.int64), np.zeros(2, np.int64), indices, values, n_columns)._padding()
         return cls(
             torch.from_numpy(rows.astype(np.int64)),
             torch.from_numpy(indptr.astype(np.int64)),
@@ -56,30 +56,30 @@ class Batch:
         return self.rows.numel()
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on another device."""
+        """Return the batch on another device."""
         names = ("rows", "indptr", "indices", "values", "weights")
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
         side = None if self.side is None else self.side.to(device, non_blocking=True)
         return replace(self, **moved, side=side)
 
     def with_values(self, values: Tensor) -> "Batch":
-        """The same entries with other values (nnz,)."""
+        """Return the batch with other values (nnz,) for its entries."""
         return replace(self, values=values)
 
     def lengths(self) -> Tensor:
-        """Entries of each row, (n,) int64."""
+        """Return the number of entries of each row, (n,) int64."""
         return self.indptr.diff()
 
     def entry_rows(self) -> Tensor:
-        """The row in the batch of each entry, (nnz,) int64."""
+        """Return the row number within the batch of each entry, (nnz,) int64."""
         return torch.repeat_interleave(self.lengths(), output_size=self.indices.numel())
 
     def row_sums(self, values: Tensor) -> Tensor:
-        """Sums of `values` (nnz,) over the entries of each row, (n,)."""
+        """Return the sums of `values` (nnz,) over the entries of each row, (n,)."""
         return values.new_zeros(len(self)).index_add_(0, self.entry_rows(), values)
 
     def dense(self) -> Tensor:
-        """The rows in full, (n, n_columns): for small catalogues and tests."""
+        """Return the rows as a dense matrix, (n, n_columns), for small catalogues and tests."""
         full = self.values.new_zeros(len(self), self.n_columns)
         return full.index_put_((self.entry_rows(), self.indices), self.values, accumulate=True)
 

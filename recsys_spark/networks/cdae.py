@@ -1,9 +1,9 @@
-"""CDAE (Wu et al. 2016): a denoising autoencoder with one hidden layer, to which every row adds a vector of its own.
+"""CDAE: denoising autoencoder with one hidden layer and one vector per user (Wu et al. 2016).
 
-The vector of a row lets two users of the same history differ, and costs what it costs in any factorisation: its
-gradient is as tall as the matrix, at every step. That is as much as the other layers pay for their columns, so it is
-bearable while rows are not many times the columns; a sparse gradient would save it, but neither optimisers, running
-averages nor the all-reduce take one.
+The vector of a row lets two users with the same history differ. Its gradient has as many rows as the matrix at every
+step, as in any factorisation. The other layers have gradients with one row per column, so the cost is acceptable
+while rows are not many times the columns. Sparse gradients would avoid it, but the optimisers, the running average
+and the all-reduce do not support them.
 """
 
 from typing import ClassVar
@@ -24,7 +24,10 @@ __all__ = ["Cdae", "CdaeSettings"]
 
 
 class CdaeSettings(SideSettings):
-    """What MovieLens-1M likes: on its validation data averaged, decaying weights gain 0.011 NDCG@10."""
+    """Settings of CDAE, tuned on the validation data of MovieLens-1M.
+
+    There the running average and weight decay gain 0.011 NDCG@10.
+    """
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(1e-3, 1e-2, log=True),
@@ -34,19 +37,24 @@ class CdaeSettings(SideSettings):
         "schedule": Choice(("constant", "cosine")),
     }
 
-    batch_rows: int = Field(default=100, ge=1, description="Rows of a step, over all processes.")
-    learning_rate: float = Field(default=4e-3, gt=0, description="Step size of the optimiser at its largest.")
+    batch_rows: int = Field(default=100, ge=1, description="Rows in a step, over all processes.")
+    learning_rate: float = Field(default=4e-3, gt=0, description="Largest step size of the optimiser.")
     average: float = Field(
-        default=0.99, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+        default=0.99, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )
-    weight_decay: float = Field(default=0.3, ge=0, description="Decay of all weights by the optimiser (AdamW).")
+    weight_decay: float = Field(
+        default=0.3,
+        ge=0,
+        description="Decoupled weight decay (AdamW): share of all weights lost per step, times the step size.",
+    )
     units: int = Field(default=200, ge=1, description="Units of the hidden layer.")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="Share of the input entries dropped in training.")
 
 
 class Cdae(WithSideInformation):
-    """sigmoid(W x + vector of the row + what its user's profile says) as the code, binary cross-entropy over all
-    columns.
+    """CDAE with binary cross-entropy over all columns.
+
+    The code is sigmoid(W x + vector of the row + side information of its user).
     """
 
     Settings = CdaeSettings
@@ -58,24 +66,27 @@ class Cdae(WithSideInformation):
         super().__init__(settings, shape)
         self.first = SparseLinear(shape.n_columns, settings.units)
         self.row_vectors = nn.Embedding(shape.n_rows, settings.units)
-        # Holds the weights only: the output layer is multiplied together with its loss.
+        # This layer only holds the weights: bce_loss multiplies by them.
         self.output = nn.Linear(settings.units, shape.n_columns)
-        # From zero, so that rows that were never trained on have the code of an unseen history.
+        # Zero, so that rows without training data have the code of an unseen history.
         nn.init.zeros_(self.row_vectors.weight)
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
-        self.make_side(settings.units)
+        self.init_side_information(settings.units)
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """Cross-entropy of the whole history, rebuilt from what is left of it, summed over columns and rows."""
+        """Return the cross-entropy of the whole history, reconstructed from its entries after dropout.
+
+        It is summed over columns and rows.
+        """
         code = self.encode_trained(drop_entries(batch, self.settings.dropout, self.training))
         loss = bce_loss(code, self.output_weight, self.output_bias, batch)
         return Loss(loss, batch.weights.sum())
 
     def encode(self, batch: Batch) -> Tensor:
-        """(n, units) of histories alone, which may be of anyone."""
+        """Return codes of histories alone, (n, units), for rows seen in training or not."""
         return torch.sigmoid(self.first(batch))
 
     def encode_trained(self, batch: Batch) -> Tensor:
-        """(n, units) with the vectors of batch.rows, which have to be rows of the matrix it was made for."""
-        return torch.sigmoid(self.with_side(self.first(batch) + self.row_vectors(batch.rows), batch))
+        """Return codes with row vectors, (n, units); batch.rows must be rows of the training matrix."""
+        return torch.sigmoid(self.add_side_information(self.first(batch) + self.row_vectors(batch.rows), batch))

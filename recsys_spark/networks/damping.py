@@ -1,16 +1,17 @@
-"""How much regularisation a vector gets, given how many entries it has been learnt from."""
+"""Weight of the regularisation of a vector by its number of entries."""
 
 import torch
 from torch import Tensor
 
-__all__ = ["weight_of_entries"]
+__all__ = ["damped_weights"]
 
 
-def weight_of_entries(entries: Tensor, damping: float) -> Tensor:
-    """n ** -damping for each n of `entries`, float32: what one of n entries adds to the weight of a vector's square.
+def damped_weights(entries: Tensor, damping: float) -> Tensor:
+    """Return n ** -damping for each n of `entries`, float32.
 
-    Without damping the weight grows with the entries, as in Zhou et al. 2008; with a damping of a half, as their root
-    does, and who has rated much is freer to differ.
+    It is the weight that one of n entries adds to the squared norm of a vector. With damping 0 the total weight grows
+    with n, as in Zhou et al. 2008. With damping 0.5 it grows with the root of n, so that vectors with many entries are
+    regularised less.
     """
     weights: Tensor = entries.clamp_min(1).to(torch.float32) ** -damping
     return weights

@@ -1,12 +1,12 @@
-"""DeepRec: a deep autoencoder of ratings with SELU and a strong dropout on the code (Kuchaiev & Ginsburg 2017).
+"""DeepRec: deep autoencoder of ratings with SELU and strong dropout on the code (Kuchaiev and Ginsburg 2017).
 
-The paper answers every batch with two updates: one on the ratings, one on the output fed again as a complete row.
-Here both losses make one update, so that a step is the same thing for every network. As in AutoRec the output layer
-starts at zero, where columns without any rating in training stay.
+The paper makes two updates per batch: one on the ratings, one on the output fed again as a complete row. Here both
+losses make one update, so that a step is the same for every network. As in AutoRec the output layer starts at zero,
+and columns without any rating in training stay there.
 
 The paper's layers (512, 512, 1024 with dropout 0.8, for a hundred times the ratings) overfit MovieLens-1M within a few
-epochs. What helps there, by its validation data: smaller layers, a strong decay of the weights, their average over
-steps, and step sizes that fall to zero.
+epochs. On its validation data smaller layers, strong weight decay, averaged weights and step sizes that fall to zero
+are better.
 """
 
 from itertools import pairwise
@@ -26,12 +26,12 @@ from recsys_spark.networks.sparse_linear import SparseLinear
 
 __all__ = ["DeepRec", "DeepRecSettings"]
 
-# Cells of a batch in full: 256 MiB of float32, of which re-feeding holds a handful at once.
+# Cells of a dense batch: 256 MiB of float32. Re-feeding holds several such arrays at once.
 LARGEST_DENSE_BATCH = 2**26
 
 
 class DeepRecSettings(NetworkSettings):
-    """What MovieLens-1M likes; the paper's layers are for the full Netflix data."""
+    """Settings of DeepRec, tuned on MovieLens-1M; the paper's layers are for the full Netflix data."""
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(1e-4, 1e-2, log=True),
@@ -43,36 +43,40 @@ class DeepRecSettings(NetworkSettings):
     layers: tuple[int, ...] = Field(
         default=(256, 128),
         min_length=1,
-        description="Widths of the encoder, of which the last is the code; the decoder mirrors them.",
+        description="Widths of the encoder layers; the last is the code. The decoder mirrors them.",
     )
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="Share of the code that is dropped in training.")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="Share of the code dropped in training.")
     refeed: bool = Field(
         default=False,
-        description="Feed the output again as a complete row; it forms batches in full: for small catalogues.",
+        description="Feed the output again as a complete row. It needs dense batches: for small catalogues.",
     )
     start: float = Field(
         default=3.6,
-        description="Prediction that training starts from, about the mean rating; columns without ratings keep it.",
+        description="Initial prediction, about the mean rating; columns without ratings keep it.",
     )
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimiser: adam, or sgd with momentum.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
-    batch_rows: int = Field(default=128, ge=1, description="Rows of a step, over all processes.")
-    learning_rate: float = Field(default=2e-3, gt=0, description="Step size of the optimiser at its largest.")
+    batch_rows: int = Field(default=128, ge=1, description="Rows in a step, over all processes.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Largest step size of the optimiser.")
     schedule: Literal["constant", "cosine"] = Field(
-        default="cosine", description="Course of the step size: constant, or falling to zero along a cosine."
+        default="cosine", description="Step size over time: constant, or falling to zero along a cosine."
     )
     average: float = Field(
-        default=0.99, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+        default=0.99, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )
-    weight_decay: float = Field(default=1.0, ge=0, description="Decay of all weights by the optimiser (AdamW).")
+    weight_decay: float = Field(
+        default=1.0,
+        ge=0,
+        description="Decoupled weight decay (AdamW): share of all weights lost per step, times the step size.",
+    )
 
 
 class DeepRec(Network):
-    """n, the layers, the layers but the last mirrored, n: SELU everywhere but in the last layer, which is linear.
+    """DeepRec: n, the layers, the mirrored layers without the last, n; SELU in all layers but the linear last one.
 
-    Minimises the mean squared error of the observed ratings; with `refeed` it adds the mean over all columns of
-    (f(f(x)) - f(x))^2, f(x) taken as given. Raises ConfigError where re-feeding would need batches of more than
-    2^26 cells in full.
+    Minimises the mean squared error of the observed ratings. With `refeed` it adds the mean over all columns of
+    (f(f(x)) - f(x))^2, with f(x) as a constant. Raises ConfigError if re-feeding would need dense batches of more
+    than 2^26 cells.
     """
 
     Settings: ClassVar[type[NetworkSettings]] = DeepRecSettings
@@ -87,7 +91,7 @@ class DeepRec(Network):
         cells = settings.batch_rows * shape.n_columns
         if settings.refeed and cells > LARGEST_DENSE_BATCH:
             raise ConfigError(
-                f"refeed: batches of {settings.batch_rows} rows x {shape.n_columns} columns in full are {cells} cells, "
+                f"refeed: dense batches of {settings.batch_rows} rows x {shape.n_columns} columns have {cells} cells, "
                 f"more than {LARGEST_DENSE_BATCH}: set refeed to false or lower batch_rows"
             )
         first, *_ = widths = settings.layers
@@ -99,7 +103,10 @@ class DeepRec(Network):
         self.decoder_bias = nn.Parameter(torch.full((shape.n_columns,), settings.start))
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """Squared errors, and with `refeed` the error of re-feeding times the number of ratings: both weigh alike."""
+        """Return the squared errors, with `refeed` plus the re-feeding error.
+
+        The re-feeding error is multiplied by the number of ratings, so that both have the same weight.
+        """
         hidden = self._hidden(self.first(batch))
         errors = masked_squared_error(hidden, self.output_weight, self.output_bias, batch)
         ratings = (batch.lengths() * batch.weights).sum()
@@ -110,26 +117,26 @@ class DeepRec(Network):
         return Loss(errors + again, ratings, {**parts, "refeeding_error": again.detach()})
 
     def encode(self, batch: Batch) -> Tensor:
-        """The innermost layer, (n, layers[-1])."""
+        """Return the innermost layer, (n, layers[-1])."""
         return self._code(self.first(batch))
 
     def decode(self, code: Tensor) -> Tensor:
-        """The last hidden layer, (n, layers[0])."""
+        """Return the last hidden layer, (n, layers[0])."""
         hidden: Tensor = self.decoder(code)
         return hidden
 
     @property
     def output_weight(self) -> Tensor:
-        """The last layer, (n_columns, layers[0])."""
+        """Return the weights of the last layer, (n_columns, layers[0])."""
         return self.decoder_weight
 
     @property
     def output_bias(self) -> Tensor:
-        """The last layer's bias, (n_columns,)."""
+        """Return the biases of the last layer, (n_columns,)."""
         return self.decoder_bias
 
     def _refeeding_error(self, rows: Tensor, weights: Tensor) -> Tensor:
-        """Mean over the cells of counting rows of (f(rows) - rows)^2, with rows (n, n_columns) in full."""
+        """Return the mean of (f(rows) - rows)^2 over counting rows, with dense rows (n, n_columns)."""
         again = self._output(self._hidden(self.first.dense(rows)))
         return (again - rows).square().mean(dim=1) @ weights / weights.sum().clamp(min=1)
 
@@ -145,7 +152,10 @@ class DeepRec(Network):
 
 
 def _selu_layers(widths: tuple[int, ...]) -> nn.Sequential:
-    """Dense layers from width to width, each followed by SELU, with weights of the variance that SELU wants."""
+    """Build dense layers of these widths, each followed by SELU.
+
+    The weights have variance 1 / inputs, as self-normalisation requires.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         linear = nn.Linear(inputs, outputs)

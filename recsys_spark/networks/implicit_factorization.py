@@ -1,7 +1,7 @@
 """Matrix factorisation of plays without ratings, by gradient descent with sampled negatives.
 
-What somebody has played should score above what he has not: pair by pair (BPR, Rendle et al. 2009), or each against
-zero in a logistic regression (Johnson 2014). Negatives are drawn from all items evenly, anew in every step.
+Two losses rank played items above the others: BPR compares pairs (Rendle et al. 2009), logistic regression classifies
+single items (Johnson 2014). Every step draws new negatives, uniformly from all items.
 """
 
 from typing import ClassVar, Literal
@@ -14,7 +14,7 @@ from torch.nn import functional
 from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.logistic_codes import logistic_codes
+from recsys_spark.networks.code_solvers import solve_logistic_codes
 from recsys_spark.networks.matrix_factorization import Factorization, FactorizationSettings
 from recsys_spark.networks.network import Loss, NetworkSettings, Shape
 
@@ -22,7 +22,7 @@ __all__ = ["ImplicitFactorization", "ImplicitFactorizationSettings"]
 
 
 class ImplicitFactorizationSettings(FactorizationSettings):
-    """What MovieLens-1M likes, by its validation data."""
+    """Settings of ImplicitFactorization, tuned on the validation data of MovieLens-1M."""
 
     search_space: ClassVar[SearchSpace] = {
         "rank": Range(16, 256, log=True),
@@ -33,22 +33,27 @@ class ImplicitFactorizationSettings(FactorizationSettings):
     }
 
     loss: Literal["bpr", "logistic"] = Field(
-        default="bpr", description="bpr: played above not played, in pairs; logistic: played 1, not played 0."
+        default="bpr",
+        description="bpr: rank played above not played, in pairs; logistic: classify played (1) and not played (0).",
     )
-    negatives: int = Field(default=4, ge=1, le=100, description="Items drawn for each play, as not played.")
-    l2: float = Field(default=0.01, ge=0, description="Weight of the squared vectors; see damping.")
+    negatives: int = Field(default=4, ge=1, le=100, description="Items drawn for each play as negatives.")
+    l2: float = Field(default=0.01, ge=0, description="Weight of the squared vectors; damping scales it.")
     damping: float = Field(
-        default=0.0, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
+        default=0.0, ge=0, le=1, description="l2 is multiplied by n ** (1 - damping) for a user or item with n entries."
     )
-    bias_l2: float = Field(default=0.01, ge=0, description="Weight of the squared biases, a time each entry.")
-    spread: float = Field(default=0.1, gt=0, description="Deviation of the first vectors times the root of rank.")
-    epochs: int = Field(default=100, ge=1, le=10_000, description="Passes over the data at most.")
-    learning_rate: float = Field(default=5e-3, gt=0, description="Step size of the optimiser at its largest.")
+    bias_l2: float = Field(default=0.01, ge=0, description="Weight of the squared biases, counted once per entry.")
+    spread: float = Field(
+        default=0.1, gt=0, description="Standard deviation of the initial vectors, times the root of rank."
+    )
+    epochs: int = Field(default=100, ge=1, le=10_000, description="Maximum number of passes over the data.")
+    learning_rate: float = Field(default=5e-3, gt=0, description="Largest step size of the optimiser.")
 
 
 class ImplicitFactorization(Factorization):
-    """Plays as ones. A history not seen in training gets the vector and bias of a logistic regression on the item
-    vectors, plays against all items, with the regularisation of training.
+    """Factorisation of plays, each of value 1.
+
+    The code of a history not seen in training is a logistic regression on the item vectors, plays against all items,
+    with the regularisation of training.
     """
 
     Settings: ClassVar[type[NetworkSettings]] = ImplicitFactorizationSettings
@@ -58,11 +63,11 @@ class ImplicitFactorization(Factorization):
 
     def __init__(self, settings: ImplicitFactorizationSettings, shape: Shape) -> None:
         super().__init__(settings, shape, 0.0)
-        # Pairs of zero vectors would never part: neither side may start at zero.
+        # Pairs of zero vectors have zero gradients, so both sides start random.
         nn.init.normal_(self.user_vectors, std=settings.spread / settings.rank**0.5)
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """The losses of all plays with their negatives, and the penalty; `parts` has the losses alone."""
+        """Return the losses of all plays and their negatives plus the penalty; `parts` has the losses alone."""
         row, code = batch.entry_rows(), self.encode_trained(batch)
         weight, bias = self.output_weight, self.output_bias
         drawn = torch.randint(batch.n_columns, (self.settings.negatives, row.numel()), device=row.device)
@@ -77,8 +82,8 @@ class ImplicitFactorization(Factorization):
         return Loss(total + self.penalty(batch), entry_weights.sum(), {"loss_of_plays": total.detach()})
 
     def encode(self, batch: Batch) -> Tensor:
-        """(n, rank + 1) of histories alone, which may be of anyone; zero without plays."""
-        return logistic_codes(batch, self.output_weight, self.output_bias, self.ridge(batch))
+        """Return logistic regression codes of histories, (n, rank + 1); zero without plays."""
+        return solve_logistic_codes(batch, self.output_weight, self.output_bias, self.ridge(batch))
 
 
 def _scores(code: Tensor, weight: Tensor, bias: Tensor, row: Tensor, column: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Matrix factorisation by gradient descent: ratings as products of a user's and an item's vector, plus biases (Koren,
-Bell and Volinsky 2009), from the ratings that exist.
+"""Matrix factorisation of ratings by gradient descent (Koren, Bell and Volinsky 2009).
 
-Squared errors of the observed ratings alone enter the loss, never the matrix in full. The origin's set-up is a matter
-of settings: `biased` false, `initialisation` uniform, `optimizer` sgd with momentum 0.9, and `batch_rows` of at least
-the number of users for full-batch descent.
+A rating is the dot product of a user's and an item's vector, plus biases. The loss holds the squared errors of the
+observed ratings alone, so the matrix is never dense. These settings reproduce the original program: `biased` false,
+`initialisation` uniform, `optimizer` sgd with momentum 0.9, and `batch_rows` of at least the number of users for
+full-batch descent.
 """
 
 from collections.abc import Iterator
@@ -16,35 +16,37 @@ from torch import Tensor, nn
 from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.damping import weight_of_entries
+from recsys_spark.networks.code_solvers import solve_ridge_codes
+from recsys_spark.networks.damping import damped_weights
 from recsys_spark.networks.network import Loss, NetworkSettings, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
-from recsys_spark.networks.ridge import ridge_codes
 from recsys_spark.networks.side_information import SideSettings, WithSideInformation
 
 __all__ = ["FactorizationSettings", "MatrixFactorization", "MatrixFactorizationSettings"]
 
-# With the origin's uniform start a first prediction is about 30 / rank.
+# Upper end of the uniform start, times rank, as in the original program: a first prediction is about 30 / rank.
 UNIFORM_TOP = 11.0
 
 
 class FactorizationSettings(SideSettings):
-    """What factorisations by gradient descent share."""
+    """Settings common to factorisations by gradient descent."""
 
-    rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
+    rank: int = Field(default=64, ge=1, le=1024, description="Length of the user and item vectors.")
     biased: bool = Field(default=True, description="Add a bias of each user and of each item.")
-    l2: float = Field(default=1.25, ge=0, description="Weight of the squared vectors; see damping.")
+    l2: float = Field(default=1.25, ge=0, description="Weight of the squared vectors; damping scales it.")
     damping: float = Field(
-        default=0.5, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n entries."
+        default=0.5, ge=0, le=1, description="l2 is multiplied by n ** (1 - damping) for a user or item with n entries."
     )
-    bias_l2: float = Field(default=1e-3, ge=0, description="Weight of the squared biases, a time each entry.")
-    spread: float = Field(default=1.0, gt=0, description="Deviation of the first vectors times the root of rank.")
+    bias_l2: float = Field(default=1e-3, ge=0, description="Weight of the squared biases, counted once per entry.")
+    spread: float = Field(
+        default=1.0, gt=0, description="Standard deviation of the initial vectors, times the root of rank."
+    )
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimiser: adam, or sgd with momentum.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
 
 
 class MatrixFactorizationSettings(FactorizationSettings):
-    """What MovieLens likes, by its validation data."""
+    """Settings of MatrixFactorization, tuned on the validation data of MovieLens."""
 
     search_space: ClassVar[SearchSpace] = {
         "rank": Range(8, 256, log=True),
@@ -54,27 +56,27 @@ class MatrixFactorizationSettings(FactorizationSettings):
         "batch_rows": Choice((32, 64, 128, 256)),
     }
 
-    batch_rows: int = Field(default=32, ge=1, description="Rows of a step, over all processes.")
-    learning_rate: float = Field(default=5e-3, gt=0, description="Step size of the optimiser at its largest.")
+    batch_rows: int = Field(default=32, ge=1, description="Rows in a step, over all processes.")
+    learning_rate: float = Field(default=5e-3, gt=0, description="Largest step size of the optimiser.")
     average: float = Field(
-        default=0.99, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+        default=0.99, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )
-    epochs: int = Field(default=80, ge=1, le=10_000, description="Passes over the data at most.")
+    epochs: int = Field(default=80, ge=1, le=10_000, description="Maximum number of passes over the data.")
     initialisation: Literal["small", "uniform"] = Field(
         default="small",
-        description="First vectors: users at zero and items small and normal, or all uniform from 0 to 11 / rank.",
+        description="Initial vectors: users zero and items small and normal, or all uniform from 0 to 11 / rank.",
     )
     start: float = Field(
         default=3.6,
-        description="With biases: prediction that training starts from, about the mean rating; it is trained as well.",
+        description="Initial value of the trained offset if biased: about the mean rating.",
     )
 
 
 class Factorization(WithSideInformation):
-    """score = p . q + b of the user + b of the item (+ an offset): a code is p with the user's bias behind it, and to
-    both is added what the user's profile says.
+    """Factorisation whose score is p . q + bias of the user + bias of the item (+ an offset).
 
-    Rows are users. Users of whom training has no rating keep a code of zero, columns without one are not served.
+    Rows are users. A code is p followed by the user's bias; side information is added to both. Users without training
+    entries keep a code of zero; columns without training entries are not ranked.
     """
 
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
@@ -86,7 +88,7 @@ class Factorization(WithSideInformation):
         self.item_vectors = nn.Parameter(torch.empty(shape.n_columns, settings.rank))
         nn.init.normal_(self.item_vectors, std=settings.spread / settings.rank**0.5)
         self.user_bias, self.item_bias, self.offset = self._biases(shape, offset)
-        self.make_side(settings.rank + 1)
+        self.init_side_information(settings.rank + 1)
 
     def _biases(self, shape: Shape, offset: float) -> tuple[Tensor, Tensor, Tensor]:
         first = (torch.zeros(shape.n_rows), torch.zeros(shape.n_columns), torch.tensor(offset))
@@ -97,54 +99,58 @@ class Factorization(WithSideInformation):
         return self.user_bias, self.item_bias, self.offset
 
     def encode_trained(self, batch: Batch) -> Tensor:
-        """(n, rank + 1): the vectors and biases of batch.rows, which have to be rows that it was made for."""
-        return self.with_side(self._own(batch), batch)
+        """Return vectors and biases of batch.rows, (n, rank + 1); they must be rows of the training matrix."""
+        return self.add_side_information(self._row_codes(batch), batch)
 
-    def _own(self, batch: Batch) -> Tensor:
+    def _row_codes(self, batch: Batch) -> Tensor:
         return torch.cat([self.user_vectors[batch.rows], self.user_bias[batch.rows, None]], 1)
 
     @property
     def output_weight(self) -> Tensor:
-        """(n_columns, rank + 1): the item vectors, and a one that meets the user's bias."""
+        """Return the item vectors and a column of ones, (n_columns, rank + 1).
+
+        The ones are the factors of the user's bias.
+        """
         return torch.cat([self.item_vectors, self.item_vectors.new_ones(self.shape.n_columns, 1)], 1)
 
     @property
     def output_bias(self) -> Tensor:
-        """The items' biases and the offset, (n_columns,)."""
+        """Return the items' biases plus the offset, (n_columns,)."""
         return self.item_bias + self.offset
 
     @property
     def column_vectors(self) -> Tensor:
-        """The item vectors alone, (n_columns, rank)."""
+        """Return the item vectors alone, (n_columns, rank)."""
         return self.item_vectors
 
     def penalty(self, batch: Batch) -> Tensor:
-        """The weighted squares of vectors and biases of both sides, once for each of their entries in the batch; what
-        profiles add weighs as what is the row's own.
+        """Return the weighted squares of vectors and biases of users and items, a scalar.
+
+        They are counted once for each entry in the batch. Side information has the weight of the row's own vector.
         """
-        of_rows = self._own(batch).square()
+        row_squares = self._row_codes(batch).square()
         if self.side is not None:
-            of_rows = of_rows + self.side(batch).square()
-        entry_weights = batch.weights.to(of_rows.dtype)
-        lengths = batch.lengths().to(of_rows.dtype) * entry_weights
+            row_squares = row_squares + self.side(batch).square()
+        entry_weights = batch.weights.to(row_squares.dtype)
+        lengths = batch.lengths().to(row_squares.dtype) * entry_weights
         counts = torch.zeros_like(self.item_bias)
         counts.index_add_(0, batch.indices, entry_weights[batch.entry_rows()])
-        vectors = (lengths * self._damped(batch.lengths())) @ of_rows[:, :-1].sum(1)
+        vectors = (lengths * self._damped(batch.lengths())) @ row_squares[:, :-1].sum(1)
         vectors = vectors + (counts * self._damped(self.column_counts)) @ self.item_vectors.square().sum(1)
-        biases = lengths @ of_rows[:, -1] + counts @ self.item_bias.square()
+        biases = lengths @ row_squares[:, -1] + counts @ self.item_bias.square()
         return self.settings.l2 * vectors + self.settings.bias_l2 * biases
 
     def _damped(self, entries: Tensor) -> Tensor:
-        return weight_of_entries(entries, self.settings.damping).to(self.item_bias.dtype)
+        return damped_weights(entries, self.settings.damping).to(self.item_bias.dtype)
 
     def ridge(self, batch: Batch) -> Tensor:
-        """The same weights for least squares on the item vectors, of a vector and a bias behind it, (n, rank + 1)."""
+        """Return the ridge weights of a code, (n, rank + 1): the weights of `penalty` for fixed item vectors."""
         lengths = batch.lengths().to(self.item_bias.dtype)
         vectors = (self.settings.l2 * lengths * self._damped(batch.lengths()))[:, None].expand(-1, self.settings.rank)
         return torch.cat([vectors, (self.settings.bias_l2 * lengths)[:, None]], 1)
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        """The offset is no habit of anybody: it never decays."""
+        """Yield all weights, then the offset in a group of its own without weight decay."""
         spared = [self.offset] if self.settings.biased else []
         yield {"params": [weight for weight in self.parameters() if all(weight is not one for one in spared)]}
         if spared:
@@ -152,8 +158,10 @@ class Factorization(WithSideInformation):
 
 
 class MatrixFactorization(Factorization):
-    """Ratings by squared error. A history not seen in training gets the vector and bias that ridge regression on the
-    item vectors gives it, with the regularisation of training.
+    """Factorisation of ratings by squared error.
+
+    The code of a history not seen in training is its ridge regression on the item vectors, with the regularisation of
+    training.
     """
 
     Settings: ClassVar[type[NetworkSettings]] = MatrixFactorizationSettings
@@ -168,15 +176,15 @@ class MatrixFactorization(Factorization):
                 nn.init.uniform_(vectors, 0, UNIFORM_TOP / settings.rank)
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """Squared errors of the ratings and the penalty; `parts` has the errors alone."""
+        """Return the squared errors of the ratings plus the penalty; `parts` has the errors alone."""
         code = self.encode_trained(batch)
         errors = masked_squared_error(code, self.output_weight, self.output_bias, batch)
         ratings = (batch.lengths() * batch.weights).sum()
         return Loss(errors + self.penalty(batch), ratings, {"squared_error": errors.detach()})
 
     def encode(self, batch: Batch) -> Tensor:
-        """(n, rank + 1) of histories alone, which may be of anyone; zero without ratings."""
+        """Return ridge regression codes of histories, (n, rank + 1); zero without ratings."""
         errors = batch.values - self.output_bias[batch.indices]
         if self.settings.biased:
-            return ridge_codes(batch, self.output_weight, errors, self.ridge(batch))
-        return nn.functional.pad(ridge_codes(batch, self.item_vectors, errors, self.ridge(batch)[:, :-1]), (0, 1))
+            return solve_ridge_codes(batch, self.output_weight, errors, self.ridge(batch))
+        return nn.functional.pad(solve_ridge_codes(batch, self.item_vectors, errors, self.ridge(batch)[:, :-1]), (0, 1))

@@ -1,8 +1,9 @@
-"""Mult-VAE (Liang et al. 2018): a variational autoencoder whose decoder is a multinomial over the columns.
+"""Mult-VAE: variational autoencoder with a multinomial decoder over the columns (Liang et al. 2018).
 
-A history is scaled to unit length, thinned by dropout, and encoded into a normal distribution per latent dimension;
-a sample of it is decoded into logits of one softmax over all columns. Both halves have one hidden layer of the same
-width. The paper counts 200,000 steps of annealing on data a hundred times MovieLens-1M; a few hundred are enough there.
+A history is scaled to unit length, passed through dropout, and encoded into a normal distribution per latent dimension.
+A sample of it is decoded into the logits of one softmax over all columns. Encoder and decoder have one hidden layer of
+the same width. The paper anneals over 200,000 steps on data a hundred times larger than MovieLens-1M, for which a few
+hundred steps are enough.
 """
 
 from typing import ClassVar
@@ -22,7 +23,10 @@ __all__ = ["MultVae", "MultVaeSettings"]
 
 
 class MultVaeSettings(NetworkSettings):
-    """What MovieLens-1M likes: on its validation data larger steps whose weights are averaged gain 0.015 NDCG@10."""
+    """Settings of Mult-VAE, tuned on the validation data of MovieLens-1M.
+
+    There larger steps with averaged weights gain 0.015 NDCG@10.
+    """
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(3e-4, 1e-2, log=True),
@@ -33,21 +37,28 @@ class MultVaeSettings(NetworkSettings):
         "schedule": Choice(("constant", "cosine")),
     }
 
-    batch_rows: int = Field(default=100, ge=1, description="Rows of a step, over all processes.")
-    learning_rate: float = Field(default=3e-3, gt=0, description="Step size of the optimiser at its largest.")
+    batch_rows: int = Field(default=100, ge=1, description="Rows in a step, over all processes.")
+    learning_rate: float = Field(default=3e-3, gt=0, description="Largest step size of the optimiser.")
     average: float = Field(
-        default=0.99, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+        default=0.99, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )
-    weight_decay: float = Field(default=0.1, ge=0, description="Decay of all weights by the optimiser (AdamW).")
-    hidden: int = Field(default=600, ge=1, description="Units of the hidden layer on either side of the code.")
+    weight_decay: float = Field(
+        default=0.1,
+        ge=0,
+        description="Decoupled weight decay (AdamW): share of all weights lost per step, times the step size.",
+    )
+    hidden: int = Field(default=600, ge=1, description="Units of the hidden layers of encoder and decoder.")
     latent: int = Field(default=64, ge=1, description="Dimensions of the code.")
     dropout: float = Field(default=0.6, ge=0, lt=1, description="Share of the input entries dropped in training.")
-    beta: float = Field(default=0.2, ge=0, description="Weight of the divergence from the prior once annealed.")
-    anneal_steps: int = Field(default=400, ge=0, description="Steps in which that weight grows from zero, linearly.")
+    beta: float = Field(default=0.2, ge=0, description="Weight of the divergence from the prior after annealing.")
+    anneal_steps: int = Field(default=400, ge=0, description="Steps in which beta grows linearly from 0.")
 
 
 class MultVae(Network):
-    """n - hidden - latent - hidden - n with tanh; the code is the mean of the latent distribution."""
+    """Mult-VAE with one hidden layer per side: n - hidden - latent - hidden - n, with tanh.
+
+    The code is the mean of the latent distribution.
+    """
 
     Settings = MultVaeSettings
     shard_spec: ClassVar[ShardSpec] = ShardSpec(values="one")
@@ -59,14 +70,17 @@ class MultVae(Network):
         self.first = SparseLinear(shape.n_columns, settings.hidden)
         self.posterior = nn.Linear(settings.hidden, 2 * settings.latent)
         self.decoder = nn.Linear(settings.latent, settings.hidden)
-        # Holds the weights only: the output layer is multiplied together with its loss.
+        # This layer only holds the weights: multinomial_loss multiplies by them.
         self.output = nn.Linear(settings.hidden, shape.n_columns)
         for layer in (self.posterior, self.decoder, self.output):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """Negative log-likelihood plus the annealed divergence, summed over the rows; without noise in eval mode."""
+        """Return the negative log-likelihood plus the annealed divergence, summed over the rows.
+
+        Codes have noise in training mode only.
+        """
         mean, log_variance = self._latent(drop_entries(unit_rows(batch), self.settings.dropout, self.training))
         code = mean + torch.randn_like(mean) * (log_variance / 2).exp() if self.training else mean
         reconstruction = multinomial_loss(self.decode(code), self.output_weight, self.output_bias, batch)
@@ -76,15 +90,15 @@ class MultVae(Network):
         return Loss(reconstruction + self.beta(step) * kl, batch.weights.sum(), parts)
 
     def beta(self, step: int) -> float:
-        """The weight of the divergence at a step."""
+        """Return the weight of the divergence at a step."""
         return self.settings.beta * min(1.0, step / max(1, self.settings.anneal_steps))
 
     def encode(self, batch: Batch) -> Tensor:
-        """(n, latent)."""
+        """Return the means of the latent distribution, (n, latent)."""
         return self._latent(unit_rows(batch))[0]
 
     def decode(self, code: Tensor) -> Tensor:
-        """(n, hidden)."""
+        """Return the hidden layer of the decoder, (n, hidden)."""
         return torch.tanh(self.decoder(code))
 
     def _latent(self, batch: Batch) -> tuple[Tensor, Tensor]:

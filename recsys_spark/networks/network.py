@@ -1,8 +1,9 @@
-"""What every network answers, so that training, recommending and evaluating exist once.
+"""Interface of all networks, used by training, recommendation and evaluation.
 
-A network encodes sparse rows into codes and ends, as a rule, in an output layer with one row of weights a column of
-the matrix. So a score is a dot product of what comes before that layer with a column's row, plus its bias: ranking,
-which knows dot products, serves it. A network that combines rows and columns in other ways says so and scores itself.
+A network encodes sparse rows into codes. Most networks end in an output layer with one row of weights for each column
+of the matrix. A score is then the dot product of the layer's input with the row of a column, plus the column's bias,
+which the ranking room computes. A network without such a layer sets `scores_are_dot_products` to False and computes
+its own scores.
 """
 
 from abc import ABC, abstractmethod
@@ -26,32 +27,36 @@ PAIR_FLOATS = 1 << 24
 
 
 class NetworkSettings(BaseModel):
-    """Settings of training that every network has; each network sets defaults of its own."""
+    """Training settings common to all networks; each network sets its own defaults."""
 
     search_space: ClassVar[SearchSpace] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(default=30, ge=1, le=10_000, description="Passes over the data at most.")
-    batch_rows: int = Field(default=256, ge=1, description="Rows of a step, over all processes.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Step size of the optimiser at its largest.")
+    epochs: int = Field(default=30, ge=1, le=10_000, description="Maximum number of passes over the data.")
+    batch_rows: int = Field(default=256, ge=1, description="Rows in a step, over all processes.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Largest step size of the optimiser.")
     schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="Course of the step size: constant, or falling to zero along a cosine."
+        default="constant", description="Step size over time: constant, or falling to zero along a cosine."
     )
     weight_decay: float = Field(
-        default=0.0, ge=0, description="Share of all weights lost a step, times its size (AdamW)."
+        default=0.0,
+        ge=0,
+        description="Decoupled weight decay (AdamW): share of all weights lost per step, times the step size.",
     )
     average: float = Field(
-        default=0.0, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+        default=0.0, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )
     patience: int = Field(
-        default=5, ge=0, description="Epochs without a better validation metric before it stops; 0: never stops."
+        default=5,
+        ge=0,
+        description="Epochs without a better validation metric before training stops; 0: never stop early.",
     )
-    clip_norm: float = Field(default=0.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
+    clip_norm: float = Field(default=0.0, ge=0, description="Largest norm of the gradient; 0: no clipping.")
 
 
 class Shape(NamedTuple):
-    """The matrix that a network is made for, and how many features profiles have."""
+    """Size of the matrix of a network, and number of distinct profile features."""
 
     n_rows: int
     n_columns: int
@@ -60,10 +65,10 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of a batch as a sum and what to divide it by, so that ranks with fewer rows weigh less.
+    """Loss of a batch as a sum and its divisor.
 
-    `total` and `count` are scalars, summed over all ranks before they are divided; `parts` are named scalars of the
-    same kind (sums), for the log.
+    `total` and `count` are scalars, summed over all ranks before the division, so that ranks with fewer rows weigh
+    less. `parts` are named scalars, also sums, for the log.
     """
 
     total: Tensor
@@ -72,12 +77,13 @@ class Loss:
 
 
 class Network(nn.Module, ABC):
-    """One kind of network, made for a matrix of a certain shape.
+    """One kind of network, for a matrix of a fixed shape.
 
-    `shard_spec` says what its shards hold, `metric` what it is chosen by on validation data: ndcg@K or recall@K (larger
-    is better), rmse (smaller). `fold_in` says how it serves histories that it was not trained on: by a forward
-    pass, or not at all. `similar_lengths` asks for steps of rows of similar lengths, as rows are padded.
-    `by_products` says whether scores are dot products with `output_weight`; if not, score_block and score_pairs count.
+    `shard_spec` describes the content of its shards. `metric` selects the best weights on validation data: ndcg@K or
+    recall@K (larger is better), rmse (smaller is better). `fold_in` is the method for histories not seen in training:
+    a forward pass, or none. `similar_lengths` asks for steps of rows of similar lengths, for networks that pad rows.
+    `scores_are_dot_products` is True if scores are dot products with `output_weight`; if not, the network overrides
+    score_block and score_pairs.
     """
 
     Settings: ClassVar[type[NetworkSettings]]
@@ -85,7 +91,7 @@ class Network(nn.Module, ABC):
     metric: ClassVar[str] = "ndcg@100"
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
     similar_lengths: ClassVar[bool] = False
-    by_products: ClassVar[bool] = True
+    scores_are_dot_products: ClassVar[bool] = True
 
     output: nn.Linear
 
@@ -97,60 +103,60 @@ class Network(nn.Module, ABC):
         self.register_buffer("column_counts", torch.zeros(shape.n_columns, dtype=torch.int64))
 
     def set_column_counts(self, counts: Tensor) -> None:
-        """Takes the number of training entries of each column, (n_columns,) int64, before training starts."""
+        """Set the number of training entries of each column, (n_columns,) int64, before training starts."""
         self.column_counts.copy_(counts)
 
     @classmethod
     def shard_spec_of(cls, settings: BaseModel) -> ShardSpec:
-        """What its shards hold: `shard_spec`, with the fields of profiles that the settings name, if any."""
+        """Return `shard_spec` with the profile fields that the settings name."""
         return replace(cls.shard_spec, side=side_fields(settings))
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Loss:
-        """The training loss of a batch at a global step (from 0)."""
+        """Return the training loss of a batch at a global step (from 0)."""
 
     @abstractmethod
     def encode(self, batch: Batch) -> Tensor:
-        """Codes of the rows, (n, d), without noise; what user_vectors or item_vectors hold."""
+        """Return the codes of the rows, (n, d), without noise: the content of user_vectors or item_vectors."""
 
     def encode_trained(self, batch: Batch) -> Tensor:
-        """Codes of rows that it was trained on, (n, d): with what it has learned of them by their number."""
+        """Return the codes of training rows, (n, d), including parameters learned for each row number."""
         return self.encode(batch)
 
     def decode(self, code: Tensor) -> Tensor:
-        """What the output layer multiplies, (n, h); the code itself unless there are layers in between."""
+        """Return the input of the output layer, (n, h): the code itself unless there are layers in between."""
         return code
 
     @property
     def output_weight(self) -> Tensor:
-        """A row for each column of the matrix, (n_columns, h); that of the layer `output` unless overridden."""
+        """Return one row of weights for each column, (n_columns, h): those of the layer `output` unless overridden."""
         return self.output.weight
 
     @property
     def output_bias(self) -> Tensor:
-        """A number for each column, (n_columns,); that of the layer `output` unless overridden."""
+        """Return the bias of each column, (n_columns,): that of the layer `output` unless overridden."""
         return self.output.bias
 
     @property
     def column_vectors(self) -> Tensor:
-        """What describes the columns, (n_columns, d), for cosines between them; output_weight unless overridden."""
+        """Return the column vectors for cosine similarity, (n_columns, d): output_weight unless overridden."""
         return self.output_weight
 
     @property
-    def served_columns(self) -> Tensor:
-        """Columns that it may rank, (n_columns,) bool: those with training entries."""
+    def trained_columns(self) -> Tensor:
+        """Return the columns with training entries, (n_columns,) bool: the ones that may be ranked."""
         return self.column_counts > 0
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        """Groups for the optimiser; all weights with the settings' decay unless overridden."""
+        """Yield parameter groups for the optimiser: one group of all weights unless overridden."""
         yield {"params": list(self.parameters())}
 
     def score_block(self, hidden: Tensor, first: int, last: int) -> Tensor:
-        """Scores of columns first to last for each decoded row, (n, last - first)."""
+        """Return the scores of columns [first, last) for each decoded row, (n, last - first)."""
         return torch.addmm(self.output_bias[first:last], hidden, self.output_weight[first:last].T)
 
     def score_pairs(self, hidden: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Scores of single pairs of a decoded row and a column, (n_pairs,)."""
+        """Return the scores of single pairs of a decoded row and a column, (n_pairs,)."""
         weight, bias = self.output_weight, self.output_bias
         step = max(1, PAIR_FLOATS // max(1, hidden.shape[1]))
         parts = (
@@ -161,7 +167,7 @@ class Network(nn.Module, ABC):
 
     @torch.no_grad()
     def scores(self, batch: Batch) -> Tensor:
-        """Scores of every column for each row, (n, n_columns), in full: for small data and tests."""
+        """Return all scores as a dense matrix, (n, n_columns), for small data and tests."""
         return self.score_block(self.decode(self.encode(batch)), 0, self.shape.n_columns)
 
 

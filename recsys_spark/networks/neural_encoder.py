@@ -1,12 +1,12 @@
-"""A neural rating encoder: the outer product of a user's and a movie's embedding, through dense layers to a rating.
+"""Neural rating encoder: dense layers on the outer product of a user's and an item's embedding.
 
-The trained embeddings are the encodings of users and items. Two units of the dense layer start as the inner product of
-the embeddings, so that the network begins as a matrix factorisation; the dense layers then move by small steps, as at
-full ones they soon know the ratings by heart.
+The trained embeddings are the codes of users and items. Two units of the dense layer start as the inner product of
+the embeddings, so that the network begins as a matrix factorisation. The dense layers are trained with smaller steps,
+because they overfit with full ones.
 
-The origin trains it unregularised (`initialisation` random, `dense_rate` 1, `units` 500, `dropout` 0, `l2` 0, `biased`
-false, `average` 0, `epochs` 50, `patience` 0), where it overfits. A step of the origin is 128 ratings, here it is the
-ratings of `batch_rows` users.
+The original program trains without regularisation and overfits (`initialisation` random, `dense_rate` 1, `units` 500,
+`dropout` 0, `l2` 0, `biased` false, `average` 0, `epochs` 50, `patience` 0). Its steps are of 128 ratings; here a step
+has the ratings of `batch_rows` users.
 """
 
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ from torch import Tensor, nn
 from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.damping import weight_of_entries
+from recsys_spark.networks.damping import damped_weights
 from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
 
 __all__ = ["NeuralEncoder", "NeuralEncoderSettings"]
 
-# Deviation of first weights that are to be nearly nothing, or what others are multiplied by.
+# Standard deviation of small initial weights, and the factor of reduced ones.
 SMALL = 0.1
-# Floats of outer products, or of hidden units, formed at a time.
+# Floats of outer products, or of hidden units, computed at a time.
 CHUNK_FLOATS = 2**24
 
 
 class NeuralEncoderSettings(NetworkSettings):
-    """What MovieLens-100K likes, by its validation data."""
+    """Settings of NeuralEncoder, tuned on the validation data of MovieLens-100K."""
 
     search_space: ClassVar[SearchSpace] = {
         "embedding": Range(8, 64, log=True),
@@ -44,39 +44,39 @@ class NeuralEncoderSettings(NetworkSettings):
     embedding: int = Field(default=32, ge=1, le=256, description="Length of the embeddings of users and items.")
     units: int = Field(default=32, ge=2, description="Units of the dense layer on the outer product.")
     initialisation: Literal["inner", "random"] = Field(
-        default="inner", description="First dense layers: near the inner product of the embeddings, or all random."
+        default="inner", description="Initial dense layers: near the inner product of the embeddings, or all random."
     )
     dense_rate: float = Field(
-        default=3e-3, ge=0, le=1, description="Step size of the dense layers, as a part of that of the embeddings."
+        default=3e-3, ge=0, le=1, description="Step size of the dense layers, as a share of that of the embeddings."
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the units dropped in training.")
     biased: bool = Field(default=True, description="Add a bias of each user and of each item to the rating.")
-    l2: float = Field(default=1.25, ge=0, description="Weight of the squared embeddings; see damping.")
+    l2: float = Field(default=1.25, ge=0, description="Weight of the squared embeddings; damping scales it.")
     damping: float = Field(
-        default=0.5, ge=0, le=1, description="l2 counts n ** (1 - damping) times for a user or item of n ratings."
+        default=0.5, ge=0, le=1, description="l2 is multiplied by n ** (1 - damping) for a user or item with n ratings."
     )
-    bias_l2: float = Field(default=1e-3, ge=0, description="Weight of the squared biases, a time each rating.")
-    start: float = Field(default=3.6, description="Prediction that training starts from, about the mean rating.")
-    epochs: int = Field(default=60, ge=1, le=10_000, description="Passes over the data at most.")
-    batch_rows: int = Field(default=32, ge=1, description="Rows of a step, over all processes.")
-    learning_rate: float = Field(default=0.01, gt=0, description="Step size of the optimiser at its largest.")
+    bias_l2: float = Field(default=1e-3, ge=0, description="Weight of the squared biases, counted once per rating.")
+    start: float = Field(default=3.6, description="Initial prediction, about the mean rating.")
+    epochs: int = Field(default=60, ge=1, le=10_000, description="Maximum number of passes over the data.")
+    batch_rows: int = Field(default=32, ge=1, description="Rows in a step, over all processes.")
+    learning_rate: float = Field(default=0.01, gt=0, description="Largest step size of the optimiser.")
     average: float = Field(
-        default=0.99, ge=0, lt=1, description="Keep a running average of the weights with this decay a step; 0: none."
+        default=0.99, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )
 
 
 class NeuralEncoder(Network):
-    """rating = w . relu(W vec(u v') + c) + b of the user + b of the item + offset, u and v embeddings.
+    """Network of ratings: w . relu(W vec(u v') + c) + bias of the user + bias of the item + offset.
 
-    Rows are users; a code is u with the user's bias behind it. Scores are no products with a row a column: what asks
-    for them calls `score_block` or `score_pairs`.
+    u and v are the embeddings of user and item. Rows are users; a code is u followed by the user's bias. Scores are
+    not dot products: `score_block` and `score_pairs` compute them.
     """
 
     Settings: ClassVar[type[NetworkSettings]] = NeuralEncoderSettings
     shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="rating")
     metric: ClassVar[str] = "rmse"
     fold_in: ClassVar[Literal["forward", "none"]] = "none"
-    by_products: ClassVar[bool] = False
+    scores_are_dot_products: ClassVar[bool] = False
     settings: NeuralEncoderSettings
 
     def __init__(self, settings: NeuralEncoderSettings, shape: Shape) -> None:
@@ -96,7 +96,10 @@ class NeuralEncoder(Network):
 
     @torch.no_grad()
     def _start_as_inner_product(self) -> None:
-        """relu(u . v) - relu(-u . v) = u . v; the other units start small, users smaller than items."""
+        """Set two units to the inner product: relu(u . v) - relu(-u . v) = u . v.
+
+        The other units start small, and the embeddings of users smaller than those of items.
+        """
         width = self.settings.embedding
         inner = torch.eye(width).flatten()
         for layer in (self.dense, self.last):
@@ -108,50 +111,53 @@ class NeuralEncoder(Network):
         nn.init.normal_(self.columns.weight, std=width**-0.5)
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        """The dense layers in a group of their own, but for the last bias, which is the mean rating."""
+        """Yield the dense layers with their own step size, then all other weights.
+
+        The last bias is the mean rating and belongs to the second group.
+        """
         dense = [self.dense.weight, self.dense.bias, self.last.weight]
         yield {"params": dense, "rate_factor": self.settings.dense_rate}
         yield {"params": [weight for weight in self.parameters() if all(weight is not one for one in dense)]}
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """Squared errors of the ratings, and the penalty; `parts` has the errors alone."""
+        """Return the squared errors of the ratings plus the penalty; `parts` has the errors alone."""
         row, code = batch.entry_rows(), self.encode_trained(batch)
         weights = batch.weights.to(code.dtype)[row]
         errors = (self.score_pairs(code, row, batch.indices) - batch.values).square() @ weights
         total = errors + self.penalty(batch, code) @ weights
         if not batch.indices.numel():
-            # Every weight has a gradient, also where the other processes have all the ratings.
+            # DDP needs a gradient of every weight, also in a process without ratings.
             total = total + 0 * sum(weight.sum() for weight in self.parameters() if weight.requires_grad)
         return Loss(total, weights.sum(), {"squared_error": errors.detach()})
 
     def penalty(self, batch: Batch, code: Tensor) -> Tensor:
-        """What each rating adds, (nnz,); code as of encode_trained."""
+        """Return the penalty of each rating, (nnz,); `code` is the result of encode_trained."""
         row, damping = batch.entry_rows(), self.settings.damping
-        of_rows = code[:, :-1].square().sum(1) * weight_of_entries(batch.lengths(), damping)
-        of_columns = self.columns.weight.square().sum(1) * weight_of_entries(self.column_counts, damping)
+        row_penalty = code[:, :-1].square().sum(1) * damped_weights(batch.lengths(), damping)
+        column_penalty = self.columns.weight.square().sum(1) * damped_weights(self.column_counts, damping)
         biases = code[:, -1].square()[row] + self.column_bias[batch.indices].square()
-        return self.settings.l2 * (of_rows[row] + of_columns[batch.indices]) + self.settings.bias_l2 * biases
+        return self.settings.l2 * (row_penalty[row] + column_penalty[batch.indices]) + self.settings.bias_l2 * biases
 
     def encode(self, batch: Batch) -> Tensor:
-        """Zeros, (n, embedding + 1): it cannot say anything of a history that it was not trained on."""
+        """Return zeros, (n, embedding + 1): the network has no codes for histories not seen in training."""
         return self.row_bias.new_zeros(len(batch), self.settings.embedding + 1)
 
     def encode_trained(self, batch: Batch) -> Tensor:
-        """(n, embedding + 1): embeddings and biases of batch.rows, which have to be rows that it was made for."""
+        """Return embeddings and biases of batch.rows, (n, embedding + 1); they must be rows of the training matrix."""
         return torch.cat([self.rows(batch.rows), self.row_bias[batch.rows, None]], 1)
 
     @property
     def output_weight(self) -> Tensor:
-        """The items' embeddings, (n_columns, embedding)."""
+        """Return the items' embeddings, (n_columns, embedding)."""
         return self.columns.weight
 
     @property
     def output_bias(self) -> Tensor:
-        """The items' biases, (n_columns,)."""
+        """Return the items' biases, (n_columns,)."""
         return self.column_bias
 
     def score_pairs(self, hidden: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Ratings of single pairs, (n_pairs,)."""
+        """Return the ratings of single pairs, (n_pairs,)."""
         step = max(1, CHUNK_FLOATS // self.dense.in_features)
         parts = [
             self._ratings(hidden[rows], columns)
@@ -160,7 +166,7 @@ class NeuralEncoder(Network):
         return torch.cat([hidden.new_zeros(0), *parts])
 
     def _ratings(self, hidden: Tensor, column: Tensor) -> Tensor:
-        """Ratings of each hidden with the column beside it."""
+        """Return the rating of each pair of a hidden row and a column, (n,)."""
         users, items = hidden[:, :-1], self.columns(column)
         products = (users[:, :, None] * items[:, None, :]).flatten(1)
         units = torch.relu(self.dense(products))
@@ -169,17 +175,17 @@ class NeuralEncoder(Network):
 
     @torch.no_grad()
     def score_block(self, hidden: Tensor, first: int, last: int) -> Tensor:
-        """Ratings of columns first to last for each row, (n, last - first), without dropout.
+        """Return the ratings of columns [first, last) for each row, (n, last - first).
 
-        A user's embedding turns the dense layer into one on the item's embedding alone, a matrix of units x embedding:
-        as many times cheaper than the outer products as an embedding is long.
+        There is no dropout. With a fixed user embedding the dense layer is a matrix of units x embedding on the item's
+        embedding. This is cheaper than the outer products by a factor of the embedding length.
         """
         width = self.settings.embedding
         layer = self.dense.weight.view(-1, width, width)
         items, scores = self.columns.weight[first:last], []
         step = max(1, CHUNK_FLOATS // (self.settings.units * max(1, last - first)))
         for part in torch.split(hidden, step):
-            of_users = torch.einsum("ne,hef->nhf", part[:, :-1], layer)
-            units = torch.relu_(torch.einsum("nhf,mf->nmh", of_users, items) + self.dense.bias)
+            user_layers = torch.einsum("ne,hef->nhf", part[:, :-1], layer)
+            units = torch.relu_(torch.einsum("nhf,mf->nmh", user_layers, items) + self.dense.bias)
             scores.append(self.last(units)[:, :, 0] + part[:, -1:] + self.column_bias[first:last])
         return torch.cat(scores)

@@ -1,10 +1,10 @@
-"""The last layer together with its loss, in bounded memory however many columns there are.
+"""Output layer and its loss, computed together in bounded memory for any number of columns.
 
-The logits of 500 rows and 300,000 columns are 600 MB, and autograd would keep several of that size. So a loss is
-worked through by blocks of rows: a block's logits are overwritten with the derivative of the loss by them, from which
-its share of the gradients is formed at once, in the forward pass; the backward pass merely scales them. Blocks of
-rows rather than of columns, because a softmax then needs one pass and entries of a block lie together. The price: a
-loss can be differentiated once.
+The logits of 500 rows and 300,000 columns are 600 MB, and autograd would keep several arrays of that size. So a loss
+is computed in blocks of rows. The logits of a block are overwritten with the derivative of the loss with respect to
+them, and the block's share of the gradients is computed from it in the forward pass. The backward pass only scales the
+gradients. Blocks hold rows rather than columns, because a softmax then needs one pass and the entries of a block are
+contiguous. As a consequence, a loss can be differentiated once.
 
 Every loss is a sum over the rows, each times batch.weights. Logits are hidden (n, h) @ weight.T (n_columns, h) + bias
 (n_columns,), in the precision of the weights: under autocast all this runs in float32. A batch must not hold an entry
@@ -24,38 +24,47 @@ from recsys_spark.networks.batch import Batch
 
 __all__ = ["bce_loss", "masked_squared_error", "multinomial_loss"]
 
-# Floats of a block of logits: 128 MB, and the losses make one temporary of that size at most.
+# Floats of a block of logits: 128 MB. The losses create at most one temporary array of that size.
 BLOCK_FLOATS = 2**25
 # Below this share of entries, products of the entries alone are faster than all products (measured: 2 to 4 %).
 GATHERED_DENSITY = 0.03
-# Floats gathered at a time: what stays in the cache is faster by a factor of three than all at once.
+# Floats gathered at a time: blocks that fit into the cache are three times faster than all entries at once.
 GATHERED_FLOATS = 2**20
 
 Gradients = tuple[Tensor, Tensor, Tensor]
-# From hidden, weight, bias, batch, and whether gradients are wanted.
+# Arguments: hidden, weight, bias, batch, and True if gradients are needed.
 Computation = Callable[[Tensor, Tensor, Tensor, Batch, bool], tuple[Tensor, Gradients | None]]
-# Returns the losses (n,) of rows and overwrites their logits with the derivative.
+# Returns the losses of the rows, (n,), and overwrites their logits with the derivative.
 BlockLoss = Callable[[Tensor, Batch], Tensor]
 
 
 def multinomial_loss(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """Negative log-likelihood of the entries under the softmax of a row: - sum_j x_j log softmax(logits)_j."""
+    """Return the negative log-likelihood of the entries under the softmax of each row.
+
+    The loss of a row is - sum_j x_j log softmax(logits)_j.
+    """
     return _loss(partial(_in_blocks, _multinomial), hidden, weight, bias, batch)
 
 
 def bce_loss(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """Binary cross-entropy summed over all columns, without an entry a target of 0: sum_j softplus(l_j) - x_j l_j."""
+    """Return the binary cross-entropy summed over all columns.
+
+    The loss of a row is sum_j softplus(l_j) - x_j l_j; the target x_j of a column without an entry is 0.
+    """
     return _loss(partial(_in_blocks, _binary), hidden, weight, bias, batch)
 
 
 def masked_squared_error(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """Squared error of the entries alone: the sum of (l_j - x_j)^2 over the stored j, zeros among them included."""
+    """Return the squared error of the entries: the sum of (l_j - x_j)^2 over the stored j.
+
+    Stored zeros are included.
+    """
     sparse = batch.indices.numel() < GATHERED_DENSITY * len(batch) * batch.n_columns
     return _loss(_gathered if sparse else partial(_in_blocks, _squared), hidden, weight, bias, batch)
 
 
 class _LossWithGradients(torch.autograd.Function):
-    """A scalar whose gradients are formed along with it."""
+    """Loss whose gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(
@@ -67,7 +76,7 @@ class _LossWithGradients(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.gradients is None:
-            raise RuntimeError("the gradients of this loss were handed out: compute it again to differentiate it again")
+            raise RuntimeError("this loss was already differentiated: compute it again before a second backward pass")
         gradients, ctx.gradients = ctx.gradients, None
         return (*(gradient.mul_(grad_outputs[0]) for gradient in gradients), None, None, None)
 
@@ -98,7 +107,7 @@ def _in_blocks(
 
 
 def _blocks(batch: Batch) -> Iterator[tuple[slice, Batch]]:
-    """Rows of about equal number whose logits fit the budget; the whole batch where it does."""
+    """Yield blocks of about equally many rows whose logits fit into BLOCK_FLOATS."""
     n_blocks = -(-len(batch) // max(1, BLOCK_FLOATS // batch.n_columns))
     if n_blocks == 1:
         yield slice(0, len(batch)), batch
@@ -120,7 +129,7 @@ def _blocks(batch: Batch) -> Iterator[tuple[slice, Batch]]:
 
 
 def _places(batch: Batch) -> Tensor:
-    """Where the entries are in the flattened logits, (nnz,)."""
+    """Return the positions of the entries in the flattened logits, (nnz,)."""
     return batch.entry_rows() * batch.n_columns + batch.indices
 
 
@@ -137,8 +146,8 @@ def _multinomial(logits: Tensor, batch: Batch) -> Tensor:
 def _binary(logits: Tensor, batch: Batch) -> Tensor:
     places, values = _places(batch), batch.values.to(logits.dtype)
     fit = batch.row_sums(values * logits.view(-1)[places])
-    # softplus(l) = max(l, 0) + log(1 + exp(-|l|)): plain log is several times faster than log1p, and what it loses,
-    # 1e-7 a column, is in the reported loss only.
+    # softplus(l) = max(l, 0) + log(1 + exp(-|l|)): plain log is several times faster than log1p, and its error,
+    # 1e-7 per column, affects the reported loss only.
     losses = logits.clamp_min(0).sum(1) + logits.abs().neg_().exp_().add_(1).log_().sum(1) - fit
     logits.sigmoid_().view(-1).index_add_(0, places, values, alpha=-1)
     return losses
@@ -154,7 +163,7 @@ def _squared(logits: Tensor, batch: Batch) -> Tensor:
 def _gathered(
     hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch, trains: bool
 ) -> tuple[Tensor, Gradients | None]:
-    """The squared error by products of the entries' pairs only."""
+    """Compute the squared error from the products of the stored pairs alone."""
     rows, columns = batch.entry_rows(), batch.indices
     step = max(1, GATHERED_FLOATS // hidden.shape[1])
     pairs = zip(torch.split(rows, step), torch.split(columns, step), strict=True)
@@ -175,7 +184,7 @@ def _gathered(
 
 
 def _weighted_sums(table: Tensor, picks: Tensor, indptr: Tensor, factors: Tensor) -> Tensor:
-    """Of each group of picks, the sum of the table's rows times their factors, (groups, h)."""
+    """Return the weighted sum of the picked table rows of each group, (groups, h)."""
     return functional.embedding_bag(
         picks, table, indptr, mode="sum", per_sample_weights=factors, include_last_offset=True
     )

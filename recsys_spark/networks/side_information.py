@@ -1,8 +1,8 @@
-"""What profiles say of users, as vectors added to what a network learns of them by their history.
+"""Side information: vectors of profile features, added to the codes of users.
 
-A feature, such as a country, has one vector, shared by all of its users, from which each of them starts (the user
-attributes of Koren, Bell and Volinsky 2009, "additional input sources"). It helps with users of whom little else is
-known; strangers have none, as their profiles were in no shard.
+A feature, such as a country, has one vector shared by all users with this feature (the user attributes of Koren, Bell
+and Volinsky 2009, "additional input sources"). It helps users with short histories. Users not seen in training get
+no such vector, because the shards do not hold their profiles.
 """
 
 import torch
@@ -16,41 +16,42 @@ __all__ = ["SideInformation", "SideSettings", "WithSideInformation"]
 
 
 class SideSettings(NetworkSettings):
-    """Settings of networks that take side information."""
+    """Settings of networks with side information."""
 
     side_information: tuple[str, ...] = Field(
-        default=(), description="What each user starts from: country, age_group, or keys of users.attributes."
+        default=(), description="Profile features added to user codes: country, age_group, or keys of users.attributes."
     )
 
 
 class SideInformation(nn.Module):
-    """Sums of the vectors of a row's features. They start at zero, so that training starts as it would without."""
+    """Sum of the vectors of a row's features; all vectors start at zero."""
 
     def __init__(self, n_features: int, width: int) -> None:
         super().__init__()
-        # Number 0, nothing known, stays at zero. Given, for drawn ones would be random numbers that other weights miss.
+        # Number 0, a missing feature, stays at zero. The zeros are passed in because drawing random vectors would
+        # change the random start of the other weights.
         zeros = torch.zeros(1 + n_features, width)
         self.vectors = nn.Embedding(1 + n_features, width, padding_idx=0, _weight=zeros)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(n, width); zero for rows of which nothing is known."""
-        # Looked up even then: processes that exchange gradients want every weight in every step.
+        """Return the sums, (n, width); zero for rows without features."""
+        # The lookup also runs without side information, because DDP requires every weight in every step.
         codes = torch.zeros_like(batch.rows)[:, None] if batch.side is None else batch.side
         summed: Tensor = self.vectors(codes).sum(1)
         return summed
 
 
 class WithSideInformation(Network):
-    """A network whose rows are users and whose codes profiles may move, if `side_information` names anything."""
+    """Network of user rows whose codes may include side information, if `side_information` names fields."""
 
     settings: SideSettings
     side: SideInformation | None
 
-    def make_side(self, width: int) -> None:
-        """Makes what `with_side` adds, for codes of this width."""
+    def init_side_information(self, width: int) -> None:
+        """Create the feature vectors for codes of this width, if the settings name fields."""
         named = bool(self.settings.side_information)
         self.side = SideInformation(self.shape.side_features, width) if named else None
 
-    def with_side(self, codes: Tensor, batch: Batch) -> Tensor:
-        """`codes` (n, width), moved by what profiles say of the rows."""
+    def add_side_information(self, codes: Tensor, batch: Batch) -> Tensor:
+        """Return `codes` (n, width) plus the side information of the rows."""
         return codes if self.side is None else codes + self.side(batch)

@@ -1,9 +1,9 @@
-"""The autoencoder of a karaoke app, whose code of a user's songs predicts who the user is.
+"""Autoencoder of a karaoke app, whose codes are features for predicting the gender of users.
 
-The defaults are the app's: which songs were sung (not how often), one relu layer, binary cross-entropy, 50 epochs. A
-better code for prediction comes from `loss` multinomial and much `dropout`, 0.7 on histories of some 20 items; or, on
-long ones, from the denoising autoencoder of Liang et al. 2018: `normalise_input`, `dropout` 0.5, `activation` tanh too,
-and more epochs than recommending wants: without a split it trains for all of them.
+The defaults are the app's: binary input (songs sung, without counts), one relu layer, binary cross-entropy, 50 epochs.
+Two other settings give better codes for prediction. Histories of about 20 items: `loss` multinomial and `dropout` 0.7.
+Long histories: the denoising autoencoder of Liang et al. 2018, with `normalise_input`, `dropout` 0.5, `activation`
+tanh, and more epochs than recommendation needs; without a split, training uses all epochs.
 """
 
 from typing import ClassVar, Literal
@@ -24,7 +24,7 @@ LOSSES = {"bce": bce_loss, "multinomial": multinomial_loss}
 
 
 class SongAutoencoderSettings(NetworkSettings):
-    """What the app used."""
+    """Settings of SongAutoencoder; the defaults are those of the karaoke app."""
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": Range(3e-4, 5e-3, log=True),
@@ -33,18 +33,20 @@ class SongAutoencoderSettings(NetworkSettings):
         "loss": Choice(("bce", "multinomial")),
     }
 
-    epochs: int = Field(default=50, ge=1, le=10_000, description="Passes over the data at most.")
-    units: int = Field(default=500, ge=1, description="Units of the hidden layer, the dimensions of the code.")
-    activation: Literal["relu", "tanh"] = Field(default="relu", description="What the hidden layer ends in.")
+    epochs: int = Field(default=50, ge=1, le=10_000, description="Maximum number of passes over the data.")
+    units: int = Field(
+        default=500, ge=1, description="Units of the hidden layer, which are the dimensions of the code."
+    )
+    activation: Literal["relu", "tanh"] = Field(default="relu", description="Activation of the hidden layer.")
     loss: Literal["bce", "multinomial"] = Field(
-        default="bce", description="Each song a yes or no (bce), or one softmax over all songs (multinomial)."
+        default="bce", description="bce: binary cross-entropy of each song; multinomial: one softmax over all songs."
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the input entries dropped in training.")
-    normalise_input: bool = Field(default=False, description="Scale every user's songs to a vector of length one.")
+    normalise_input: bool = Field(default=False, description="Scale the input of every user to unit length.")
 
 
 class SongAutoencoder(Network):
-    """n - units - n; the code is the hidden layer."""
+    """Autoencoder n - units - n, whose code is the hidden layer."""
 
     Settings = SongAutoencoderSettings
     shard_spec: ClassVar[ShardSpec] = ShardSpec(values="one")
@@ -54,19 +56,19 @@ class SongAutoencoder(Network):
     def __init__(self, settings: SongAutoencoderSettings, shape: Shape) -> None:
         super().__init__(settings, shape)
         self.first = SparseLinear(shape.n_columns, settings.units)
-        # Holds the weights only: the output layer is multiplied together with its loss.
+        # This layer only holds the weights: the loss multiplies by them.
         self.output = nn.Linear(settings.units, shape.n_columns)
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, batch: Batch, step: int) -> Loss:
-        """The chosen loss of the whole history, summed over the rows."""
+        """Return the chosen loss of the whole history, summed over the rows."""
         code = self._code(drop_entries(self._input(batch), self.settings.dropout, self.training))
         loss = LOSSES[self.settings.loss](code, self.output_weight, self.output_bias, batch)
         return Loss(loss, batch.weights.sum())
 
     def encode(self, batch: Batch) -> Tensor:
-        """(n, units)."""
+        """Return the hidden layer, (n, units)."""
         return self._code(self._input(batch))
 
     def _input(self, batch: Batch) -> Batch:

@@ -1,4 +1,4 @@
-"""AutoRec against its formula on full matrices, and on data whose ratings are known."""
+"""AutoRec against its formula on dense matrices, and on synthetic ratings."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,10 @@ from recsys_spark.networks.network import Shape
 
 
 def batch_of(ratings: NDArray[np.floating]) -> Batch:
-    """The rows of a matrix in full, in which 0 is no rating."""
+    """Build a batch from a dense matrix, in which 0 means no rating."""
     rows, columns = ratings.nonzero()
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(ratings)))])
-    return Batch.of(np.arange(len(ratings)), indptr, columns, ratings[rows, columns], ratings.shape[1])
+    return Batch.from_arrays(np.arange(len(ratings)), indptr, columns, ratings[rows, columns], ratings.shape[1])
 
 
 def some_ratings(seed: int, n_rows: int = 6, n_columns: int = 9) -> NDArray[np.floating]:
@@ -26,7 +26,7 @@ def some_ratings(seed: int, n_rows: int = 6, n_columns: int = 9) -> NDArray[np.f
 
 
 def a_network(shape: Shape, **settings: float) -> AutoRecUser:
-    """With an output layer that is no longer zero."""
+    """Build a network whose output layer is not zero."""
     torch.manual_seed(0)
     network = AutoRecUser(AutoRecUserSettings.model_validate({"units": 4, **settings}), shape)
     torch.nn.init.normal_(network.decoder_weight)
@@ -82,7 +82,7 @@ def test_rows_of_zero_weight_change_nothing() -> None:
         torch.testing.assert_close(gradient, expected[name])
 
 
-def test_a_process_without_rows_adds_nothing_but_reaches_every_weight() -> None:
+def test_a_process_without_rows_adds_no_loss_but_has_every_gradient() -> None:
     network = a_network(Shape(10, 9))
     loss = network(batch_of(np.zeros((0, 9))), 0)
     assert loss.total.item() == loss.count.item() == 0
@@ -97,7 +97,7 @@ def test_the_batches_of_an_epoch_carry_the_penalty_once() -> None:
     assert parts.item() == pytest.approx(whole.item(), rel=1e-6)
 
 
-def test_columns_without_ratings_are_predicted_as_what_training_started_from() -> None:
+def test_columns_without_ratings_keep_the_initial_prediction() -> None:
     ratings = some_ratings(4)
     ratings[:, [3, 8]] = 0
     settings = AutoRecUserSettings(units=4, l2=0.1, start=5.5)
@@ -120,7 +120,10 @@ def test_a_planted_taste_is_found_in_withheld_ratings(network_class: type[AutoRe
 
 
 def test_checkerboard_ranks_the_withheld_item_first() -> None:
-    """Even users love even items and hate odd ones; user i's ratings of items i, i + 1 and i + 3 are withheld."""
+    """Even users love even items and hate odd ones.
+
+    The ratings of items i, i + 1 and i + 3 by user i are withheld.
+    """
     users, items = np.indices((12, 12))
     ratings = np.where((users + items) % 2 == 0, 5.0, 1.0)
     withheld = np.isin((items - users) % 12, [0, 1, 3])
@@ -138,14 +141,14 @@ def test_codes_do_not_depend_on_the_other_rows() -> None:
     torch.testing.assert_close(together, alone)
 
 
-def test_each_variant_says_how_it_is_fed_and_served() -> None:
+def test_each_variant_declares_its_shards_and_fold_in() -> None:
     assert (AutoRecItem.shard_spec.rows, AutoRecItem.fold_in) == ("items", "none")
     assert (AutoRecUser.shard_spec.rows, AutoRecUser.fold_in) == ("users", "forward")
     assert {AutoRecItem.metric, AutoRecUser.metric} == {"rmse"}
     assert {AutoRecItem.shard_spec.values, AutoRecUser.shard_spec.values} == {"rating"}
 
 
-def test_biases_are_spared_from_decay() -> None:
+def test_biases_have_no_weight_decay() -> None:
     decayed, spared = a_network(Shape(6, 9)).parameter_groups()
     assert [p.dim() for p in decayed["params"]] == [2, 2]
     assert ([p.dim() for p in spared["params"]], spared["weight_decay"]) == ([1, 1], 0.0)

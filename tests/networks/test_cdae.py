@@ -1,4 +1,4 @@
-"""CDAE against its formulas on rows in full, and on data whose answer is known."""
+"""CDAE against its formulas on dense rows, and on synthetic data."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.networks.batches import N, checkerboard, reordered
 
 
 def network(dropout: float = 0.5) -> Cdae:
-    """With vectors of rows that are not zero."""
+    """Build a network whose row vectors are not zero."""
     torch.manual_seed(0)
     model = Cdae(CdaeSettings(units=8, dropout=dropout), Shape(N, N))
     torch.nn.init.normal_(model.row_vectors.weight)
@@ -36,7 +36,7 @@ def test_loss_is_the_cross_entropy_of_all_columns_in_rows_that_count() -> None:
 
 
 def test_the_whole_history_is_rebuilt_from_what_dropout_leaves() -> None:
-    """Without any input left, the target is still the history."""
+    """The target is the whole history, even if dropout removes all of the input."""
     model, batch = network(dropout=0.999_999), checkerboard()
     nothing = batch.with_values(torch.zeros_like(batch.values))
     logits = model.encode_trained(nothing) @ model.output_weight.T + model.output_bias
@@ -75,7 +75,7 @@ def test_learns_to_rank_the_withheld_column_first_with_and_without_the_vectors_o
         assert scores.masked_fill(batch.dense() > 0, -torch.inf).argmax(1).tolist() == list(range(N))
 
 
-def test_codes_of_histories_alone_do_not_know_the_row() -> None:
+def test_codes_of_histories_alone_do_not_depend_on_row_numbers() -> None:
     model, batch = network().eval(), checkerboard()
     strangers = replace(batch, rows=batch.rows + 1_000_000)
     code = model.encode(batch)
@@ -92,6 +92,6 @@ def test_untrained_vectors_of_rows_change_nothing() -> None:
 
 
 def test_an_empty_history_has_finite_scores_and_a_finite_loss() -> None:
-    model, empty = network(), Batch.of(np.arange(1), np.array([0, 0]), np.arange(0), np.arange(0.0), N)
+    model, empty = network(), Batch.from_arrays(np.arange(1), np.array([0, 0]), np.arange(0), np.arange(0.0), N)
     assert model.scores(empty).isfinite().all()
     assert model(empty, step=0).total.isfinite()

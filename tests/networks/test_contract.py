@@ -1,4 +1,4 @@
-"""What every network answers, whatever its kind: the promises that training, recommending and evaluating rest on."""
+"""Contract tests of all networks: properties that training, recommendation and evaluation rely on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Network, Shape, load_network
 from recsys_spark.training.optimizers import make_optimizer
 from recsys_spark.training.spec import TrainSpec
-from recsys_spark.training.validation import Observed
+from recsys_spark.training.validation import TrainingStatistics
 from recsys_spark.training.weights import load_network_weights, save_network
 from tests.networks.batches import TINY, checkerboard, make_network, rows_of
 
@@ -32,7 +32,7 @@ DECLARED = {
 
 
 def trained(network: Network, batch: Batch, steps: int = 2) -> Network:
-    """After a few steps as training makes them."""
+    """Train a network for a few steps."""
     network.set_column_counts(torch.bincount(batch.indices, minlength=batch.n_columns))
     optimizer = make_optimizer(network)
     for step in range(steps):
@@ -50,7 +50,7 @@ def test_every_kind_of_the_registry_is_tested(listed: dict[str, object]) -> None
 
 
 @kinds
-def test_declares_its_shards_its_metric_and_how_it_serves_strangers(kind: str) -> None:
+def test_declares_its_shards_its_metric_and_its_fold_in(kind: str) -> None:
     network = load_network(kind)
     shard_spec = network.shard_spec
     assert (shard_spec.rows, shard_spec.values, shard_spec.order, network.metric, network.fold_in) == DECLARED[kind]
@@ -93,27 +93,27 @@ def test_codes_do_not_need_row_numbers_of_training(kind: str) -> None:
 
 
 @kinds
-def test_scores_of_pairs_of_blocks_and_in_full_agree(kind: str) -> None:
+def test_scores_of_pairs_and_blocks_equal_all_scores(kind: str) -> None:
     network, batch = make_network(kind, Shape(12, 9)).eval(), rows_of([[0, 2, 4], [], [8]], 9)
     decoded = network.decode(network.encode(batch))
     assert network.output_bias.shape == (9,)
     every = torch.cartesian_prod(torch.arange(3), torch.arange(9)).T
     torch.testing.assert_close(network.score_pairs(decoded, *every).view(3, 9), network.scores(batch))
     torch.testing.assert_close(network.score_block(decoded, 2, 5), network.scores(batch)[:, 2:5])
-    if network.by_products:
+    if network.scores_are_dot_products:
         assert network.output_weight.shape == (9, decoded.shape[1])
         torch.testing.assert_close(network.scores(batch), decoded @ network.output_weight.T + network.output_bias)
     assert network.encode_trained(batch).shape == network.encode(batch).shape
 
 
 @kinds
-def test_only_columns_with_training_entries_are_served(kind: str) -> None:
+def test_trained_columns_are_those_with_training_entries(kind: str) -> None:
     network = trained(make_network(kind, Shape(3, 5)), rows_of([[0, 1], [1, 3], [0, 3]], 5))
-    assert network.served_columns.tolist() == [True, True, False, True, False]
+    assert network.trained_columns.tolist() == [True, True, False, True, False]
 
 
 @kinds
-def test_a_batch_of_no_rows_counts_nothing_and_reaches_every_weight(kind: str) -> None:
+def test_a_batch_without_rows_has_count_zero_and_every_gradient(kind: str) -> None:
     network = make_network(kind, Shape(12, 12))
     loss = network(rows_of([], 12), 0)
     assert loss.total.isfinite()
@@ -137,11 +137,11 @@ def test_equal_seeds_give_equal_weights_after_two_steps(kind: str) -> None:
 def test_a_stored_network_gives_the_same_scores(kind: str, tmp_path: Path) -> None:
     network, batch = trained(make_network(kind, Shape(12, 12)), checkerboard()).eval(), checkerboard()
     spec = TrainSpec(kind, TINY[kind], 0, "train", None, str(tmp_path))
-    save_network(spec, network, Observed(network.column_counts, 0.5, 5.0))
+    save_network(spec, network, TrainingStatistics(network.column_counts, 0.5, 5.0))
     stored = load_network_weights(tmp_path)
     assert not stored.network.training
     assert torch.equal(stored.network.scores(batch), network.scores(batch))
-    assert torch.equal(stored.network.served_columns, network.served_columns)
+    assert torch.equal(stored.network.trained_columns, network.trained_columns)
     assert (stored.observed.lowest, stored.observed.highest, stored.observed.middle) == (0.5, 5.0, 2.75)
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
 
@@ -150,7 +150,7 @@ def test_a_stored_network_gives_the_same_scores(kind: str, tmp_path: Path) -> No
 def test_a_factorization_without_biases_is_stored_as_well(kind: str, tmp_path: Path) -> None:
     spec = TrainSpec(kind, TINY[kind] | {"biased": False}, 0, "train", None, str(tmp_path))
     network = trained(spec.network(Shape(12, 12)), checkerboard()).eval()
-    save_network(spec, network, Observed(network.column_counts, 0.5, 5.0))
+    save_network(spec, network, TrainingStatistics(network.column_counts, 0.5, 5.0))
     stored = load_network_weights(tmp_path).network
     assert stored.output_bias.numpy().tolist() == [0.0] * 12
     assert torch.equal(stored.scores(checkerboard()), network.scores(checkerboard()))

@@ -1,4 +1,4 @@
-"""DeepRec against a plain torch version on full matrices, and on data whose ratings are known."""
+"""DeepRec against a plain torch version on dense matrices, and on synthetic ratings."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ from recsys_spark.networks.network import Shape
 
 
 def batch_of(ratings: NDArray[np.floating]) -> Batch:
-    """The rows of a matrix in full, in which 0 is no rating."""
+    """Build a batch from a dense matrix, in which 0 means no rating."""
     rows, columns = ratings.nonzero()
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(ratings)))])
-    return Batch.of(np.arange(len(ratings)), indptr, columns, ratings[rows, columns], ratings.shape[1])
+    return Batch.from_arrays(np.arange(len(ratings)), indptr, columns, ratings[rows, columns], ratings.shape[1])
 
 
 def some_ratings(seed: int) -> NDArray[np.floating]:
@@ -28,15 +28,15 @@ def some_ratings(seed: int) -> NDArray[np.floating]:
 
 
 def a_network(dropout: float = 0.0, refeed: bool = True) -> DeepRec:
-    """With an output layer that is no longer zero."""
+    """Build a network whose output layer is not zero."""
     torch.manual_seed(0)
     network = DeepRec(DeepRecSettings(layers=(5, 4, 7), dropout=dropout, refeed=refeed), Shape(6, 9))
     torch.nn.init.normal_(network.decoder_weight)
     return network
 
 
-def in_full(network: DeepRec, x: Tensor) -> Tensor:
-    """f(x) without dropout, layer by layer."""
+def dense_output(network: DeepRec, x: Tensor) -> Tensor:
+    """Compute f(x) without dropout, layer by layer."""
     assert network.first.bias is not None
     code = selu(x @ network.first.weight + network.first.bias)
     for part in (network.encoder, network.decoder):
@@ -64,11 +64,11 @@ def test_loss_and_gradients_are_those_of_the_formula(refeed: bool) -> None:
     weights = list(network.parameters())
 
     x = torch.from_numpy(ratings)
-    output = in_full(network, x)
+    output = dense_output(network, x)
     expected = ((output - x) ** 2)[x > 0].sum()
     if refeed:
         given = output.detach()
-        expected = expected + (x > 0).sum() * ((in_full(network, given) - given) ** 2).mean()
+        expected = expected + (x > 0).sum() * ((dense_output(network, given) - given) ** 2).mean()
 
     loss = network(batch_of(ratings), 0)
     assert loss.total.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -81,11 +81,11 @@ def test_loss_and_gradients_are_those_of_the_formula(refeed: bool) -> None:
 def test_scores_are_the_output() -> None:
     ratings = some_ratings(1)
     network = a_network(dropout=0.8).eval()
-    torch.testing.assert_close(network.scores(batch_of(ratings)), in_full(network, torch.from_numpy(ratings)))
+    torch.testing.assert_close(network.scores(batch_of(ratings)), dense_output(network, torch.from_numpy(ratings)))
     assert network.encode(batch_of(ratings)).shape == (6, 7)
 
 
-def test_dropout_disturbs_training_only() -> None:
+def test_dropout_acts_in_training_only() -> None:
     network, batch = a_network(dropout=0.8), batch_of(some_ratings(1))
     assert network(batch, 0).total != network(batch, 0).total
     network.eval()
@@ -101,14 +101,14 @@ def test_rows_of_zero_weight_change_nothing() -> None:
     assert loss.count == alone.count
 
 
-def test_a_process_without_rows_adds_nothing_but_reaches_every_weight() -> None:
+def test_a_process_without_rows_adds_no_loss_but_has_every_gradient() -> None:
     network = a_network()
     loss = network(batch_of(np.zeros((0, 9))), 0)
     assert loss.total.item() == loss.count.item() == 0
     assert all((g == 0).all() for g in torch.autograd.grad(loss.total, list(network.parameters())))
 
 
-def test_columns_without_ratings_are_predicted_as_what_training_started_from() -> None:
+def test_columns_without_ratings_keep_the_initial_prediction() -> None:
     ratings = some_ratings(4)
     ratings[:, [3, 8]] = 0
     settings = DeepRecSettings(layers=(5, 4), dropout=0.2, refeed=True, start=5.5)
@@ -118,7 +118,10 @@ def test_columns_without_ratings_are_predicted_as_what_training_started_from() -
 
 @pytest.mark.parametrize("refeed", [True, False])
 def test_checkerboard_ranks_the_withheld_item_first(refeed: bool) -> None:
-    """Even users love even items and hate odd ones; user i's ratings of items i, i + 1 and i + 3 are withheld."""
+    """Even users love even items and hate odd ones.
+
+    The ratings of items i, i + 1 and i + 3 by user i are withheld.
+    """
     torch.manual_seed(0)
     users, items = np.indices((12, 12))
     ratings = np.where((users + items) % 2 == 0, 5.0, 1.0)
@@ -137,7 +140,7 @@ def test_codes_do_not_depend_on_the_other_rows() -> None:
     torch.testing.assert_close(network.encode(batch_of(ratings)), alone)
 
 
-def test_refeeding_of_a_large_catalogue_is_refused_by_name() -> None:
+def test_refeeding_of_a_large_catalogue_is_refused() -> None:
     large = Shape(10, 600_000)
     with pytest.raises(ConfigError, match=r"refeed: .* 128 rows x 600000 columns .* lower batch_rows"):
         DeepRec(DeepRecSettings(layers=(1,), refeed=True), large)

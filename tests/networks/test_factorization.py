@@ -5,14 +5,13 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from recsys_spark.networks import logistic_codes as logistic_codes_module
+from recsys_spark.networks import code_solvers
 from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.code_solvers import solve_logistic_codes, solve_ridge_codes
 from recsys_spark.networks.implicit_factorization import ImplicitFactorization, ImplicitFactorizationSettings
-from recsys_spark.networks.logistic_codes import logistic_codes
 from recsys_spark.networks.matrix_factorization import MatrixFactorization, MatrixFactorizationSettings
 from recsys_spark.networks.network import Shape
 from recsys_spark.networks.neural_encoder import NeuralEncoder, NeuralEncoderSettings
-from recsys_spark.networks.ridge import ridge_codes
 from tests.networks.batches import checkerboard, rows_of
 
 
@@ -22,12 +21,12 @@ def factorization(shape: Shape, **settings: object) -> MatrixFactorization:
 
 
 def rated() -> Batch:
-    """Three rows with ratings 1 to 5; the second has none."""
+    """Build a batch of three rows with ratings 1 to 5; the second row is empty."""
     values = np.array([5.0, 3.0, 1.0, 4.0, 2.0])
-    return Batch.of(np.arange(3), np.array([0, 2, 2, 5]), np.array([0, 2, 0, 1, 3]), values, 4)
+    return Batch.from_arrays(np.arange(3), np.array([0, 2, 2, 5]), np.array([0, 2, 0, 1, 3]), values, 4)
 
 
-def test_the_loss_is_squared_errors_and_a_damped_penalty_a_rating() -> None:
+def test_the_loss_is_squared_errors_plus_a_damped_penalty_per_rating() -> None:
     network, batch = factorization(Shape(3, 4), l2=0.1, bias_l2=0.02, damping=0.5), rated()
     network.set_column_counts(torch.tensor([2, 1, 9, 1]))
     with torch.no_grad():
@@ -48,20 +47,20 @@ def test_the_loss_is_squared_errors_and_a_damped_penalty_a_rating() -> None:
     assert loss.count == 5
 
 
-def test_ridge_codes_are_those_of_the_normal_equations() -> None:
+def test_ridge_codes_solve_the_normal_equations() -> None:
     batch, vectors, targets = rated(), torch.randn(4, 3), torch.randn(5)
-    codes = ridge_codes(batch, vectors, targets, torch.tensor([0.6, 0.0, 0.9])[:, None].expand(3, 3))
+    codes = solve_ridge_codes(batch, vectors, targets, torch.tensor([0.6, 0.0, 0.9])[:, None].expand(3, 3))
     known = vectors[[0, 1, 3]]
     expected = torch.linalg.solve(known.T @ known + 0.9 * torch.eye(3), known.T @ targets[2:])
     torch.testing.assert_close(codes[2], expected, rtol=1e-4, atol=1e-5)
     assert (codes[1] == 0).all()
 
 
-def test_logistic_codes_lie_where_the_loss_has_no_slope(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logistic_codes_have_a_zero_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     batch, vectors, biases = rated(), torch.randn(4, 3), torch.randn(4)
     ridge = torch.tensor([0.3, 0.0, 0.05])[:, None].expand(3, 3)
-    codes = logistic_codes(batch, vectors, biases, ridge, steps=300).requires_grad_()
+    codes = solve_logistic_codes(batch, vectors, biases, ridge, steps=300).requires_grad_()
     losses = []
     for row, columns in ((0, [0, 2]), (2, [0, 1, 3])):
         scores = vectors @ codes[row] + biases
@@ -70,11 +69,11 @@ def test_logistic_codes_lie_where_the_loss_has_no_slope(monkeypatch: pytest.Monk
     (slope,) = torch.autograd.grad(torch.stack(losses).sum(), codes)
     assert slope.abs().max() < 1e-4 and codes.abs().max() > 0.1
     assert (codes[1] == 0).all()
-    monkeypatch.setattr(logistic_codes_module, "BLOCK_SCORES", 1)
-    torch.testing.assert_close(logistic_codes(batch, vectors, biases, ridge, steps=300), codes.detach())
+    monkeypatch.setattr(code_solvers, "BLOCK_SCORES", 1)
+    torch.testing.assert_close(solve_logistic_codes(batch, vectors, biases, ridge, steps=300), codes.detach())
 
 
-def test_a_stranger_with_the_ratings_of_a_trained_row_gets_its_vector() -> None:
+def test_fold_in_of_the_ratings_of_a_trained_row_gives_its_vector() -> None:
     network, batch = factorization(Shape(3, 4), l2=0.1, bias_l2=0.05), rated()
     optimizer = torch.optim.Adam([network.user_vectors, network.user_bias], lr=0.05)
     for step in range(1500):
@@ -93,7 +92,7 @@ def test_the_uniform_start_is_between_zero_and_eleven_by_rank() -> None:
 
 
 @pytest.mark.parametrize("loss", ["bpr", "logistic"])
-def test_plays_alone_teach_which_half_of_a_checkerboard_is_whose(loss: str) -> None:
+def test_plays_alone_rank_the_right_half_of_a_checkerboard(loss: str) -> None:
     batch = checkerboard()
     torch.manual_seed(0)
     settings = {"loss": loss, "rank": 2, "l2": 0.05, "spread": 0.5, "biased": False}
@@ -131,7 +130,7 @@ def test_the_neural_encoder_starts_near_the_inner_product_and_its_biases() -> No
     torch.testing.assert_close(scores, inner + 3.5, rtol=0, atol=0.05)
 
 
-def test_embeddings_weigh_by_the_root_of_their_ratings() -> None:
+def test_penalty_of_embeddings_grows_with_the_root_of_their_ratings() -> None:
     torch.manual_seed(0)
     settings = NeuralEncoderSettings.model_validate({"embedding": 3, "units": 4, "l2": 0.2, "bias_l2": 0.0})
     network, batch = NeuralEncoder(settings, Shape(3, 4)), rated()

@@ -1,4 +1,4 @@
-"""Mult-VAE against its formulas on rows in full, and on data whose answer is known."""
+"""Mult-VAE against its formulas on dense rows, and on synthetic data."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def network(**changes: Any) -> MultVae:
 
 
 def expected_parts(model: MultVae, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Reconstruction and divergence of each row, from its full row and the given noise."""
+    """Compute reconstruction and divergence of each row, from dense rows and the given noise."""
     x = batch.dense()
     hidden = torch.tanh(model.first.dense(functional.normalize(x, dim=1)))
     mean, log_variance = model.posterior(hidden).split(model.settings.latent, dim=1)
@@ -100,8 +100,8 @@ def test_codes_are_the_same_each_time_and_in_any_order_of_entries() -> None:
     torch.testing.assert_close(code, model.encode(reordered(batch)))
 
 
-def test_an_empty_history_has_finite_scores_and_costs_its_divergence_only() -> None:
-    model, empty = network(), Batch.of(np.arange(1), np.array([0, 0]), np.arange(0), np.arange(0.0), N)
+def test_an_empty_history_has_finite_scores_and_only_a_divergence() -> None:
+    model, empty = network(), Batch.from_arrays(np.arange(1), np.array([0, 0]), np.arange(0), np.arange(0.0), N)
     assert model.scores(empty).isfinite().all()
     loss = model(empty, step=5)
     assert loss.parts["reconstruction"] == 0

@@ -1,4 +1,4 @@
-"""Losses and their gradients against torch's own autograd on matrices in full."""
+"""Losses and their gradients against torch's autograd on dense matrices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,18 +20,20 @@ N_COLUMNS, WIDTH = 23, 4
 
 
 def rows_of(lengths: list[int], n_columns: int, seed: int = 0) -> Batch:
-    """Rows of these lengths with values of either sign, entries in no order and about every third row only padding."""
+    """Build rows of these lengths, with unsorted entries of either sign; about every third row is padding."""
     rng = np.random.default_rng(seed)
     indices = [rng.permutation(n_columns)[:length] for length in lengths]
     indptr = np.cumsum([0, *lengths])
-    batch = Batch.of(np.arange(len(lengths)), indptr, np.concatenate(indices), rng.normal(size=indptr[-1]), n_columns)
+    batch = Batch.from_arrays(
+        np.arange(len(lengths)), indptr, np.concatenate(indices), rng.normal(size=indptr[-1]), n_columns
+    )
     batch.weights[1::3] = 0
     return batch
 
 
 @pytest.fixture
 def batch() -> Batch:
-    """An empty row, one of every column, one of a single entry; of weight one and of weight zero."""
+    """Build a batch of empty, full and single-entry rows, with weights one and zero."""
     return rows_of([5, 0, 0, N_COLUMNS, N_COLUMNS, 1, 2, 9], N_COLUMNS)
 
 
@@ -43,7 +45,7 @@ def layer_for(batch: Batch, width: int = WIDTH, dtype: torch.dtype = torch.float
 
 
 def expected_loss(loss: LossFunction, hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """As the papers write it, on rows in full."""
+    """Compute a loss by its published formula, on dense rows."""
     logits, target = hidden @ weight.T + bias, batch.dense().to(hidden.dtype)
     if loss is multinomial_loss:
         rows = -(target * functional.log_softmax(logits, dim=1)).sum(1)
@@ -60,7 +62,7 @@ def assert_same(loss: LossFunction, batch: Batch, dtype: torch.dtype = torch.flo
     actual, expected = loss(*layer, batch), expected_loss(loss, *layer, batch)
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
     assert actual.shape == ()
-    # Divided by the number of rows, as in training: what comes in from behind is not one.
+    # Divided by the number of rows, as in training, so that the incoming gradient is not one.
     gradients = torch.autograd.grad(actual / 7, layer), torch.autograd.grad(expected / 7, layer)
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
 
@@ -131,7 +133,7 @@ def test_differentiating_twice_is_refused(batch: Batch) -> None:
 
 
 class LargestTensor(TorchDispatchMode):
-    """Remembers the number of elements of the largest tensor that an operation returned."""
+    """Recorder of the largest number of elements in a tensor returned by an operation."""
 
     numel = 0
 
@@ -147,7 +149,7 @@ class LargestTensor(TorchDispatchMode):
 def test_memory_is_bounded_at_300_000_columns(
     loss: LossFunction, density: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten million logits in blocks of at most two million; the weights themselves have 600,000 floats."""
+    """Ten million logits are computed in blocks of at most two million; the weights have 600,000 floats."""
     monkeypatch.setattr(output_layer, "BLOCK_FLOATS", 2_000_000)
     monkeypatch.setattr(output_layer, "GATHERED_DENSITY", density)
     batch = rows_of([100] * 32, 300_000)
@@ -159,7 +161,7 @@ def test_memory_is_bounded_at_300_000_columns(
 
 
 def test_products_of_entries_are_gathered_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All at once they would have 8 floats for each of the 16,000 entries."""
+    """Without blocks there would be 8 floats for each of the 16,000 entries."""
     monkeypatch.setattr(output_layer, "GATHERED_DENSITY", 1.1)
     monkeypatch.setattr(output_layer, "GATHERED_FLOATS", 10_000)
     batch = rows_of([40] * 400, 50)

@@ -1,4 +1,4 @@
-"""Profiles move what is learned of users, and only that."""
+"""Side information: effect of profile features on user codes."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ NAMED: dict[str, Any] = {"side_information": ("country", "age_group")}
 
 
 def two_countries(n_rows: int = 40, n_columns: int = 10) -> Batch:
-    """Users of country 1 have even columns, those of country 2 the odd ones: two each; no ages are known."""
+    """Build rows of two columns each: even columns in country 1, odd ones in country 2; no ages."""
     histories = [[(row % 2 + 2 * (row // 2 + step)) % n_columns for step in range(2)] for row in range(n_rows)]
     side = torch.tensor([[1 + row % 2, 0] for row in range(n_rows)])
     return replace(rows_of([sorted(history) for history in histories], n_columns), side=side)
@@ -36,7 +36,7 @@ def trained(kind: str, batch: Batch, **changes: Any) -> Network:
     return network.eval()
 
 
-def test_vectors_of_features_add_up_and_what_is_unknown_adds_nothing() -> None:
+def test_vectors_of_features_add_up_and_missing_ones_add_nothing() -> None:
     side = SideInformation(2, 3)
     assert not side.vectors.weight.any()
     with torch.no_grad():
@@ -48,7 +48,7 @@ def test_vectors_of_features_add_up_and_what_is_unknown_adds_nothing() -> None:
 
 
 @kinds
-def test_shards_hold_profiles_only_where_settings_name_them(kind: str) -> None:
+def test_shards_hold_profiles_only_if_settings_name_fields(kind: str) -> None:
     network = load_network(kind)
     plain, named = (network.Settings.model_validate(TINY[kind] | changes) for changes in ({}, NAMED))
     assert network.shard_spec_of(plain) == network.shard_spec
@@ -56,7 +56,7 @@ def test_shards_hold_profiles_only_where_settings_name_them(kind: str) -> None:
 
 
 @kinds
-def test_training_starts_as_it_would_without(kind: str) -> None:
+def test_side_information_does_not_change_initial_weights(kind: str) -> None:
     batch, shape = two_countries(), Shape(40, 10, 2)
     plain, named = make_network(kind, shape), make_network(kind, shape, **NAMED)
     losses = []
@@ -67,10 +67,10 @@ def test_training_starts_as_it_would_without(kind: str) -> None:
 
 
 @kinds
-def test_users_of_a_country_are_drawn_to_what_others_there_like(kind: str) -> None:
+def test_side_information_ranks_items_popular_in_the_country_higher(kind: str) -> None:
     batch = two_countries()
     if kind == "matrix_factorization":
-        # Liked or not is a matter of the country alone; every user has rated one column of each sort.
+        # Ratings depend on the country alone; every user has rated one column of each kind.
         histories = [[row // 2 % 5 * 2, row // 3 % 5 * 2 + 1] for row in range(len(batch))]
         values = torch.tensor([5.0 if row % 2 == place else 1.0 for row in range(len(batch)) for place in range(2)])
         batch = replace(rows_of(histories, 10), values=values, side=batch.side)
@@ -84,7 +84,7 @@ def test_users_of_a_country_are_drawn_to_what_others_there_like(kind: str) -> No
 
 
 @kinds
-def test_strangers_have_no_profile_and_codes_of_their_history_alone(kind: str) -> None:
+def test_codes_of_unseen_users_depend_on_their_history_alone(kind: str) -> None:
     batch = two_countries()
     network = trained(kind, batch, **NAMED)
     unknown = network.encode(replace(batch, side=None))
@@ -93,7 +93,7 @@ def test_strangers_have_no_profile_and_codes_of_their_history_alone(kind: str) -
     assert moved.abs().sum() > 0 and not network.state_dict()["side.vectors.weight"][0].any()
 
 
-def test_what_profiles_add_to_a_factorisation_weighs_as_what_is_the_users_own() -> None:
+def test_penalty_of_side_information_equals_that_of_own_vectors() -> None:
     batch = replace(rows_of([[0, 2], [1]], 3), side=torch.tensor([[1, 2], [0, 1]]))
     network = make_network("matrix_factorization", Shape(2, 3, 2), l2=0.3, bias_l2=0.5, damping=0.5, **NAMED)
     network.set_column_counts(torch.tensor([4, 1, 9]))

@@ -1,4 +1,4 @@
-"""The song autoencoder against its formulas on rows in full, and on data whose answer is known."""
+"""Song autoencoder against its formulas on dense rows, and on synthetic data."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def network(**changes: Any) -> SongAutoencoder:
 @pytest.mark.parametrize("normalise_input", [True, False])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("kind", ["bce", "multinomial"])
-def test_loss_is_that_of_rows_in_full_that_count(kind: str, activation: str, normalise_input: bool) -> None:
+def test_loss_equals_that_of_dense_rows_that_count(kind: str, activation: str, normalise_input: bool) -> None:
     model, batch = network(loss=kind, activation=activation, normalise_input=normalise_input), checkerboard()
     batch.weights[2] = 0
     loss = model(batch, step=0)
@@ -88,6 +88,9 @@ def test_codes_are_the_same_each_time_and_in_any_order_of_entries(changes: dict[
 
 @both_ways
 def test_an_empty_history_has_finite_scores_and_a_finite_loss(changes: dict[str, Any]) -> None:
-    model, empty = network(**changes), Batch.of(np.arange(1), np.array([0, 0]), np.arange(0), np.arange(0.0), N)
+    model, empty = (
+        network(**changes),
+        Batch.from_arrays(np.arange(1), np.array([0, 0]), np.arange(0), np.arange(0.0), N),
+    )
     assert model.scores(empty).isfinite().all()
     assert model(empty, step=0).total.isfinite()

@@ -1,4 +1,4 @@
-"""SVAE against a loop over users and positions with gates written out, and on data whose order is known."""
+"""SVAE against a loop over users and positions, and on synthetic sequences."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
 from recsys_spark.networks.svae import Svae, SvaeSettings, last_entries, next_entries
 
-# Shorter and longer than max_length, of one item, empty; in no order of length.
+# Shorter and longer than max_length, of one item, empty; unsorted by length.
 HISTORIES = [[3, 1, 4], [], [5, 9, 2, 6, 0, 8, 7, 1], [2], [7, 0, 3, 8, 1, 9], [0, 4]]
 N_ITEMS = 10
 
@@ -17,7 +17,7 @@ N_ITEMS = 10
 def batch_of(histories: list[list[int]], n_items: int = N_ITEMS, weights: list[float] | None = None) -> Batch:
     indptr = np.cumsum([0, *map(len, histories)])
     indices = np.array([item for history in histories for item in history], dtype=np.int64)
-    batch = Batch.of(np.arange(len(histories)), indptr, indices, np.ones(len(indices)), n_items)
+    batch = Batch.from_arrays(np.arange(len(histories)), indptr, indices, np.ones(len(indices)), n_items)
     if weights is None:
         return batch
     return Batch(batch.rows, batch.indptr, batch.indices, batch.values, torch.tensor(weights).float(), n_items)
@@ -30,7 +30,7 @@ def a_network(max_length: int = 5) -> Svae:
 
 
 def a_trained_network(histories: list[list[int]], next_items: int) -> Svae:
-    """Of 12 items, after 150 steps of the whole batch."""
+    """Train a network of 12 items for 150 steps of the whole batch."""
     torch.manual_seed(0)
     settings = SvaeSettings(embedding=16, recurrent=16, hidden=16, latent=8, next_items=next_items, beta=0.01)
     network = Svae(settings, Shape(len(histories), 12))
@@ -44,7 +44,7 @@ def a_trained_network(histories: list[list[int]], next_items: int) -> Svae:
 
 
 def states_one_by_one(network: Svae, history: list[int]) -> list[Tensor]:
-    """The GRU of Cho et al. 2014 as torch documents it, one item after the other."""
+    """Compute the GRU states of Cho et al. 2014 item by item, as documented by torch."""
     state, states = torch.zeros(5), []
     weights = dict(network.gru.named_parameters())
     for item in history:
@@ -110,7 +110,7 @@ def test_codes_do_not_depend_on_the_other_rows() -> None:
     torch.testing.assert_close(network.encode(batch_of(HISTORIES)), alone)
 
 
-def test_of_long_histories_only_the_last_part_counts() -> None:
+def test_only_the_last_part_of_long_histories_counts() -> None:
     network = a_network(max_length=3).eval()
     tails = [history[-3:] for history in HISTORIES]
     assert network(batch_of(HISTORIES), 0).total == network(batch_of(tails), 0).total
@@ -126,7 +126,7 @@ def test_rows_of_zero_weight_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("histories", [[], [[]], [[], [2], []]])
-def test_without_positions_the_loss_is_zero_but_reaches_every_weight(histories: list[list[int]]) -> None:
+def test_without_positions_the_loss_is_zero_with_every_gradient(histories: list[list[int]]) -> None:
     network = a_network()
     loss = network(batch_of(histories), 0)
     assert loss.total.item() == loss.count.item() == 0
@@ -134,7 +134,7 @@ def test_without_positions_the_loss_is_zero_but_reaches_every_weight(histories: 
     assert network.scores(batch_of(histories)).isfinite().all()
 
 
-def test_divergence_is_annealed_and_noise_is_of_training_only() -> None:
+def test_divergence_is_annealed_and_noise_is_for_training_only() -> None:
     network, batch = a_network().eval(), batch_of(HISTORIES)
     first, later, last = (network(batch, step) for step in (0, 9, 1000))
     likelihood, divergence = first.parts["likelihood"], first.parts["divergence"]
@@ -160,7 +160,7 @@ def test_next_entries_by_hand() -> None:
 
 
 def test_checkerboard_ranks_the_withheld_item_first() -> None:
-    """Even users play the even items in an order of their own, odd users the odd ones; the last one is withheld."""
+    """Even users play the even items in random order, odd users the odd ones; the last one is withheld."""
     generator = np.random.default_rng(0)
     orders = [(generator.permutation(6) * 2 + user % 2).tolist() for user in range(40)]
     network = a_trained_network(orders, next_items=4)
@@ -171,7 +171,7 @@ def test_checkerboard_ranks_the_withheld_item_first() -> None:
 
 
 def test_the_next_item_of_a_known_order_ranks_first() -> None:
-    """Everybody plays 0, 1, 2, ... from somewhere: what comes next depends on the last item alone."""
+    """Histories count 0, 1, 2, ... from different starts: the next item depends on the last one alone."""
     histories = [[(start + i) % 12 for i in range(length)] for start in range(12) for length in (4, 6, 8)]
     network = a_trained_network(histories, next_items=1)
     best = network.scores(batch_of(histories, 12)).argmax(dim=1)
