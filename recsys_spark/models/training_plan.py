@@ -65,8 +65,8 @@ class TrainingPlan:
             ItemMatrix.open(folder / "items")
         except MissingInputError:
             return False
-        if lost := missing_files(folder):
-            log.warning("%s has lost its file %s: training it again", self.version, lost[0])
+        if missing := missing_files(folder):
+            log.warning("%s lacks its file %s: training it again", self.version, missing[0])
             return False
         log.info("%s is already trained", self.version)
         return True

@@ -18,7 +18,7 @@ from recsys_spark.models.popularity import Popularity, PopularitySettings
 from recsys_spark.models.versions import ModelVersion
 from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
 from recsys_spark.ranking.scorer import Scorer
-from recsys_spark.storage.model_files import lost_files
+from recsys_spark.storage.model_files import missing_files
 from recsys_spark.storage.tables import Tables
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def load_model(files_root: str, version: ModelVersion) -> TrainedModel:
     """
     folder = Path(files_root) / version.artifact
     try:
-        if lost := lost_files(folder):
-            raise MissingInputError(f"{folder / lost[0]} is missing")
+        if missing := missing_files(folder):
+            raise MissingInputError(f"{folder / missing[0]} is missing")
         matrix = ItemMatrix.open(folder / "items")
     except MissingInputError as error:
         job = f"{training_job(version.kind)} --model.kind {version.kind}"
