@@ -7,7 +7,7 @@ from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """Shards of the same rows in the same form are shared by all networks that want them, and written once."""
+    """Write the shards of a kind unless they exist; kinds with equal rows and ShardSpec share them."""
     from recsys_spark.networks.network import load_network
 
     kind = run.config.network_kind()

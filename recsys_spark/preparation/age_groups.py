@@ -1,25 +1,18 @@
-"""Numbers in bands, named after their bounds: ages, and how much is known."""
+"""Age groups, named after their bounds."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-__all__ = ["AGES", "Bounds", "band_of"]
+__all__ = ["age_group"]
 
-# The smallest and largest number of each band; None where it is open.
-Bounds = tuple[tuple[int | None, int | None], ...]
-
-AGES: Bounds = ((None, 17), (18, 24), (25, 34), (35, 44), (45, 54), (55, None))
+# The smallest and the largest age of each group; None where the group is open.
+AGE_GROUPS = ((None, 17), (18, 24), (25, 34), (35, 44), (45, 54), (55, None))
 
 
-def band_of(value: Column, bounds: Bounds) -> Column:
-    """`-17`, `18-24`, `55-`, and `1` for a band of one number; null where the value is null or in none."""
-    found = F.lit(None).cast("string")
-    for low, high in reversed(bounds):
-        inside = (F.lit(True) if low is None else value >= low) & (F.lit(True) if high is None else value <= high)
-        span = (
-            str(low)
-            if low is not None and low == high
-            else f"{'' if low is None else low}-{'' if high is None else high}"
-        )
-        found = F.when(inside, F.lit(span)).otherwise(found)
-    return found
+def age_group(age: Column) -> Column:
+    """Return the age group STRING of an age: `-17`, `18-24`, ..., `55-`; null without an age."""
+    name = F.lit(None).cast("string")
+    for low, high in reversed(AGE_GROUPS):
+        inside = (F.lit(True) if low is None else age >= low) & (F.lit(True) if high is None else age <= high)
+        name = F.when(inside, F.lit(f"{'' if low is None else low}-{'' if high is None else high}")).otherwise(name)
+    return name

@@ -1,4 +1,4 @@
-"""Which plays are new since interactions were last built, read from the commits of the two tables."""
+"""Plays added since interactions were last built, from the commits of both tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,14 +10,15 @@ from recsys_spark.config.model import InteractionsSettings
 from recsys_spark.storage.commits import Commit
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["Increment", "increment"]
+__all__ = ["Increment", "find_increment"]
 
 
 @dataclass(frozen=True)
 class Increment:
-    """What a build has to look at: nothing, some runs' plays, or (`run_ids` None) everything.
+    """Plays to build from: none, those of some runs, or all (`run_ids` None).
 
-    The run that committed the version of plays tells it from the same version of a table that was made anew.
+    `plays_run` is the run that committed `plays_version`. It distinguishes this version from the same version number
+    of a table that was created again.
     """
 
     plays_version: int
@@ -27,26 +28,29 @@ class Increment:
 
     @property
     def is_empty(self) -> bool:
-        """Whether interactions already show this version of plays."""
+        """Return True if interactions are up to date with this version of plays."""
         return self.run_ids == ()
 
     def new_plays(self, plays: DataFrame) -> DataFrame:
-        """The plays that no build has seen."""
+        """Return the plays that are not in interactions yet."""
         return plays if self.run_ids is None else plays.where(F.col("run_id").isin(*self.run_ids))
 
     def affected_plays(self, plays: DataFrame) -> DataFrame:
-        """All plays of the pairs that occur in the new ones: a pair's row is always computed from all of them."""
+        """Return all plays, old and new, of the pairs with new plays.
+
+        A pair's row is always computed from all of its plays.
+        """
         if self.run_ids is None:
             return plays
         pairs = self.new_plays(plays).select("user_id", "item_id").distinct()
         return plays.join(pairs, on=["user_id", "item_id"], how="left_semi")
 
 
-def increment(tables: Tables, settings: InteractionsSettings) -> Increment:
-    """Compares the plays version that interactions were built from with the present one.
+def find_increment(tables: Tables, settings: InteractionsSettings) -> Increment:
+    """Compare the plays version that interactions were built from with the present one.
 
-    Everything is looked at anew when the settings changed, when plays were changed other than by appending, or when
-    support filters are set: there, one new play can let in or push out whole users and items.
+    All plays are used when the settings changed, when plays changed other than by appending, or when support filters
+    are set: one new play can then admit or exclude whole users and items.
     """
     version = tables.data_version("plays")
     commits = {commit.version: commit for commit in tables.commits("plays")}
@@ -54,7 +58,7 @@ def increment(tables: Tables, settings: InteractionsSettings) -> Increment:
     everything = Increment(version, _run_of(commits, version), fingerprint, None)
     if settings.rebuild or not tables.exists("interactions"):
         return everything
-    # Whatever changed the rows last: where that was no build of ours, nothing is known of what they show.
+    # The last commit that changed rows; if it was no build, such as RESTORE, the content of the table is unknown.
     built = next((c.metadata for c in tables.commits("interactions") if c.changes_rows), {})
     if built.get("fingerprint") != fingerprint or built.get("plays_run") != _run_of(commits, built["plays_version"]):
         return everything
@@ -65,13 +69,14 @@ def increment(tables: Tables, settings: InteractionsSettings) -> Increment:
 
 
 def _run_of(commits: Mapping[int, Commit], version: int) -> str | None:
-    """The run that made a version; None if somebody else did, or the log no longer tells."""
+    """Return the run that committed a version; None for other commits and expired log entries."""
     return commits[version].metadata.get("run_id") if version in commits else None
 
 
 def _appended_runs(commits: Mapping[int, Commit], after: int, until: int) -> tuple[str, ...] | None:
-    """The run ids whose plays were appended in these versions; None if something else happened in them, or may have
-    happened: logs are kept for a time only.
+    """Return the runs that appended plays in the versions `after` + 1 to `until`.
+
+    None if a version did something else, or is no longer in the log, which is kept for a limited time.
     """
     run_ids = []
     for version in range(after + 1, until + 1):

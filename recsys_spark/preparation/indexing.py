@@ -1,7 +1,7 @@
-"""Stable numbers for ids: contiguous from 0, given once, never changed.
+"""Stable indexes: contiguous numbers of ids from 0, assigned once and never changed.
 
-Numbers are what matrices are indexed by, and vectors of older models stay readable only while they hold. New ids
-are numbered in the order of the ids themselves, so that the same delivery gives the same numbers.
+Matrices are indexed by these numbers, so that vectors of older models stay readable only while the numbers hold. New
+ids are numbered in the order of the ids themselves: the same delivery gives the same numbers.
 """
 
 from pyspark.sql import DataFrame
@@ -14,7 +14,7 @@ __all__ = ["extend_index", "new_index_rows"]
 
 
 def extend_index(tables: Tables, name: str, ids: DataFrame) -> int:
-    """Numbers the ids of a frame with `<name>_id` that the table `<name>_index` lacks; gives how many they were."""
+    """Append ids of a frame with `<name>_id` that the table `<name>_index` lacks; return their number."""
     index = f"{name}_index"
     new = new_index_rows(ids, tables.read(index), name).localCheckpoint()
     number = new.count()
@@ -24,10 +24,10 @@ def extend_index(tables: Tables, name: str, ids: DataFrame) -> int:
 
 
 def new_index_rows(ids: DataFrame, index: DataFrame, name: str) -> DataFrame:
-    """Rows to append to an index: `<name>_id`, `<name>_idx` for the ids that it lacks.
+    """Return rows to append to an index: `<name>_id`, `<name>_idx` for the ids that it lacks.
 
-    ids: any frame with `<name>_id`; index: `<name>_id`, `<name>_idx`. The numbers of one batch of new ids are
-    given by a single task, which sorts ids alone and spills to disk; nothing reaches the driver.
+    ids: any frame with `<name>_id`; index: `<name>_id`, `<name>_idx`. A single task numbers the new ids of one batch;
+    it sorts ids alone and spills to disk. No ids reach the driver.
     """
     key, number = f"{name}_id", f"{name}_idx"
     new = ids.select(key).distinct().join(index, on=key, how="left_anti")

@@ -1,7 +1,7 @@
-"""Writing a shard folder: executors write the files, the manifest comes last.
+"""Writer of shard folders: executors write the files, the driver writes the manifest last.
 
-Rows are placed by a hash of their number and the seed, so that equal input gives equal files whatever partitions
-Spark made of it, and each file is a random sample of all rows. A file is one task and one row group.
+A hash of row number and seed places each row, so that equal input gives equal files for any partitioning, and each
+file is a random sample of all rows. A file is one task and one row group.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ from recsys_spark.core.atomic_files import atomic_write, remove_drafts
 from recsys_spark.core.csr import Csr
 from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
 from recsys_spark.core.shard_spec import ShardSpec
-from recsys_spark.preparation.side_features import Profiles
+from recsys_spark.preparation.side_features import SideFeatures
 from recsys_spark.storage.shard_format import (
     BLOCK_ROWS,
     BUFFERS,
@@ -33,13 +33,15 @@ from recsys_spark.storage.shard_format import (
     rows_digest,
 )
 
-__all__ = ["complete_shards", "write_shards"]
+__all__ = ["read_complete_manifest", "write_shard_file", "write_shards"]
 
-WRITTEN = "file INT, rows BIGINT, non_zeros BIGINT, held_non_zeros BIGINT, bytes BIGINT, sha256 STRING, payload STRING"
+FILE_SCHEMA = (
+    "file INT, rows BIGINT, non_zeros BIGINT, held_non_zeros BIGINT, bytes BIGINT, sha256 STRING, payload STRING"
+)
 
 
-def complete_shards(folder: Path, inputs: dict[str, Any]) -> Manifest | None:
-    """The manifest of a folder that was completed from the same inputs and has all its files; else None."""
+def read_complete_manifest(folder: Path, inputs: dict[str, Any]) -> Manifest | None:
+    """Return the manifest of a complete folder made from the same inputs, else None."""
     try:
         manifest = Manifest.read(folder)
         manifest.check_names(folder)
@@ -56,36 +58,36 @@ def write_shards(
     n_files: int,
     seed: int,
     inputs: dict[str, Any],
-    profiles: Profiles | None = None,
+    side_features: SideFeatures | None = None,
 ) -> Manifest:
-    """Writes `rows` (sparse_rows, or with_held_out of them), with `profiles` beside them if there are any, as at most
-    `n_files` files below `folder`.
+    """Write `rows` (of sparse_rows or with_held_out) as at most `n_files` files below `folder`.
 
-    `shape` is that of the whole matrix; `inputs` say where the rows come from. A folder that was completed from the
-    same inputs is used again; whatever else lies in it is replaced. A task holds the rows of one file. The driver
-    gets one small row a file. Raises ConfigError where the driver does not see what executors wrote.
+    `side_features`, if any, are written beside the rows. `shape` is that of the whole matrix; `inputs` describe the
+    source of the rows. A folder that is complete and has the same inputs is reused; the content of any other is
+    replaced. A task holds the rows of one file; the driver receives one small row a file. Raises ConfigError if the
+    driver does not see the files that executors wrote.
     """
-    complete = complete_shards(folder, inputs)
+    complete = read_complete_manifest(folder, inputs)
     if complete is not None:
         return complete
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     for leftover in folder.iterdir():
         leftover.unlink()
-    if profiles is not None:
-        rows = profiles.beside(rows)
+    if side_features is not None:
+        rows = side_features.add_to(rows)
     place = F.xxhash64(F.col("row_idx"), F.lit(seed))
     placed = rows.withColumns({"place": place, "file": F.pmod(place, F.lit(n_files)).cast("int")})
-    written = placed.groupBy("file").applyInArrow(partial(_write_file, folder), WRITTEN).collect()
+    written = placed.groupBy("file").applyInArrow(partial(write_shard_file, folder), FILE_SCHEMA).collect()
     files = [ShardFile(_file_name(row["file"]), *list(row)[1:]) for row in sorted(written)]
     unseen = [file.name for file in files if not (folder / file.name).is_file()]
     if unseen:
         raise ConfigError(
-            f"files.root: {unseen[0]} was written to {folder} and is not found there: set it to a folder that the"
-            " driver and every executor share"
+            f"an executor wrote {unseen[0]} to {folder}, and the driver does not find it there: set files.root to a "
+            "folder that the driver and every executor share"
         )
     remove_drafts(folder)
-    n_features = 0 if profiles is None else len(profiles.features)
+    n_features = 0 if side_features is None else len(side_features.vocabulary)
     manifest = Manifest(shard_spec, *shape, seed, inputs, tuple(files), n_features)
     manifest.write(folder)
     return manifest
@@ -95,8 +97,11 @@ def _file_name(number: int) -> str:
     return f"part-{number:05d}.parquet"
 
 
-def _write_file(folder: Path, table: pa.Table) -> pa.Table:
-    """Writes one file; gives one row (WRITTEN)."""
+def write_shard_file(folder: Path, table: pa.Table) -> pa.Table:
+    """Write the rows of one file and return one row of FILE_SCHEMA.
+
+    `table` has file, row_idx, place, indices, values, and optionally held_indices, held_values and the side column.
+    """
     number = table["file"][0].as_py()
     order = np.lexsort((table["row_idx"].to_numpy(), table["place"].to_numpy()))
     row_idx = table["row_idx"].to_numpy()[order]
@@ -108,7 +113,7 @@ def _write_file(folder: Path, table: pa.Table) -> pa.Table:
     path = folder / _file_name(number)
     _save(blocks, path)
     counts = [len(order), entries.indices.size, 0 if held is None else held.indices.size, path.stat().st_size]
-    names = [name for name in WRITTEN.replace(",", "").split()[::2]]
+    names = [name for name in FILE_SCHEMA.replace(",", "").split()[::2]]
     values = [number, *counts, file_digest(path), rows_digest(blocks)]
     types = [pa.int32(), *[pa.int64()] * 4, pa.string(), pa.string()]
     return pa.table({name: pa.array([value], kind) for name, value, kind in zip(names, values, types, strict=True)})
@@ -155,6 +160,6 @@ def _block(
 def _save(blocks: list[dict[str, NDArray[Any]]], path: Path) -> None:
     columns = {name: pa.array([block[name].tobytes() for block in blocks], pa.binary()) for name in blocks[0]}
     table = pa.table(columns)
-    # One row group a file: Petastorm deals out row groups. Dictionaries would only cost: no two blocks are equal.
+    # Petastorm distributes row groups: one a file. Dictionaries would only cost time, as no two blocks are equal.
     with atomic_write(path) as draft:
         pq.write_table(table, draft, compression="zstd", row_group_size=max(1, len(blocks)), use_dictionary=False)

@@ -1,4 +1,4 @@
-"""Pairs of users and items as rows of a sparse matrix, the way a network wants them (shard_spec.py)."""
+"""Pairs of users and items as rows of a sparse matrix, by a ShardSpec."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,16 +9,14 @@ __all__ = ["history_order", "sparse_rows", "value_column", "with_held_out"]
 
 
 def sparse_rows(pairs: DataFrame, shard_spec: ShardSpec) -> DataFrame:
-    """(row_idx INT, indices ARRAY<INT>, values ARRAY<FLOAT>) of `pairs` (user_idx, item_idx, play_count, rating,
-    last_played_at; one row a pair).
+    """Return pairs as sparse rows: (row_idx INT, indices ARRAY<INT>, values ARRAY<FLOAT>).
 
-    Rows without an entry do not appear. A row's entries are one array: a user's whole history, or an item's users,
-    has to fit into a task.
+    `pairs` has user_idx, item_idx, play_count, rating, last_played_at; one row a pair. Rows without an entry do not
+    appear. A row's entries are one array: a user's whole history, or an item's users, has to fit into a task.
     """
     row, column = ("user_idx", "item_idx") if shard_spec.rows == "users" else ("item_idx", "user_idx")
-    entry = F.struct(
-        *history_order(shard_spec.order), F.col(column).alias("column"), value_column(shard_spec).alias("value")
-    )
+    order, value = history_order(shard_spec.order), value_column(shard_spec)
+    entry = F.struct(*order, F.col(column).alias("column"), value.alias("value"))
     return (
         pairs.select(F.col(row).alias("row_idx"), entry.alias("entry"))
         .where("entry.value IS NOT NULL")
@@ -29,24 +27,26 @@ def sparse_rows(pairs: DataFrame, shard_spec: ShardSpec) -> DataFrame:
 
 
 def with_held_out(rows: DataFrame, held_out: DataFrame) -> DataFrame:
-    """`rows` (sparse_rows) of which something is held out, with `held_indices` and `held_values`.
+    """Add `held_indices` and `held_values` to the `rows` (sparse_rows) that have held-out entries.
 
-    Rows of `held_out` that have no entry to predict from get an empty one: they count as well.
+    Rows of `held_out` without an input entry get empty `indices` and `values`: they count in validation as well.
     """
     held = held_out.select("row_idx", F.col("indices").alias("held_indices"), F.col("values").alias("held_values"))
     joined = held.join(rows, on="row_idx", how="left")
-    nothing = {"indices": "array<int>", "values": "array<float>"}
+    empty = {"indices": "array<int>", "values": "array<float>"}
     return joined.select(
         "row_idx",
-        *[F.coalesce(F.col(name), F.array().cast(kind)).alias(name) for name, kind in nothing.items()],
+        *[F.coalesce(F.col(name), F.array().cast(kind)).alias(name) for name, kind in empty.items()],
         "held_indices",
         "held_values",
     )
 
 
 def history_order(order: str) -> list[Column]:
-    """What the entries of a history are sorted by before their number: nothing with `order` column; with `time` the
-    time of the last play and, of equal or no times, a hash: in an order by number, networks would see a meaning.
+    """Return the columns that sort the entries of a history before their number.
+
+    None with `order` column. With `time` the time of the last play; entries of equal or no times are in the order of a
+    hash, since a network would learn from an order by number.
     """
     if order != "time":
         return []
@@ -54,7 +54,7 @@ def history_order(order: str) -> list[Column]:
 
 
 def value_column(shard_spec: ShardSpec) -> Column:
-    """The value FLOAT of a pair; null where it has none."""
+    """Return the value FLOAT of a pair; null where it has none."""
     values = {
         "one": F.lit(1.0),
         "confidence": F.log1p(F.col("play_count").cast("double")),

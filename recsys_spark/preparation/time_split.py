@@ -1,7 +1,7 @@
-"""A split by the calendar: trained on what was played before a moment, judged by what was new after it.
+"""Splits by calendar time: training on plays before a moment, evaluation on new pairs after it.
 
-Parts are aggregated from plays of their own span. A row of interactions would not do: its plays are summed over the
-whole time and its last one may lie behind the cut, so that training would know of the future.
+Each part is aggregated from the plays of its own span. Rows of interactions are no basis for it: they sum plays over
+the whole time, so that training data would contain plays after the cut.
 """
 
 from dataclasses import dataclass
@@ -13,42 +13,42 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.split import SplitSettings
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.preparation.interactions import Origin, aggregate_plays, origins_of
+from recsys_spark.preparation.interactions import SourceKind, aggregate_plays, source_kinds
 from recsys_spark.preparation.support import k_core
 
-__all__ = ["Plays", "split_by_time"]
+__all__ = ["IndexedPlays", "split_by_time"]
 
-# A cut that is not given lies on a border of this many equal spans.
+# A cut by share lies on a border of this many equal spans.
 SPANS = 4096
 PAIR = ["user_idx", "item_idx"]
 
 
 @dataclass(frozen=True)
-class Plays:
-    """The rows of plays, and the two indexes that number their users and items."""
+class IndexedPlays:
+    """Rows of plays, and the two indexes of their users and items."""
 
     plays: DataFrame
     user_index: DataFrame
     item_index: DataFrame
 
     @cached_property
-    def origins(self) -> set[Origin]:
-        """Where the plays are from; read once."""
-        return origins_of(self.plays)
+    def sources(self) -> set[SourceKind]:
+        """Return the sources and kinds of the plays; read once."""
+        return source_kinds(self.plays)
 
     def pairs(self, span: Column) -> DataFrame:
-        """user_idx, item_idx, play_count, rating, last_played_at of the plays of a span of time."""
-        pairs = aggregate_plays(self.plays.where(F.col("played_at").isNotNull() & span), self.origins)
+        """Aggregate the plays of a span of time: user_idx, item_idx, play_count, rating, last_played_at."""
+        pairs = aggregate_plays(self.plays.where(F.col("played_at").isNotNull() & span), self.sources)
         return pairs.join(self.user_index, on="user_id").join(self.item_index, on="item_id").drop("user_id", "item_id")
 
 
-def split_by_time(plays: Plays, settings: SplitSettings) -> DataFrame:
-    """part STRING (train, validation, test) and the columns of interactions, each pair in one part.
+def split_by_time(plays: IndexedPlays, settings: SplitSettings) -> DataFrame:
+    """Assign each pair to a part by the time of its first play.
 
-    A pair belongs to the part in which it is played first: what a user has played before is neither to be found
-    nor asked for. min_rating looks at each part's own ratings, minimum support at training alone; users and items
-    that training does not know stay in the other parts. Raises ConfigError where there are no times, or where the
-    cuts leave nothing to train on.
+    Returns part STRING (train, validation, test) and the columns of interactions. A pair is in one part: items that a
+    user has played before are no targets. min_rating applies to each part's own ratings, minimum support to training
+    alone; users and items without training pairs stay in the other parts. Raises ConfigError without any times, and
+    where the cuts leave no pairs to train on.
     """
     validation_from, test_from = _cuts(plays.plays, settings)
     moment = F.col("played_at")
@@ -58,14 +58,14 @@ def split_by_time(plays: Plays, settings: SplitSettings) -> DataFrame:
         "test": plays.pairs(moment >= test_from),
     }
     before = train.select(*PAIR)
-    parts = [_kept(train, settings, "train", (settings.min_user_items, settings.min_item_users))]
+    parts = [_filtered(train, settings, "train", (settings.min_user_items, settings.min_item_users))]
     for part, pairs in later.items():
-        parts.append(_kept(pairs.join(before, on=PAIR, how="left_anti"), settings, part))
+        parts.append(_filtered(pairs.join(before, on=PAIR, how="left_anti"), settings, part))
         before = before.unionByName(pairs.select(*PAIR))
     if parts[0].isEmpty():
         raise ConfigError(
-            "nothing was played before the cut by time that split.min_rating and the minimum support leave to train "
-            "on: set a later split.test_from, or lower them"
+            "no pairs before the cut by time are left to train on: set a later split.test_from, or lower "
+            "split.min_rating, split.min_user_items or split.min_item_users"
         )
     together = parts[0]
     for rows in parts[1:]:
@@ -73,14 +73,14 @@ def split_by_time(plays: Plays, settings: SplitSettings) -> DataFrame:
     return together
 
 
-def _kept(pairs: DataFrame, settings: SplitSettings, part: str, minimums: tuple[int, int] = (1, 1)) -> DataFrame:
+def _filtered(pairs: DataFrame, settings: SplitSettings, part: str, minimums: tuple[int, int] = (1, 1)) -> DataFrame:
     if settings.min_rating is not None:
         pairs = pairs.where(F.col("rating") >= settings.min_rating)
     return k_core(pairs, *minimums).withColumn("part", F.lit(part))
 
 
 def _cuts(plays: DataFrame, settings: SplitSettings) -> tuple[Column, Column]:
-    """The first moments of validation and of test, as literals; the driver takes SPANS counts at most."""
+    """Return the first moments of validation and of test as literals; the driver receives at most SPANS counts."""
     time = F.unix_micros("played_at")
     before = timed = plays.where("played_at IS NOT NULL").select(time.alias("time"))
     if settings.test_from is None:
@@ -95,10 +95,10 @@ def _cuts(plays: DataFrame, settings: SplitSettings) -> tuple[Column, Column]:
 
 
 def _border(timed: DataFrame, share: float) -> int:
-    """The latest border (microseconds) behind which lies at least this share of the plays."""
+    """Return the latest border (microseconds) with this share of the plays after it."""
     (span,) = timed.agg(F.min("time").alias("first"), F.max("time").alias("last")).collect()
     if span["first"] is None:
-        raise ConfigError("no play has a time to split by: choose another split.protocol, or ingest data with times")
+        raise ConfigError("no plays have a time to split by: choose another split.protocol, or ingest data with times")
     first, width = span["first"], (span["last"] - span["first"]) // SPANS + 1
     place = F.floor((F.col("time") - first) / width)
     counts = timed.groupBy(place.alias("place")).agg(F.count(F.lit(1)).alias("n")).orderBy(F.desc("place")).collect()
@@ -111,6 +111,6 @@ def _border(timed: DataFrame, share: float) -> int:
 
 
 def _micros(moment: datetime) -> int:
-    """Microseconds since 1970; a moment without a zone is UTC."""
+    """Return microseconds since 1970; a moment without a zone is UTC."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1_000_000)

@@ -1,4 +1,4 @@
-"""The pairs that a model is trained on: all interactions, or the training part of the split that is configured."""
+"""Training pairs of a model: all interactions, or the training part of the configured split."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,19 @@ from pyspark.sql import functions as F
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.split import Fit, split_id
 from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
-from recsys_spark.preparation.splits import training_part, validation_pairs
+from recsys_spark.preparation.held_out_pairs import held_out_pairs
+from recsys_spark.preparation.splits import PAIR_COLUMNS
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["TrainingPairs", "index_sizes", "split_rows", "training_pairs"]
+__all__ = ["TrainingPairs", "index_sizes", "split_rows", "training_pairs", "training_part"]
 
 
 @dataclass(frozen=True)
 class TrainingPairs:
-    """`train` has the columns of interactions; `fold_in` and `held_out` those of the validation users, if there are
-    any. `data_version` is that of interactions; `split_id` None stands for no split. `fit` says how much of the data
-    `train` holds.
+    """Pairs to train on, and input and held-out pairs of the validation users, if any.
+
+    `train` has the columns of interactions. `data_version` is the version of interactions; `split_id` is None without
+    a split. `fit` names the part of the data in `train`.
     """
 
     train: DataFrame
@@ -30,16 +32,16 @@ class TrainingPairs:
 
 
 def training_pairs(tables: Tables, config: BaseConfig) -> TrainingPairs:
-    """What `split.protocol`, `model.fit` and `run.seed` say to train on, read at this run's versions.
+    """Return the pairs that `split`, `model.fit` and `run.seed` select, at this run's versions.
 
-    Raises MissingInputError naming split_interactions where the split was not made of these interactions, ConfigError
-    where `model.fit` does not go with the split.
+    Raises MissingInputError naming split_interactions where there is no split of the present interactions, and
+    ConfigError where `model.fit` does not suit the split.
     """
     interactions, fit = tables.read("interactions"), config.model.fit
     data_version = tables.data_version("interactions")
     if config.split.protocol is None:
         if fit != "train":
-            raise ConfigError(f"model.fit = {fit} goes back to a split that judged the settings: set split.protocol")
+            raise ConfigError(f"model.fit = {fit} needs the split that the settings were chosen on: set split.protocol")
         return TrainingPairs(interactions, None, None, data_version, None)
     name = split_id(config.split, config.run.seed, data_version)
     split = split_rows(tables, name)
@@ -49,28 +51,40 @@ def training_pairs(tables: Tables, config: BaseConfig) -> TrainingPairs:
         return TrainingPairs(interactions, None, None, data_version, name, fit)
     if fit == "train_and_validation":
         if config.split.protocol.startswith("strong"):
-            raise ConfigError(f"model.fit = {fit}: {config.split.protocol} holds out users, whose pairs stay apart")
+            raise ConfigError(
+                f"model.fit = {fit} does not suit split.protocol = {config.split.protocol}, whose validation pairs are "
+                "of held-out users: set model.fit to train or everything"
+            )
         return TrainingPairs(training_part(split, with_validation=True), None, None, data_version, name, fit)
-    held = validation_pairs(split, "validation")
-    if held.held_out.isEmpty():
+    validation = held_out_pairs(split, "validation")
+    if validation.held_out.isEmpty():
         return TrainingPairs(training_part(split), None, None, data_version, name)
-    return TrainingPairs(training_part(split), held.fold_in, held.held_out, data_version, name)
+    return TrainingPairs(training_part(split), validation.fold_in, validation.held_out, data_version, name)
+
+
+def training_part(split: DataFrame, with_validation: bool = False) -> DataFrame:
+    """Return the training pairs of a split; `split` has the rows of one split_id.
+
+    `with_validation` adds the validation pairs, except those of held-out users.
+    """
+    parts = ("train", "validation") if with_validation else ("train",)
+    return split.where(F.col("part").isin(*parts)).select(*PAIR_COLUMNS)
 
 
 def split_rows(tables: Tables, name: str) -> DataFrame:
-    """The rows of one split_id, as of this run; none where there is no such split."""
+    """Return the rows of one split_id, as of this run; empty if there is no such split."""
     return tables.read("splits").where(F.col("split_id") == name)
 
 
 def index_sizes(tables: Tables) -> tuple[int, int]:
-    """(n_users, n_items): one more than the largest index of each, as of this run.
+    """Return (n_users, n_items): the largest index of each, as of this run, plus one.
 
-    Raises TrainingError where there is nothing.
+    Raises TrainingError for an empty index.
     """
     largest = [
         tables.read(f"{side}_index").agg(F.max(f"{side}_idx").alias("largest")).collect()[0]["largest"]
         for side in ("user", "item")
     ]
     if None in largest:
-        raise TrainingError("there is nothing to train on: run ingest_plays and build_interactions first")
+        raise TrainingError("user_index or item_index is empty: run ingest_plays and build_interactions first")
     return largest[0] + 1, largest[1] + 1

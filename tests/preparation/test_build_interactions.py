@@ -1,4 +1,4 @@
-"""build_interactions: what counts, how ids are numbered, and that building piecemeal changes nothing."""
+"""build_interactions: aggregation, numbering of ids, incremental builds."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
-from recsys_spark.preparation.increment import increment
-from recsys_spark.preparation.interactions import Origin, aggregate_plays, origins_of
+from recsys_spark.preparation.increment import find_increment
+from recsys_spark.preparation.interactions import SourceKind, aggregate_plays, source_kinds
 from recsys_spark.storage.tables import Tables
 from tests.conftest import Workspace
 
@@ -22,7 +22,7 @@ RATINGS = ["--source.format", "plays", "--source.kind", "ratings", "--source.col
 
 
 def pairs(workspace: Workspace) -> set[tuple[Any, ...]]:
-    """Interactions with ids instead of numbers, times as epoch seconds."""
+    """Return interactions with ids instead of numbers and times as epoch seconds."""
     rows = (
         workspace.table("interactions")
         .join(workspace.table("user_index"), "user_idx")
@@ -33,12 +33,12 @@ def pairs(workspace: Workspace) -> set[tuple[Any, ...]]:
 
 
 def deliver(workspace: Workspace, flags: list[str], *arguments: object) -> None:
-    """Ingests all files that the test wrote and builds."""
+    """Ingest all files that the test wrote, and build interactions."""
     workspace.done("ingest_plays", "--source.path", workspace.root.parent / "raw", *flags)
     workspace.done("build_interactions", *arguments)
 
 
-def test_sources_add_up_and_statements_replace(workspace: Workspace, write: Write) -> None:
+def test_events_and_sources_are_summed_and_totals_and_ratings_replaced(workspace: Workspace, write: Write) -> None:
     def named(name: str, *flags: str) -> list[str]:
         return ["--source.path", str(workspace.root.parent / "raw" / name), "--source.name", name, *flags]
 
@@ -56,7 +56,7 @@ def test_sources_add_up_and_statements_replace(workspace: Workspace, write: Writ
     assert {row[:4] for row in pairs(workspace)} == {("u", "i", 10, 2.0), ("u", "j", 1, 4.0), ("v", "i", 1, None)}
 
 
-def test_of_statements_of_one_file_the_larger_counts(workspace: Workspace, write: Write) -> None:
+def test_of_totals_of_one_file_the_larger_counts(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,n\nu,i,3\nu,i,9\nu,i,4\n")
     deliver(workspace, TOTALS)
     assert {row[2] for row in pairs(workspace)} == {9}
@@ -69,7 +69,7 @@ def test_a_third_first_and_the_rest_later_gives_the_same_as_all_at_once(workspac
     write("a.csv", header + "".join(lines[:200]))
     deliver(workspace, TIMED)
     first = {row["user_id"]: row["user_idx"] for row in workspace.table("user_index").collect()}
-    # The second delivery repeats some of the first, as late deliveries do.
+    # The second delivery repeats some plays of the first, as late deliveries do.
     write("b.csv", header + "".join(lines[150:]))
     deliver(workspace, TIMED)
     together = Workspace(workspace.spark, workspace.root.parent / "together", workspace.capsys)
@@ -77,8 +77,8 @@ def test_a_third_first_and_the_rest_later_gives_the_same_as_all_at_once(workspac
     together.done("ingest_plays", *TIMED, "--source.path", workspace.root.parent / "whole")
     together.done("build_interactions")
     assert pairs(workspace) == pairs(together)
-    kept = {row["user_id"]: row["user_idx"] for row in workspace.table("user_index").collect()}
-    assert first.items() <= kept.items()
+    later = {row["user_id"]: row["user_idx"] for row in workspace.table("user_index").collect()}
+    assert first.items() <= later.items()
     operations = [c[1] for c in workspace.tables().commits("interactions")]
     assert operations[0] == "MERGE", "the second build was not incremental"
 
@@ -123,19 +123,19 @@ def test_nothing_new_changes_nothing(workspace: Workspace, write: Write) -> None
 
 
 @pytest.mark.parametrize("flags", [TIMED, RATINGS])
-def test_plays_of_one_origin_are_grouped_as_those_of_many(workspace: Workspace, write: Write, flags: list[str]) -> None:
+def test_plays_of_one_source_are_grouped_as_those_of_many(workspace: Workspace, write: Write, flags: list[str]) -> None:
     lines = [f"u{n % 5},i{n % 7},2024-01-{1 + n % 28:02d},{1 + n % 4}\n" for n in range(90)]
     write("a.csv", "user_id,item_id,at,stars\n" + "".join(lines))
     more = [] if flags == TIMED else ["--source.columns.played_at", "at"]
     workspace.done("ingest_plays", "--source.path", workspace.root.parent / "raw", *flags, *more)
     plays = workspace.table("plays")
-    (origin,) = origins_of(plays)
-    others = {origin, Origin("another", "events"), Origin("a third", "totals")}
-    grouped, general = (sorted(aggregate_plays(plays, each).collect()) for each in ({origin}, others))
+    (source,) = source_kinds(plays)
+    others = {source, SourceKind("another", "events"), SourceKind("a third", "totals")}
+    grouped, general = (sorted(aggregate_plays(plays, each).collect()) for each in ({source}, others))
     assert grouped == general and len(grouped) == 35
 
 
-def test_plays_that_were_made_anew_are_not_taken_for_the_known_ones(workspace: Workspace, write: Write) -> None:
+def test_a_recreated_table_of_plays_is_built_from_again(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,n\nu,i,1\n")
     deliver(workspace, TOTALS)
     for table in ("plays", "ingested_files"):
@@ -146,7 +146,7 @@ def test_plays_that_were_made_anew_are_not_taken_for_the_known_ones(workspace: W
 
 
 @pytest.mark.slow
-def test_interactions_that_were_restored_are_built_again(workspace: Workspace, write: Write) -> None:
+def test_restored_interactions_are_built_again(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,n\nu,i,1\n")
     deliver(workspace, TOTALS)
     workspace.spark.sql(f"RESTORE TABLE delta.`{workspace.root / 'interactions'}` TO VERSION AS OF 0")
@@ -155,7 +155,7 @@ def test_interactions_that_were_restored_are_built_again(workspace: Workspace, w
     assert len(pairs(workspace)) == 1
 
 
-def test_where_the_log_of_plays_was_cleared_everything_is_looked_at(
+def test_all_plays_are_used_where_the_log_of_plays_was_cleared(
     workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
@@ -164,12 +164,12 @@ def test_where_the_log_of_plays_was_cleared_everything_is_looked_at(
         if not number:
             workspace.done("build_interactions")
     settings, commits = load_config(["--tables.root", "any"], {}).interactions, Tables.commits
-    assert len(increment(workspace.tables(), settings).run_ids or ()) == 2
+    assert len(find_increment(workspace.tables(), settings).run_ids or ()) == 2
     newest = workspace.tables().version("plays")
     monkeypatch.setattr(
         Tables, "commits", lambda self, name: [c for c in commits(self, name) if name != "plays" or c.version >= newest]
     )
-    assert increment(workspace.tables(), settings).run_ids is None
+    assert find_increment(workspace.tables(), settings).run_ids is None
 
 
 def test_plays_must_exist(workspace: Workspace) -> None:

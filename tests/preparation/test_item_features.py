@@ -1,4 +1,4 @@
-"""What becomes of attributes and names, hostile ones included."""
+"""Features of attributes and names, with hostile text."""
 
 import math
 
@@ -7,23 +7,23 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.preparation.item_features import feature_entries, fit_vocabulary, item_features
 
-Said = tuple[str | None, dict[str, str | None] | None]
+Item = tuple[str | None, dict[str, str | None] | None]
 
 
-def features_of(spark: SparkSession, *said: Said) -> list[list[str]]:
-    rows = [(f"{place:02d}", name, attributes) for place, (name, attributes) in enumerate(said)]
+def features_of(spark: SparkSession, *items: Item) -> list[list[str]]:
+    rows = [(f"{place:02d}", name, attributes) for place, (name, attributes) in enumerate(items)]
     frame = spark.createDataFrame(rows, "item_id STRING, name STRING, attributes MAP<STRING,STRING>")
     return [row["features"] for row in item_features(frame).orderBy("item_id").collect()]
 
 
-def test_values_are_parted_and_words_are_those_of_the_name(spark: SparkSession) -> None:
+def test_values_are_separated_and_names_split_into_words(spark: SparkSession) -> None:
     assert features_of(spark, ("Toy Story (1995)", {"genres": "Comedy|Animation", "Year": " 1995 "})) == [
         ["genres=animation", "genres=comedy", "year=1995", "~1995", "~story", "~toy"]
     ]
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("item", "expected"),
     [
         ((None, None), []),
         (("", {}), []),
@@ -34,11 +34,11 @@ def test_values_are_parted_and_words_are_those_of_the_name(spark: SparkSession) 
         (("one\0two\none", {"k": "v\0'; DROP TABLE items"}), ["k=v\0'; drop table items", "~one", "~two"]),
     ],
 )
-def test_hostile_values(spark: SparkSession, said: Said, expected: list[str]) -> None:
-    assert features_of(spark, said) == [sorted(expected)]
+def test_hostile_values(spark: SparkSession, item: Item, expected: list[str]) -> None:
+    assert features_of(spark, item) == [sorted(expected)]
 
 
-def test_many_values_are_cut_off(spark: SparkSession) -> None:
+def test_long_lists_of_values_are_truncated(spark: SparkSession) -> None:
     (found,) = features_of(spark, (None, {"tags": "|".join(map(str, range(1_000_000)))}))
     assert 1_000 < len(found) < 5_000
 

@@ -1,4 +1,4 @@
-"""Shard folders hold exactly the pairs they are made from, the same ones wherever Spark put them."""
+"""Shard folders: content equal to the pairs, for any partitioning."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.core.shard_spec import ShardSpec
-from recsys_spark.preparation.shards import complete_shards, write_shards
+from recsys_spark.preparation.shards import read_complete_manifest, write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.shard_loader import read_file
@@ -20,7 +20,10 @@ Row = tuple[list[int], list[float]]
 
 @pytest.fixture(scope="module")
 def pairs(spark: SparkSession) -> DataFrame:
-    """600 users; the later an item, the earlier it was played; every third pair has no rating."""
+    """Return pairs of 600 users.
+
+    Items with higher numbers were played earlier; every third pair has no rating.
+    """
     rows = [
         (
             user,
@@ -74,7 +77,7 @@ def test_shards_hold_every_pair_in_the_form_of_the_shard_spec(
     assert (manifest.rows, manifest.non_zeros) == (len(wanted), sum(len(columns) for columns, _ in wanted.values()))
 
 
-def test_without_times_a_history_is_in_an_order_that_says_nothing_and_is_the_same_each_time(
+def test_without_times_a_history_is_in_a_stable_hashed_order(
     pairs: DataFrame,
 ) -> None:
     untimed = pairs.withColumn("last_played_at", F.lit(None).cast("timestamp"))
@@ -88,7 +91,7 @@ def test_without_times_a_history_is_in_an_order_that_says_nothing_and_is_the_sam
     assert long and not any(items in (sorted(items), sorted(items, reverse=True)) for items in long)
 
 
-def test_the_same_rows_give_the_same_files_however_they_lie(pairs: DataFrame, tmp_path: Path) -> None:
+def test_equal_rows_give_equal_files_for_any_partitioning(pairs: DataFrame, tmp_path: Path) -> None:
     def payloads(name: str, frame: DataFrame, seed: int) -> list[str]:
         rows = sparse_rows(frame, ShardSpec())
         return [
@@ -101,7 +104,7 @@ def test_the_same_rows_give_the_same_files_however_they_lie(pairs: DataFrame, tm
     assert payloads("c", pairs, 8) != first
 
 
-def test_what_is_held_out_travels_with_its_row_also_where_nothing_else_does(pairs: DataFrame, tmp_path: Path) -> None:
+def test_held_out_entries_are_beside_their_row_also_without_input_entries(pairs: DataFrame, tmp_path: Path) -> None:
     shard_spec = ShardSpec()
     held_out, given = pairs.where("item_idx < 5"), pairs.where("item_idx >= 5 AND user_idx <> 1")
     rows = with_held_out(sparse_rows(given, shard_spec), sparse_rows(held_out, shard_spec))
@@ -131,9 +134,9 @@ def test_a_complete_folder_is_used_again_and_any_other_is_replaced(pairs: DataFr
     times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     assert write() == manifest
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == times
-    assert complete_shards(folder, {"interactions": 4}) is None, "made from something else"
+    assert read_complete_manifest(folder, {"interactions": 4}) is None, "made from other inputs"
     (folder / manifest.files[0].name).unlink()
     (folder / "part-of-another-run.parquet").write_bytes(b"PAR1")
-    assert complete_shards(folder, INPUTS) is None
+    assert read_complete_manifest(folder, INPUTS) is None
     assert write().digest == manifest.digest
     assert {file.name for file in folder.iterdir()} == times.keys()

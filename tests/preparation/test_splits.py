@@ -1,4 +1,4 @@
-"""Splits: nothing lost, nothing leaked, and the same whatever way the data lie."""
+"""Splits: complete, without leaks, and equal for any partitioning."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -15,8 +15,10 @@ from pyspark.sql import DataFrame, SparkSession
 from recsys_spark.config.split import SplitSettings, split_id
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.preparation import support
-from recsys_spark.preparation.splits import build_split, training_part, validation_pairs
+from recsys_spark.preparation.held_out_pairs import held_out_pairs
+from recsys_spark.preparation.splits import build_split
 from recsys_spark.preparation.support import k_core
+from recsys_spark.preparation.training_pairs import training_part
 from tests.conftest import Workspace
 
 SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE, last_played_at TIMESTAMP"
@@ -27,7 +29,7 @@ PartsBy = Callable[[str], dict[str, list[Row]]]
 
 
 def pairs_of(n_users: int, n_items: int, share: float = 0.4, seed: int = 0) -> list[Row]:
-    """Random pairs with ratings 1 to 5 and times in random order, a few equal."""
+    """Return random pairs with ratings 1 to 5 and random times, a few equal."""
     rng = np.random.default_rng(seed)
     users, items = np.nonzero(rng.random((n_users, n_items)) < share)
     return [
@@ -49,7 +51,7 @@ def frame(spark: SparkSession, rows: list[Row]) -> DataFrame:
 
 
 def parts_of(split: DataFrame) -> dict[str, list[Row]]:
-    """Part -> its rows, sorted."""
+    """Return the sorted rows of each part."""
     parts = defaultdict(list)
     for row in split.collect():
         moment = row["last_played_at"]
@@ -68,7 +70,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def parts_by(spark: SparkSession, rows: list[Row]) -> PartsBy:
-    """The parts of `rows` by a protocol with seed 1."""
+    """Return a function that splits `rows` by a protocol with seed 1."""
     return cache(lambda protocol: parts_of(build_split(frame(spark, rows), settings(protocol), seed=1)))
 
 
@@ -140,7 +142,7 @@ def test_equal_times_are_not_cut_by_the_numbers_of_items(spark: SparkSession) ->
     rows = [(u, i, 1, 5.0, time(1)) for u in range(30) for i in range(10)]
     parts = parts_of(build_split(frame(spark, rows), settings("strong_time", held_out_users=9), seed=1))
     held = {row[1] for row in parts["held_out_validation"] + parts["held_out_test"]}
-    assert len(held) > 5, "not the last two of everybody"
+    assert len(held) > 5, "not the last two of each user"
 
 
 def test_random_fold_in_ignores_time(parts_by: PartsBy) -> None:
@@ -150,7 +152,7 @@ def test_random_fold_in_ignores_time(parts_by: PartsBy) -> None:
 
 
 def test_items_that_training_users_lack_leave_held_out_histories(spark: SparkSession) -> None:
-    """Every user has an item of its own, and one user nothing else that counts: it keeps a single shared item."""
+    """Every user has an item of its own; held-out histories keep only items shared with training users."""
     own = [(u, 100 + u, 1, None, None) for u in range(10)]
     shared = [(u, i, 1, None, None) for u in range(10) for i in range(6)]
     parts = parts_of(build_split(frame(spark, own + shared), settings("strong_random", held_out_users=2), seed=1))
@@ -166,7 +168,7 @@ def test_items_that_training_users_lack_leave_held_out_histories(spark: SparkSes
 
 @pytest.mark.parametrize(("share", "expected"), [(0.8, {2: 1, 5: 1, 9: 1, 10: 2}), (0.1, {2: 1, 5: 4, 9: 8, 10: 9})])
 def test_fold_in_share_of_short_and_long_histories(spark: SparkSession, share: float, expected: dict[int, int]) -> None:
-    """Held out are 1 - share, rounded down: of 5 pairs at .8 that is 1, though 5 x (1 - .8) is below 1 in floats."""
+    """1 - share of the pairs are held out, rounded down: 1 of 5 pairs at .8, though 5 x (1 - .8) < 1 in floats."""
     lengths = [2, 5, 9, 10] * 4 + [10]
     rows = [(u, i, 1, None, None) for u, n in enumerate(lengths) for i in range(n)]
     changed = {"held_out_users": 8, "fold_in_share": share, "min_held_out_user_items": 2}
@@ -194,7 +196,7 @@ def test_ratings_below_the_minimum_leave(spark: SparkSession, rows: list[Row]) -
 
 
 def core_by_hand(pairs: set[tuple[int, int]], min_user_items: int, min_item_users: int) -> set[tuple[int, int]]:
-    """Drops one pair at a time until none is left to drop."""
+    """Drop one pair at a time until both minimums hold."""
     kept = set(pairs)
     while True:
         users, items = Counter(u for u, _ in kept), Counter(i for _, i in kept)
@@ -216,7 +218,7 @@ def test_support_holds_on_both_sides_and_keeps_all_it_can(
 
 
 def test_support_that_does_not_settle_is_refused(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chain of users and items falls apart from its ends, a link a round."""
+    """A chain of users and items loses its ends, one link each round."""
     chain = [(n, n + step) for n in range(8) for step in (0, 1)]
     pairs = spark.createDataFrame(chain, "user_idx INT, item_idx INT")
     assert k_core(pairs, 2, 2).isEmpty()
@@ -261,29 +263,29 @@ def test_settings_that_leave_nothing(
 @pytest.mark.parametrize(
     ("protocol", "lacking"), [("strong_time", "times"), ("last_n", "times"), ("rating_folds", "ratings")]
 )
-def test_what_a_protocol_cuts_by_must_be_known(spark: SparkSession, protocol: str, lacking: str) -> None:
+def test_a_protocol_refuses_data_without_its_times_or_ratings(spark: SparkSession, protocol: str, lacking: str) -> None:
     rows = [(u, i, 1, None, None) for u in range(20) for i in range(9)]
     with pytest.raises(ConfigError, match=lacking):
         build_split(frame(spark, rows), settings(protocol), seed=1)
 
 
-def test_what_is_given_and_what_is_hidden_of_each_user(spark: SparkSession, rows: list[Row]) -> None:
+def test_input_and_held_out_pairs_of_each_user(spark: SparkSession, rows: list[Row]) -> None:
     split = build_split(frame(spark, rows), settings("per_user_random"), seed=1).persist()
     parts = parts_of(split)
     assert rows_of(training_part(split)) == parts["train"]
     assert rows_of(training_part(split, with_validation=True)) == sorted(parts["train"] + parts["validation"])
-    given, hidden = map(rows_of, validation_pairs(split, "validation"))
+    given, hidden = map(rows_of, held_out_pairs(split, "validation"))
     assert (given, hidden) == ([row for row in parts["train"] if row[0] in users_of(hidden)], parts["validation"])
-    given, hidden = map(rows_of, validation_pairs(split, "test"))
+    given, hidden = map(rows_of, held_out_pairs(split, "test"))
     assert (given, hidden) == (sorted(parts["train"] + parts["validation"]), parts["test"])
 
 
-def test_what_is_given_and_what_is_hidden_of_held_out_users(spark: SparkSession, rows: list[Row]) -> None:
+def test_input_and_held_out_pairs_of_held_out_users(spark: SparkSession, rows: list[Row]) -> None:
     split = build_split(frame(spark, rows), settings("strong_random"), seed=1).persist()
     parts = parts_of(split)
     assert rows_of(training_part(split, with_validation=True)) == parts["train"]
     for part in ("validation", "test"):
-        given, hidden = map(rows_of, validation_pairs(split, part))
+        given, hidden = map(rows_of, held_out_pairs(split, part))
         assert hidden == parts[f"held_out_{part}"]
         assert given == [row for row in parts["fold_in"] if row[0] in users_of(hidden)]
 
@@ -293,7 +295,7 @@ def rows_of(pairs: DataFrame) -> list[Row]:
     return found.get("all", [])
 
 
-def test_the_name_of_a_split_says_what_determines_it() -> None:
+def test_the_name_of_a_split_depends_on_settings_seed_and_version() -> None:
     name = split_id(settings("strong_time"), 1, 7)
     assert name.startswith("strong_time-") and len(name.split("-")[1]) == 12
     others = [
@@ -316,9 +318,9 @@ def test_folds_of_one_seed_part_the_ratings(spark: SparkSession, rows: list[Row]
     assert sorted(tests) == sorted(rows)
 
 
-def test_a_given_fold_is_the_test_part(spark: SparkSession, rows: list[Row]) -> None:
+def test_a_predefined_fold_is_the_test_part(spark: SparkSession, rows: list[Row]) -> None:
     given = spark.createDataFrame([row[:2] for row in rows[::7]], "user_idx INT, item_idx INT")
-    split = build_split(frame(spark, rows), settings("rating_folds"), seed=1, given_fold=given.unionByName(given))
+    split = build_split(frame(spark, rows), settings("rating_folds"), seed=1, predefined_fold=given.unionByName(given))
     parts = parts_of(split)
     assert parts["test"] == sorted(rows[::7])
     assert sorted(parts["train"] + parts["validation"] + parts["test"]) == sorted(rows)
@@ -367,11 +369,11 @@ def test_the_job_writes_a_split_once(workspace: Workspace, rows: list[Row]) -> N
 
 
 @pytest.mark.parametrize(
-    ("lines", "code", "told"),
+    ("lines", "code", "message"),
     [("u1\ti1\t5\t0\n\n", 0, ""), ("u1\ti9\t5\t0\n", 2, "1 of the 1 pairs"), (None, 4, "u2.test")],
 )
 def test_folds_of_a_data_set_are_read_from_its_files(
-    workspace: Workspace, tmp_path: Path, lines: str | None, code: int, told: str
+    workspace: Workspace, tmp_path: Path, lines: str | None, code: int, message: str
 ) -> None:
     folder, tables = tmp_path / "folds [1]", workspace.tables()
     folder.mkdir()
@@ -384,7 +386,7 @@ def test_folds_of_a_data_set_are_read_from_its_files(
     outcome = workspace.run(
         "split_interactions", "--split.protocol", "rating_folds", "--split.fold", 2, "--split.folds_path", folder
     )
-    assert (outcome.code, told in outcome.stderr) == (code, True)
+    assert (outcome.code, message in outcome.stderr) == (code, True)
     if code == 0:
         assert [
             tuple(row) for row in workspace.table("splits").where("part = 'test'").select("item_idx").collect()
@@ -397,7 +399,7 @@ def test_a_protocol_that_does_not_exist_is_refused_with_those_that_do(workspace:
     assert "split.protocol" in outcome.stderr and "'strong_random'" in outcome.stderr
 
 
-def test_the_job_refuses_to_split_by_nothing(workspace: Workspace) -> None:
+def test_the_job_refuses_to_split_without_a_protocol(workspace: Workspace) -> None:
     outcome = workspace.run("split_interactions")
     assert outcome.code == 2
     assert "split.protocol" in outcome.stderr and "strong_time" in outcome.stderr

@@ -1,4 +1,4 @@
-"""A split by the calendar: training knows nothing of what came after, not even of a pair's own later plays."""
+"""Splits by calendar time: no plays after the cut in training, also of pairs played before it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.split import SplitSettings
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.preparation.splits import build_split
-from recsys_spark.preparation.time_split import Plays
+from recsys_spark.preparation.time_split import IndexedPlays
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 PLAYS = (
@@ -30,16 +30,16 @@ def event(user: int, item: int, at: datetime | None, count: int = 1, rating: flo
 
 
 def split(spark: SparkSession, plays: list[Play], **settings: Any) -> set[Pair]:
-    """part, user_idx, item_idx, play_count, rating; users and items are numbered as they are called."""
+    """Return part, user_idx, item_idx, play_count, rating; ids end with the index."""
     rows = [(*play[:5], "s", "f", play[5], START) for play in plays]
     users, items = {play[0] for play in plays}, {play[1] for play in plays}
-    made = Plays(
+    indexed = IndexedPlays(
         spark.createDataFrame(rows, PLAYS).repartition(3),
         spark.createDataFrame([(u, int(u[1:])) for u in sorted(users)], "user_id STRING, user_idx INT"),
         spark.createDataFrame([(i, int(i[1:])) for i in sorted(items)], "item_id STRING, item_idx INT"),
     )
-    told = SplitSettings.model_validate({"protocol": "time", **settings})
-    parted = build_split(spark.createDataFrame([], "user_idx INT"), told, 1, made)
+    time_settings = SplitSettings.model_validate({"protocol": "time", **settings})
+    parted = build_split(spark.createDataFrame([], "user_idx INT"), time_settings, 1, indexed)
     return {(r["part"], r["user_idx"], r["item_idx"], r["play_count"], r["rating"]) for r in parted.collect()}
 
 
@@ -56,7 +56,7 @@ def test_the_cut_itself_belongs_to_the_test_and_untimed_plays_to_nothing(spark: 
     assert split(spark, plays, **CUT) == {("train", 1, 1, 1, None), ("test", 1, 2, 1, None)}
 
 
-def test_totals_and_ratings_are_those_of_their_time(spark: SparkSession) -> None:
+def test_totals_and_ratings_are_the_latest_of_each_part(spark: SparkSession) -> None:
     plays: list[Play] = [
         ("u1", "i1", 10, None, day(1), "totals"),
         ("u1", "i1", 50, None, day(30), "totals"),
@@ -69,13 +69,13 @@ def test_totals_and_ratings_are_those_of_their_time(spark: SparkSession) -> None
         ("train", 1, 2, 1, 2.0),
         ("test", 1, 3, 1, 5.0),
     }
-    # What training leaves out for its low rating was seen all the same, and is not asked for.
+    # A pair that training leaves out for its low rating was still played before: it is no target.
     rated = [play for play in plays if play[5] == "ratings"]
     rated.append(("u1", "i4", 1, 4.0, day(2), "ratings"))
     assert split(spark, rated, min_rating=4, **CUT) == {("train", 1, 4, 1, 4.0), ("test", 1, 3, 1, 5.0)}
 
 
-def test_support_is_counted_before_the_cut_alone_and_newcomers_stay_in_the_test(spark: SparkSession) -> None:
+def test_support_is_counted_before_the_cut_and_new_users_stay_in_the_test(spark: SparkSession) -> None:
     plays = [event(u, i, day(1)) for u in (1, 2) for i in (1, 2)]
     plays += [event(3, 1, day(1)), event(3, 3, day(25)), event(4, 4, day(25))]
     parts = split(spark, plays, min_user_items=2, **CUT)
@@ -99,9 +99,9 @@ def test_shares_cut_by_time_and_partitions_change_nothing(spark: SparkSession) -
 
 
 def test_times_must_be_known_and_lie_before_the_cut(spark: SparkSession) -> None:
-    with pytest.raises(ConfigError, match="no play has a time"):
+    with pytest.raises(ConfigError, match="no plays have a time"):
         split(spark, [event(1, 1, None)])
-    with pytest.raises(ConfigError, match="nothing was played before the cut"):
+    with pytest.raises(ConfigError, match="no pairs before the cut by time are left"):
         split(spark, [event(1, 1, day(30))], **CUT)
-    with pytest.raises(ConfigError, match="nothing was played before the cut"):
+    with pytest.raises(ConfigError, match="no pairs before the cut by time are left"):
         split(spark, [event(1, 1, day(1), rating=2.0)], min_rating=4, **CUT)

@@ -1,4 +1,4 @@
-"""Confidences on Spark and by a plain dense implementation."""
+"""Confidences on Spark against a dense implementation."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from recsys_spark.preparation.weighting import (
 )
 
 SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT"
-# Users 0..5 by items 0..4: item 0 was played by everyone, user 5 is a heavy listener.
+# Users 0 to 5 by items 0 to 4: every user played item 0; user 5 has many plays.
 PLAYS = np.array(
     [
         [1, 0, 3, 0, 0],
@@ -42,7 +42,7 @@ def as_matrix(weighted: DataFrame) -> NDArray[np.float64]:
 
 
 def bm25_weight(plays: NDArray[np.int64], k1: float, b: float) -> NDArray[np.float64]:
-    """BM25 of a users x items matrix, by the book: users are documents, items are terms."""
+    """Return BM25 weights of a users x items matrix; users are documents, items are terms."""
     matrix = sp.coo_matrix(plays.astype(np.float64))
     n_documents = matrix.shape[0]
     idf = np.log(n_documents) - np.log1p(np.bincount(matrix.col, minlength=matrix.shape[1]))
@@ -67,7 +67,7 @@ def test_bm25_is_the_formula(spark: SparkSession, k1: float, b: float) -> None:
     settings = WeightingSettings(weighting="bm25", bm25_k1=k1, bm25_b=b)
     actual = as_matrix(with_confidence(frame(spark), settings))
     expected = bm25_weight(PLAYS, k1, b)
-    # The idf of an item that everyone played is negative in the formula; here it stays just above zero.
+    # The idf of an item that every user played is negative in the formula; here it stays just above zero.
     np.testing.assert_allclose(actual[:, 1:], expected[:, 1:], rtol=1e-6)
     assert (expected[:, 0] < 0).all()
     assert (actual[:, 0] > 0).all()
