@@ -3,21 +3,22 @@
 from recsys_spark.core.logs import step
 from recsys_spark.inference.network_training import train_network
 from recsys_spark.models.training_plan import plan_training
-from recsys_spark.preparation.shard_sets import plan_shards, written_shards
+from recsys_spark.preparation.shard_sets import check_shards, plan_shards
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """A version that exists is used again: the same work gives the same name."""
+    """Train the version of the configuration, unless it exists: the same work has the same name."""
     from recsys_spark.networks.network import load_network
 
     plan = plan_training(run.tables, run.config, run.config.network_kind())
     run.report.model_version = plan.version
     if not plan.is_done(run.tables, run.config.files_root):
         shard_spec = load_network(plan.kind).shard_spec_of(plan.settings)
-        shards = written_shards(plan_shards(run.tables, run.config, plan.pairs, shard_spec), plan.kind)
+        shards = plan_shards(run.tables, run.config, plan.pairs, shard_spec)
+        check_shards(shards, plan.kind)
         with step(f"training {plan.version}"):
-            train_network(run, plan, shards)
+            run.count(**train_network(run.tables, run.config, plan, shards))
 
 
 job = Job(

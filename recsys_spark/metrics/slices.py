@@ -1,24 +1,30 @@
-"""Users by how much is known of them: who is served badly does not show in a mean over all."""
+"""Slices of users by their number of known items, since means over all users hide differences."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SLICES", "slice_of"]
+__all__ = ["PREDICTION_BOUNDS", "SLICES", "slice_numbers", "slices_by_bound"]
 
-# The smallest number of known items of each slice.
-BOUNDS = (0, 1, 6, 11, 21, 51, 101)
-
-
-def _name(first: int, following: int | None) -> str:
-    if following is None:
-        return f"known_items={first}-"
-    return f"known_items={first}" if following == first + 1 else f"known_items={first}-{following - 1}"
+# The smallest number of known items of each slice: in evaluations of models, and of predicted labels.
+EVALUATION_BOUNDS = (0, 1, 6, 11, 21, 51, 101)
+PREDICTION_BOUNDS = (1, 2, 6, 11, 21, 51)
 
 
-# `all` comes first; the others part the users.
-SLICES = ("all", *[_name(first, next_) for first, next_ in zip(BOUNDS, (*BOUNDS[1:], None), strict=True)])
+def slices_by_bound(bounds: Sequence[int]) -> dict[int, str]:
+    """Return the name of the slice that begins at each of the ascending `bounds`, such as known_items=2-5."""
+    names = {}
+    for first, following in zip(bounds, (*bounds[1:], None), strict=True):
+        last = "-" if following is None else "" if following == first + 1 else f"-{following - 1}"
+        names[first] = f"known_items={first}{last}"
+    return names
 
 
-def slice_of(known_items: NDArray[np.int64]) -> NDArray[np.intp]:
-    """The place in SLICES of the slice of each user, (n,), from the number of items that the model is given."""
-    return np.searchsorted(BOUNDS, known_items, side="right")
+# `all` comes first; each user is in one of the others.
+SLICES = ("all", *slices_by_bound(EVALUATION_BOUNDS).values())
+
+
+def slice_numbers(known_items: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the place in SLICES of each user's slice, (n,), from numbers of known items, (n,)."""
+    return np.searchsorted(EVALUATION_BOUNDS, known_items, side="right")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsys_spark.metrics.bootstrap import interval, user_weights
-from recsys_spark.metrics.slices import SLICES, slice_of
+from recsys_spark.metrics.slices import SLICES, slice_numbers
 
 USERS = np.arange(4000, dtype=np.int32)
 
@@ -39,7 +39,7 @@ def test_without_draws_there_is_no_interval() -> None:
 
 def test_slices_part_users_by_what_is_known_of_them() -> None:
     known = np.array([0, 1, 5, 6, 10, 11, 20, 21, 50, 51, 100, 101, 5000])
-    assert [SLICES[place] for place in slice_of(known)] == [
+    assert [SLICES[place] for place in slice_numbers(known)] == [
         "known_items=0",
         *["known_items=1-5"] * 2,
         *["known_items=6-10"] * 2,
