@@ -30,8 +30,8 @@ class SplitSettings(Section):
         default=None,
         description="Held-out data: rating_random (single ratings), rating_folds (one fold of ratings), per_user_random"
         " (a share of the pairs of each user), strong_random and strong_time (whole users; a share of their pairs"
-        " is the fold-in, at random or the earliest), time (new pairs after a time), last_n (the last pairs of each user);"
-        " unset: no split.",
+        " is the fold-in, at random or the earliest), time (new pairs after a time), last_n (the last pairs of each"
+        " user); unset: no split.",
     )
     min_rating: float | None = Field(default=None, description="Lower ratings, and pairs without one, are left out.")
     min_user_items: int = Field(default=1, ge=1, description="Users with fewer different items are left out.")

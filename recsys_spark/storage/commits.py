@@ -1,4 +1,4 @@
-"""Delta commits: what their user metadata says, what a writer's defeat looks like, what a log without any is."""
+"""Delta commits: history, user metadata, conflicts, and logs without a commit."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from recsys_spark.core.paths import local_path
 __all__ = [
     "METADATA_CONF",
     "Commit",
-    "folder_of",
+    "catalog_folder",
     "history",
     "is_conflict",
     "newest_version",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
-HOUSEKEEPING = {
+MAINTENANCE = {
     "OPTIMIZE",
     "VACUUM START",
     "VACUUM END",
@@ -41,7 +41,7 @@ COMMIT_FILE = re.compile(r"(\d{20})\.json")
 
 
 class Commit(NamedTuple):
-    """One version of a table."""
+    """Commit of a table version."""
 
     version: int
     operation: str
@@ -49,12 +49,15 @@ class Commit(NamedTuple):
 
     @property
     def changes_rows(self) -> bool:
-        """Whether it is more than housekeeping; a table's data version steps over that."""
-        return self.operation not in HOUSEKEEPING
+        """Return True unless the commit is maintenance that keeps the rows."""
+        return self.operation not in MAINTENANCE
 
 
 def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
-    """Commits, newest first; bounded by the log's retention and by `limit`."""
+    """Return the commits of a table, newest first.
+
+    The retention of the log and `limit` bound their number.
+    """
     rows = table.history(limit) if limit else table.history()
     return [
         Commit(int(row["version"]), row["operation"], _parsed(row["userMetadata"]))
@@ -63,38 +66,43 @@ def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
 
 
 def newest_version(folder: Path | None) -> int | None:
-    """Of an existing table, by the names in its log, which Delta's protocol fixes: a listing, where asking for the
-    history is a query of Spark's. None where no commit is left there, and for a folder that cannot be looked into.
+    """Return the newest version of an existing table, from the file names in its log.
+
+    The names are fixed by the Delta protocol; a folder listing is cheaper than the Spark query of the history. The
+    result is None if the log has no commit files, or if `folder` is None.
     """
     log = [] if folder is None else os.listdir(folder / "_delta_log")
     return max((int(match[1]) for name in log if (match := COMMIT_FILE.fullmatch(name))), default=None)
 
 
 def remove_incomplete_log(table: Path | None, commits: int = 0) -> None:
-    """Removes the log of a table that was killed, or ran out of disk, while it was made: Delta takes the folder neither
-    for a table nor for a place where it may make one.
+    """Remove the log of a table whose creation was interrupted.
 
-    It has no commit yet, or at most so many and no data: a catalog hears of a table after its first one. Under the
-    table's lock; None for a place that is not ours to look into.
+    Delta neither reads nor creates a table in such a folder. The log is removed if it has no commit, or at most
+    `commits` of them and no data: a catalog registers a table after its first commit. The caller holds the lock of the
+    table. Nothing is done if `table` is None.
     """
     log = table / "_delta_log" if table is not None else None
     if table is None or log is None or not log.is_dir():
         return
-    written = [file for file in log.iterdir() if file.suffix in (".json", ".parquet")]
+    commit_files = [file for file in log.iterdir() if file.suffix in (".json", ".parquet")]
     has_data = any(log not in file.parents for file in table.rglob("*.parquet"))
-    if not written or (len(written) <= commits and not has_data):
+    if not commit_files or (len(commit_files) <= commits and not has_data):
         shutil.rmtree(log)
 
 
-def folder_of(spark: SparkSession, schema: str, name: str) -> Path | None:
-    """Where a catalog would make a table of a schema; None if that is no folder that can be looked into."""
+def catalog_folder(spark: SparkSession, schema: str, name: str) -> Path | None:
+    """Return the local folder of a catalog table; None for other storage."""
     place = spark.catalog.getDatabase(schema).locationUri
     return local_path(f"{place}/{name}") if place else None
 
 
 @contextmanager
 def user_metadata(spark: SparkSession, record: Mapping[str, Any]) -> Iterator[None]:
-    """Every commit made inside carries the record; a value that the session's owner had set is put back."""
+    """Write the record to the user metadata of all commits in the block.
+
+    The previous value of the setting is restored at the end.
+    """
     before = spark.conf.get(METADATA_CONF, None)
     spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
     try:
@@ -107,12 +115,12 @@ def user_metadata(spark: SparkSession, record: Mapping[str, Any]) -> Iterator[No
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether Delta refused a commit because another writer was faster."""
+    """Return True if Delta rejected a commit because another writer was faster."""
     return CONFLICT.search(str(error)) is not None
 
 
 def _parsed(text: str | None) -> dict[str, Any]:
-    """Our metadata, or nothing where somebody else wrote the commit."""
+    """Parse user metadata; commits of other writers give an empty dictionary."""
     try:
         parsed = json.loads(text or "{}")
     except json.JSONDecodeError:

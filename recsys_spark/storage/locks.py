@@ -1,9 +1,9 @@
-"""One writer at a time.
+"""Locks of tables between processes.
 
-On local file systems Delta cannot arbitrate between two JVMs (its local log store is for one process); elsewhere it
-does for a commit, and not for a plan of several. So each of both holds an exclusive `flock` on a file of the table's
-name: beside the tables where those are local, below files.root, which all machines mount, where they are not. The
-kernel drops the lock of a process that is killed: nothing is ever left to clean up.
+On local file systems Delta cannot detect conflicts between two JVMs, because its local log store is for one process.
+On other storage it detects conflicts of single commits, not of several in a row. Every writer therefore holds an
+exclusive `flock` on a file with the name of the table. The files are beside local tables, and otherwise below
+files.root, which all machines mount. The kernel releases the lock of a killed process, so that no clean-up is needed.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recsys_spark.core.errors import LostToWriterError
+from recsys_spark.core.errors import WriteConflictError
 
 __all__ = ["Locks"]
 
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.1
 
 
 class Locks:
-    """Named locks below a folder; taking one that this object holds already costs nothing."""
+    """Named, reentrant locks below a folder; without a folder nothing is locked."""
 
     def __init__(self, folder: Path | None, timeout_seconds: float) -> None:
         self._folder = folder
@@ -33,9 +33,9 @@ class Locks:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        """Holds the lock of one name.
+        """Hold the lock of one name.
 
-        Raises LostToWriterError when another process keeps it longer than the timeout.
+        Raises WriteConflictError when another process holds it longer than the timeout.
         """
         if self._folder is None or name in self._held:
             yield
@@ -61,7 +61,7 @@ class Locks:
                 return
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise LostToWriterError(
+                    raise WriteConflictError(
                         f"another job has been writing {name} for more than {self._timeout:g} s: run again when"
                         " it has finished, or raise tables.lock_timeout_seconds"
                     ) from None

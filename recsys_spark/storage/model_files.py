@@ -1,26 +1,29 @@
-"""The files of a trained model, by a list that is written last: whether one was lost is known before it is opened."""
+"""File lists of trained models.
+
+The list is written last, so that a lost file is detected before the model is loaded.
+"""
 
 import json
 from pathlib import Path
 
 from recsys_spark.core.atomic_files import write_json
 
-__all__ = ["list_files_of_model", "lost_files"]
+__all__ = ["missing_files", "write_file_list"]
 
 FILE = "files.json"
-# What training leaves for people, or for itself.
+# Files that no later job needs.
 LEFT_OUT = ("checkpoints", "log.jsonl", FILE)
 
 
-def list_files_of_model(folder: Path) -> None:
-    """Writes the list of what lies below the folder of a model that is trained."""
+def write_file_list(folder: Path) -> None:
+    """Write the list of the files of a trained model."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    names = sorted(str(path) for path in found if _is_kept(path))
+    names = sorted(str(path) for path in found if _is_model_file(path))
     write_json(folder / FILE, names)
 
 
-def lost_files(folder: Path) -> list[str]:
-    """Those on the list that are no longer there; none where there is no list."""
+def missing_files(folder: Path) -> list[str]:
+    """Return the listed files that do not exist; a folder without a list misses none."""
     try:
         names = json.loads((folder / FILE).read_text())
     except FileNotFoundError:
@@ -28,7 +31,7 @@ def lost_files(folder: Path) -> list[str]:
     return [name for name in names if not (folder / name).is_file()]
 
 
-def _is_kept(path: Path) -> bool:
-    # Spark's own marks, and files that are being written, begin or end so.
+def _is_model_file(path: Path) -> bool:
+    # Markers of Spark and temporary files have such names.
     hidden = any(part.startswith((".", "_")) for part in path.parts)
     return not hidden and path.parts[0] not in LEFT_OUT and path.suffix != ".tmp"

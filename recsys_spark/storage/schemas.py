@@ -1,6 +1,7 @@
-"""The Delta tables: columns, and the job that makes each. Vocabulary only; nothing here touches Spark's engine.
+"""Schemas of the Delta tables, each with the job that makes it.
 
-Columns are part of the contract with downstream SQL: they may be added at the end, never renamed or removed.
+Columns are part of the contract with SQL users: new ones are added at the end, none is renamed or removed. Nothing in
+this module needs a Spark session.
 """
 
 from dataclasses import dataclass, field
@@ -10,9 +11,9 @@ from pyspark.sql import types as T
 __all__ = ["TABLES", "Table"]
 
 COMMON_PROPERTIES = {
-    # Readers that are not Spark (delta-rs, DuckDB) must be able to read every table.
+    # delta-rs and DuckDB must be able to read every table.
     "delta.enableDeletionVectors": "false",
-    # Models must be able to name the table versions that they were trained on for as long as this.
+    # Retention of the table versions that models were trained on.
     "delta.logRetentionDuration": "interval 90 days",
     "delta.deletedFileRetentionDuration": "interval 30 days",
 }
@@ -20,7 +21,7 @@ COMMON_PROPERTIES = {
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its columns as a SQL type string, and the job to run when it is missing."""
+    """Table with its columns in SQL and the job that makes it."""
 
     name: str
     columns: str
@@ -29,23 +30,26 @@ class Table:
 
     @property
     def schema(self) -> T.StructType:
-        """The columns as Spark's type."""
+        """Return the columns as a Spark type."""
         schema = T.StructType.fromDDL(self.columns)
         assert isinstance(schema, T.StructType)
         return schema
 
     @property
     def casts(self) -> list[str]:
-        """The columns in their order, each as its type, in SQL: columns built in Python cost several calls of Java."""
+        """Return the columns as SQL casts, in schema order.
+
+        Columns built in Python take several Java calls each.
+        """
         return [f"CAST(`{c.name}` AS {c.dataType.simpleString()}) AS `{c.name}`" for c in self.schema]
 
     @property
     def properties(self) -> dict[str, str]:
-        """Delta table properties stated at creation."""
+        """Return the Delta properties that the table is created with."""
         return COMMON_PROPERTIES | self.extra_properties
 
 
-# Statistics on a vector's values would cost space and skip nothing.
+# Statistics on vector values take space without any use for data skipping.
 _FIRST_TWO = {"delta.dataSkippingNumIndexedCols": "2"}
 
 _ALL = (
@@ -53,24 +57,24 @@ _ALL = (
         "plays",
         "event_id STRING, user_id STRING, item_id STRING, play_count BIGINT, rating DOUBLE, played_at TIMESTAMP,"
         " source STRING, source_file STRING, ingested_at TIMESTAMP, run_id STRING,"
-        # What a row states (events, totals, ratings) and how new its file was decide which statement counts.
+        # The kind (events, totals, ratings) and the file time decide which of several rows of a pair counts.
         " kind STRING, file_modified_at TIMESTAMP",
         "ingest_plays",
-        # What ingestion skips files by. Extremes of texts take a third of the time of a write, and ids lie in no order.
+        # Ingestion skips files by these columns. Statistics on unordered ids would take a third of the time of a write.
         {"delta.dataSkippingStatsColumns": "played_at,run_id"},
     ),
     Table(
         "plays_quarantine",
         "raw STRING, reasons ARRAY<STRING>, source STRING, source_file STRING, ingested_at TIMESTAMP, run_id STRING",
         "ingest_plays",
-        # A quarantined line may be a megabyte of rubbish; statistics would copy its head into the log.
+        # A quarantined line may have megabytes; statistics on it would copy its prefix into the log.
         {"delta.dataSkippingStatsColumns": "source,source_file,ingested_at,run_id"},
     ),
     Table(
         "ingested_files",
         "batch_id BIGINT, source STRING, source_file STRING, size BIGINT, modified_at TIMESTAMP, status STRING,"
         " rows_read BIGINT, rows_valid BIGINT, rows_duplicate BIGINT, rows_quarantined BIGINT, run_id STRING,"
-        # A refused file is worth reading again only with other settings.
+        # A refused file is read again only with other settings.
         " settings_hash STRING, reprocess BOOLEAN",
         "ingest_plays",
     ),
@@ -102,7 +106,7 @@ _ALL = (
         "model_version STRING, algorithm STRING, created_at TIMESTAMP, params STRING, inputs STRING,"
         " split_id STRING, parent_version STRING, metrics MAP<STRING,DOUBLE>, selection_metric STRING,"
         " artifact STRING, serves ARRAY<STRING>, published_at TIMESTAMP, retired_at TIMESTAMP,"
-        # What the quality gate found when the version was published, as JSON.
+        # Result of the quality gate at publication, as JSON.
         " gate STRING",
         "train_spark_model",
     ),

@@ -1,11 +1,10 @@
-"""The format of a shard folder: Parquet files of CSR blocks, and the manifest that vouches for them.
+"""Format of shard folders: Parquet files of CSR blocks and a manifest.
 
-A Parquet row holds a block of up to 256 sparse rows as little-endian buffers: columns `rows`, `indptr`, `indices`,
-`values`, where profiles stand beside the rows `side`, (rows, fields) numbers of features, 0 for nothing known, and
-where the folder has something to predict, `held_indptr`, `held_indices`, `held_values`. That reads many times faster
-than a row a user, and needs no schema that would have to be unpickled. The manifest is written last and is the truth:
-a folder without one was never finished. Known to the Spark side, which writes, and to the training side, which reads;
-imports neither.
+A Parquet row holds a block of up to 256 sparse rows as little-endian buffers in the columns `rows`, `indptr`, `indices`
+and `values`. Folders with side features have the column `side`, (rows, fields) feature numbers, 0 for a missing value.
+Folders with held-out data have `held_indptr`, `held_indices` and `held_values`. Blocks are read many times faster than
+one row per user and need no pickled schema. The manifest is written last: a folder without one is incomplete. Both the
+Spark jobs, which write shards, and the training, which reads them, import this module; it imports neither library.
 """
 
 import hashlib
@@ -46,9 +45,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class ShardFile:
-    """One file: how much it holds and what its bytes hash to.
+    """Size and checksums of one shard file.
 
-    `payload` is the hash of the rows themselves, whatever the compression; `sha256` that of the file.
+    `payload` is the hash of the uncompressed rows, `sha256` the hash of the file.
     """
 
     name: str
@@ -62,8 +61,10 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a complete shard folder holds. `n_rows` and `n_columns` are those of the matrix, not of the files;
-    features of profiles are numbered from 1 to `side_features`.
+    """Content of a complete shard folder.
+
+    `n_rows` and `n_columns` are the shape of the whole matrix, including rows without entries. Side features are
+    numbered from 1 to `side_features`.
     """
 
     shard_spec: ShardSpec
@@ -76,22 +77,22 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Rows in the files: those with at least one entry."""
+        """Return the number of rows with at least one entry, over all files."""
         return sum(file.rows for file in self.files)
 
     @property
     def non_zeros(self) -> int:
-        """Entries in the files."""
+        """Return the number of entries in all files."""
         return sum(file.non_zeros for file in self.files)
 
     @property
     def held_non_zeros(self) -> int:
-        """Held-out entries in the files."""
+        """Return the number of held-out entries in all files."""
         return sum(file.held_non_zeros for file in self.files)
 
     @property
     def digest(self) -> str:
-        """A hash of all that determines what training sees."""
+        """Return a hash of the content of the shards, independent of compression and inputs."""
         files = [(file.name, file.rows, file.payload) for file in self.files]
         content = self._as_dict() | {"inputs": None, "files": files}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -103,39 +104,45 @@ class Manifest:
         return content
 
     def write(self, folder: Path) -> None:
-        """Makes the folder complete; in one step, so that no reader sees half of it."""
+        """Write the manifest atomically, which completes the folder."""
         write_json(folder / MANIFEST, {"format": FORMAT, **self._as_dict()})
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """The manifest of a complete folder; MissingInputError for any other."""
+        """Read the manifest of a complete folder.
+
+        Raises MissingInputError for any other folder.
+        """
         try:
             content = json.loads((folder / MANIFEST).read_text())
             if content.pop("format") != FORMAT:
-                raise MissingInputError(f"{folder} was written by another version: delete it, run write_shards")
+                raise MissingInputError(f"{folder} was written by another version: delete it and run write_shards")
             content["shard_spec"] = ShardSpec.from_dict(content.pop("recipe"))
             content["files"] = tuple(ShardFile(**file) for file in content["files"])
             return cls(**content)
         except FileNotFoundError:
             raise MissingInputError(f"{folder} holds no complete shards: run write_shards") from None
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise MissingInputError(f"{folder / MANIFEST} is damaged: delete the folder, run write_shards") from None
+            raise MissingInputError(f"{folder / MANIFEST} is damaged: delete the folder and run write_shards") from None
 
     def check_names(self, folder: Path) -> None:
-        """Refuses a folder that lacks a file, or holds one that the manifest does not know, by name.
+        """Check that the folder holds exactly the files of the manifest.
 
-        Raises TrainingError.
+        Raises TrainingError with the name of a missing or additional file.
         """
         present = {file.name for file in folder.iterdir()} - {MANIFEST}
-        stated = {file.name for file in self.files}
-        for names, what in ((stated - present, "is missing"), (present - stated, "does not belong there")):
+        listed = {file.name for file in self.files}
+        for names, problem in ((listed - present, "is missing"), (present - listed, "does not belong there")):
             if names:
                 raise TrainingError(
-                    f"shard {folder / min(names)} {what}: delete the folder {folder} and run write_shards again"
+                    f"shard {folder / min(names)} {problem}: delete the folder {folder} and run write_shards again"
                 )
 
     def check_file(self, folder: Path, file: ShardFile) -> None:
-        """Refuses a file whose bytes are not those that were written. Raises TrainingError."""
+        """Check the size and checksum of a file.
+
+        Raises TrainingError if they differ from the manifest.
+        """
         path = folder / file.name
         if path.stat().st_size != file.bytes or file_digest(path) != file.sha256:
             raise TrainingError(
@@ -144,13 +151,13 @@ class Manifest:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def rows_digest(blocks: list[dict[str, NDArray[Any]]]) -> str:
-    """SHA-256 of the buffers of blocks, in their order."""
+    """Return the SHA-256 of the buffers of blocks, in their order."""
     digest = hashlib.sha256()
     for block in blocks:
         for name in sorted(block):

@@ -1,4 +1,7 @@
-"""What Spark raises: most errors are converted, those of a failed task reach Python as the JVM threw them."""
+"""Errors raised by Spark, and disk errors among their causes.
+
+PySpark converts most errors of the JVM; errors of failed tasks arrive as Py4J errors.
+"""
 
 from collections.abc import Iterator
 
@@ -9,22 +12,23 @@ __all__ = ["SPARK_ERRORS", "storage_failure"]
 
 SPARK_ERRORS = (PySparkException, Py4JError)
 
-# As the C library words them; the JVM and Python both pass them on.
+# Messages of the C library, which the JVM and Python pass on.
 STORAGE_FAILURES = ("No space left on device", "Disk quota exceeded", "Read-only file system", "File too large")
 
 
 def storage_failure(error: BaseException) -> str | None:
-    """The words in which the system refused to write, if that is what led to `error`, on whichever machine."""
-    told = "\n".join(_told_by(error))
-    return next((words for words in STORAGE_FAILURES if words in told), None)
+    """Return the disk error of the system that caused `error` on any machine, or None."""
+    text = "\n".join(_messages(error))
+    return next((message for message in STORAGE_FAILURES if message in text), None)
 
 
-def _told_by(error: BaseException | None) -> Iterator[str]:
+def _messages(error: BaseException | None) -> Iterator[str]:
+    """Yield the messages of an error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield str(error)
         if isinstance(error, PySparkException):
-            # The message of a failed commit names neither the file nor the reason; the causes in the stack do.
+            # The message of a failed commit lacks the file and the reason; the causes in the stack trace have them.
             yield str(getattr(error, "_stackTrace", None))
         error = error.__cause__ or error.__context__

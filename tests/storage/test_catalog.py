@@ -1,4 +1,4 @@
-"""Tables under names in a catalog: the same calls, views beside them, and processes that see each other's work."""
+"""Tables in a catalog: the calls of path tables, views, and several processes."""
 
 import json
 import subprocess
@@ -36,24 +36,24 @@ print(json.dumps(found))
 
 @pytest.fixture
 def schema(spark: SparkSession) -> Iterator[str]:
-    """A schema that does not exist yet; it goes with all that the test made in it."""
+    """Yield the name of a new schema and drop the schema with its tables afterwards."""
     yield "music_tests"
     spark.sql("DROP SCHEMA IF EXISTS music_tests CASCADE")
 
 
 def open_tables(spark: SparkSession, schema: str, tmp_path: Path) -> Tables:
-    """The tables of a schema, as one run sees them."""
+    """Return the tables of a schema in a new run."""
     config = load_config(["--tables.schema", schema, "--files.root", str(tmp_path)], {})
     return Tables(spark, config, "run", "job")
 
 
 def users(spark: SparkSession, *rows: tuple[str, int]) -> DataFrame:
-    """Rows of user_index."""
+    """Return rows of user_index."""
     return spark.createDataFrame(rows, "user_id STRING, user_idx INT")
 
 
 @pytest.mark.parametrize("commits", [0, 1])
-def test_a_table_that_was_killed_before_the_catalog_heard_of_it_is_made(
+def test_an_interrupted_creation_before_registration_is_repeated(
     spark: SparkSession, schema: str, tmp_path: Path, commits: int
 ) -> None:
     spark.sql(f"CREATE SCHEMA {schema}")
@@ -104,7 +104,7 @@ def test_a_foreign_table_of_the_same_name_is_refused_and_left_alone(
     assert spark.table(f"{schema}.items").columns == ["item_id", "price"]
 
 
-def test_the_local_catalog_admits_one_process_and_says_so(
+def test_the_local_catalog_admits_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(session, "_existing_session", lambda: None)
@@ -116,7 +116,7 @@ def test_the_local_catalog_admits_one_process_and_says_so(
 
 
 def run(arguments: list[str], cwd: Path) -> dict[str, Any]:
-    """The last line of a real process that must succeed."""
+    """Run a process that must succeed and return the last line of its output."""
     done = subprocess.run([sys.executable, *arguments], check=False, cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3_000:]
     line: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""What is read from a table's log."""
+"""Versions read from the log of a table."""
 
 from pathlib import Path
 
@@ -11,9 +11,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.storage.commits import history, newest_version
 
 
-def test_the_newest_version_is_that_of_other_readers_also_behind_a_checkpoint(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_the_newest_version_agrees_with_delta_rs_also_after_a_checkpoint(spark: SparkSession, tmp_path: Path) -> None:
     folder = tmp_path / "some table"
     for number in range(12):
         write_deltalake(folder, pd.DataFrame({"n": [number]}), mode="append")

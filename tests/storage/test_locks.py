@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.core.errors import LostToWriterError
+from recsys_spark.core.errors import WriteConflictError
 from recsys_spark.storage.locks import Locks
 
 HOLDER = """
@@ -27,7 +27,7 @@ with Locks(Path(sys.argv[1]), 5).hold("plays"):
 
 @contextmanager
 def another_process_holds(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lock of `plays` until its input ends."""
+    """Yield a process that holds the lock of `plays` until its input ends."""
     command = [sys.executable, "-c", HOLDER, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -38,11 +38,11 @@ def another_process_holds(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_another_process_makes_us_wait_and_then_fail_with_the_remedy(tmp_path: Path) -> None:
+def test_a_lock_held_by_another_process_fails_after_the_timeout(tmp_path: Path) -> None:
     with another_process_holds(tmp_path):
         clock = time.monotonic()
         with (
-            pytest.raises(LostToWriterError, match=r"writing plays .* tables\.lock_timeout_seconds"),
+            pytest.raises(WriteConflictError, match=r"writing plays .* tables\.lock_timeout_seconds"),
             Locks(tmp_path, 0.5).hold("plays"),
         ):
             pytest.fail("the lock was given twice")
@@ -74,7 +74,7 @@ def test_one_object_may_take_a_lock_again_and_frees_it_once(tmp_path: Path) -> N
     with mine.hold("plays"):
         with mine.hold("plays"), mine.hold("users"):
             pass
-        with pytest.raises(LostToWriterError), other.hold("plays"):
+        with pytest.raises(WriteConflictError), other.hold("plays"):
             pytest.fail("the inner release freed the outer lock")
     with other.hold("plays"):
         pass

@@ -1,10 +1,10 @@
-"""A model's folder against the list of what training left in it."""
+"""File lists of trained models."""
 
 from pathlib import Path
 
 import pytest
 
-from recsys_spark.storage.model_files import list_files_of_model, lost_files
+from recsys_spark.storage.model_files import missing_files, write_file_list
 
 
 @pytest.fixture
@@ -17,22 +17,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("lost", ["bm25.json", "items/tile-00000.npy", "bm25_idf/part-0.parquet"])
-def test_what_scoring_needs_is_missed(folder: Path, lost: str) -> None:
-    assert lost_files(folder) == [], "there is no list yet"
-    list_files_of_model(folder)
-    assert lost_files(folder) == []
+def test_files_that_scoring_needs_are_missed(folder: Path, lost: str) -> None:
+    assert missing_files(folder) == [], "there is no list yet"
+    write_file_list(folder)
+    assert missing_files(folder) == []
     (folder / lost).unlink()
-    assert lost_files(folder) == [lost]
+    assert missing_files(folder) == [lost]
 
 
 @pytest.mark.parametrize("cleared", ["log.jsonl", "bm25_idf/_SUCCESS"])
-def test_what_is_there_for_people_may_go(folder: Path, cleared: str) -> None:
-    list_files_of_model(folder)
+def test_logs_and_markers_are_not_missed(folder: Path, cleared: str) -> None:
+    write_file_list(folder)
     (folder / cleared).unlink()
-    assert lost_files(folder) == []
+    assert missing_files(folder) == []
 
 
-def test_what_other_jobs_add_later_is_not_missed(folder: Path) -> None:
-    list_files_of_model(folder)
+def test_files_added_by_later_jobs_are_not_missed(folder: Path) -> None:
+    write_file_list(folder)
     (folder / "content").mkdir()
-    assert lost_files(folder) == []
+    assert missing_files(folder) == []

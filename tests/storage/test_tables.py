@@ -1,4 +1,4 @@
-"""Tables as runs see them: pinned, traced, replaced by scope, and readable by programs other than Spark."""
+"""Tables in runs: pinned versions, lineage, replacement by scope, readers other than Spark."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
-from recsys_spark.core.errors import ConfigError, LostToWriterError, MissingInputError
+from recsys_spark.core.errors import ConfigError, MissingInputError, WriteConflictError
 from recsys_spark.storage.commits import METADATA_CONF
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
@@ -27,7 +27,7 @@ Open = Callable[..., Tables]
 
 @pytest.fixture
 def open_tables(spark: SparkSession, tmp_path: Path) -> Open:
-    """open_tables("run"): the tables of the test's root, as another run of some job sees them."""
+    """Return a function that opens the tables of the test in a new run."""
 
     def make(run_id: str = "run-1", root: Path | None = None, *flags: str) -> Tables:
         config = load_config(["--tables.root", str(root or tmp_path / "tables"), *flags], {})
@@ -37,17 +37,17 @@ def open_tables(spark: SparkSession, tmp_path: Path) -> Open:
 
 
 def users(spark: SparkSession, *ids: str) -> DataFrame:
-    """Rows of user_index."""
+    """Return rows of user_index."""
     return spark.createDataFrame([(name, number) for number, name in enumerate(ids)], "user_id STRING, user_idx INT")
 
 
 def ids(rows: DataFrame) -> list[str]:
-    """The user_ids of a frame, sorted."""
+    """Return the user_ids of a frame, sorted."""
     return sorted(row["user_id"] for row in rows.select("user_id").collect())
 
 
 def history(spark: SparkSession, path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """(operation, user metadata) of each commit, oldest first, as any SQL user sees them."""
+    """Return (operation, user metadata) of each commit from SQL, oldest first."""
     rows = spark.sql(f"DESCRIBE HISTORY delta.`{path}`").orderBy("version").collect()
     return [(row["operation"], json.loads(row["userMetadata"] or "{}")) for row in rows]
 
@@ -63,7 +63,7 @@ def test_a_run_reads_one_version_whatever_others_commit(spark: SparkSession, ope
     assert reader.inputs == pinned == {"user_index": 1}
     assert ids(open_tables("later").read("user_index")) == ["a", "b"]
     reader.append("user_index", users(spark, "c"))
-    assert ids(reader.read("user_index")) == ["a", "b", "c"], "a run sees what it wrote"
+    assert ids(reader.read("user_index")) == ["a", "b", "c"], "a run reads its own commits"
     assert (reader.inputs, reader.outputs) == ({"user_index": 3}, {"user_index": 3})
 
 
@@ -82,7 +82,7 @@ def test_a_missing_table_names_the_job_that_makes_it(open_tables: Open) -> None:
     assert open_tables().built_from("item_similarity", "als-1") is None
 
 
-def test_the_data_version_steps_over_housekeeping(spark: SparkSession, open_tables: Open, tmp_path: Path) -> None:
+def test_the_data_version_skips_maintenance(spark: SparkSession, open_tables: Open, tmp_path: Path) -> None:
     path = tmp_path / "tables" / "user_index"
     for name in ("a", "b"):
         open_tables().append("user_index", users(spark, name))
@@ -138,18 +138,18 @@ def test_replace_touches_its_scope_alone_and_its_fingerprint_is_found(spark: Spa
     assert [(row["model_version"], row["vector"]) for row in rows] == [("als-1", [3.0]), ("als-2", [5.0])]
     found = [tables.built_from("item_vectors", version) for version in ("als-1", "als-2", "als-3")]
     assert found == ["three", "two", None]
-    with pytest.raises(ValueError, match="not an id of our making"):
+    with pytest.raises(ValueError, match="invalid id"):
         tables.replace("item_vectors", vectors("x"), "model_version", "x' OR '1' = '1")
 
 
 def test_merge_updates_inserts_and_deletes_by_key(spark: SparkSession, open_tables: Open) -> None:
     tables = open_tables()
     tables.append("user_index", users(spark, "a", "b", "gone"))
-    news = spark.createDataFrame([("b", 11), ("c", 12)], "user_id STRING, user_idx INT")
+    changes = spark.createDataFrame([("b", 11), ("c", 12)], "user_id STRING, user_idx INT")
     update = {"user_idx": "new.user_idx"}
-    tables.merge("user_index", news, ("user_id",), update, "new.user_idx > 100", F.col("old.user_id") == "gone")
+    tables.merge("user_index", changes, ("user_id",), update, "new.user_idx > 100", F.col("old.user_id") == "gone")
     assert {tuple(row) for row in tables.read("user_index").collect()} == {("a", 0), ("b", 1), ("c", 12)}
-    tables.merge("user_index", news, ("user_id",), update)
+    tables.merge("user_index", changes, ("user_id",), update)
     tables.delete("user_index", F.col("user_id") == "a")
     assert {tuple(row) for row in tables.read("user_index").collect()} == {("b", 11), ("c", 12)}
 
@@ -171,7 +171,7 @@ def test_a_foreign_table_at_the_address_is_refused_and_left_alone(
         with pytest.raises(ConfigError, match=name):
             open_tables().ensure(name)
     for name, rows in foreign.items():
-        with pytest.raises(ConfigError, match=r"foreign schema .* choose another tables\.root"):
+        with pytest.raises(ConfigError, match=r"unexpected schema .* choose another tables\.root"):
             open_tables().read(name)
         assert spark.read.format("delta").load(str(root / name)).columns == rows.columns
     assert spark.read.parquet(str(root / "plays")).count() == 2
@@ -209,7 +209,7 @@ def test_a_table_of_an_earlier_release_gains_the_new_columns_and_keeps_its_rows(
     assert operations == ["WRITE", "ADD COLUMNS", "WRITE", "CREATE TABLE"]
 
 
-def test_a_commit_lost_to_a_writer_who_takes_no_lock_says_so(
+def test_a_commit_lost_to_a_writer_without_lock_is_a_conflict(
     spark: SparkSession, open_tables: Open, tmp_path: Path
 ) -> None:
     tables = open_tables()
@@ -231,16 +231,16 @@ def test_a_commit_lost_to_a_writer_who_takes_no_lock_says_so(
     other = threading.Thread(target=change_meanwhile)
     other.start()
     rows = users(spark, "b").withColumn("user_idx", F.udf(slowly, "int")("user_idx"))
-    with pytest.raises(LostToWriterError, match="run again"):
+    with pytest.raises(WriteConflictError, match="run again"):
         tables.merge("user_index", rows, ("user_id",), {"user_idx": "new.user_idx"})
     other.join()
 
 
-def test_configurations_that_differ_in_files_root_meet_at_the_same_locks(open_tables: Open, tmp_path: Path) -> None:
+def test_configurations_with_different_files_root_share_locks(open_tables: Open, tmp_path: Path) -> None:
     flags = ("--tables.lock_timeout_seconds", "0")
     first = open_tables("first", None, *flags, "--files.root", str(tmp_path / "one"))
     second = open_tables("second", None, *flags, "--files.root", str(tmp_path / "two"))
-    with first.lock("plays"), pytest.raises(LostToWriterError), second.lock("plays"):
+    with first.lock("plays"), pytest.raises(WriteConflictError), second.lock("plays"):
         pytest.fail("two runs hold one table")
 
 
@@ -259,10 +259,13 @@ def test_awkward_roots_hold_tables(spark: SparkSession, open_tables: Open, tmp_p
 
 @pytest.fixture(scope="module")
 def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root under an awkward name, addressed by a `file:` URI, with plays from files and every other table empty."""
+    """Return a root with an awkward name, with ingested plays and all other tables empty.
+
+    Jobs address it by a `file:` URI.
+    """
     from recsys_spark.jobs import build_interactions, ingest_plays
 
-    # delta-rs cannot open a folder whose very name holds a `%20`.
+    # delta-rs cannot open a folder with `%20` in its name.
     base = tmp_path_factory.mktemp("awkward") / AWKWARD.replace("%20", "")
     raw = base / "raw"
     raw.mkdir(parents=True)
@@ -283,7 +286,7 @@ def test_a_file_uri_is_one_place_for_tables_and_files(ingested: Path) -> None:
     assert not Path("file:").exists()
 
 
-def test_no_table_asks_more_of_its_readers_than_others_can_do(ingested: Path) -> None:
+def test_tables_need_only_the_first_reader_version(ingested: Path) -> None:
     for name in TABLES:
         actions = [json.loads(line) for line in (ingested / name / "_delta_log" / f"{0:020}.json").open()]
         protocol = next(action["protocol"] for action in actions if "protocol" in action)
@@ -317,6 +320,6 @@ def test_duckdb_reads_the_arrow_stream_of_delta_rs(ingested: Path) -> None:
     assert plays is not None
 
 
-def test_a_root_with_a_backtick_is_refused_before_spark_is_asked(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_root_with_a_backtick_is_refused_before_spark_starts(workspace: Workspace, tmp_path: Path) -> None:
     outcome = workspace.run("build_interactions", "--tables.root", tmp_path / "back`tick")
     assert outcome.code == 2 and "backtick" in outcome.stderr

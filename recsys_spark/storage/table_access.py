@@ -1,0 +1,123 @@
+"""Delta tables by catalog name or by path, without locks and lineage."""
+
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.paths import absolute, local_path
+from recsys_spark.storage.commits import Commit, catalog_folder, history, newest_version, remove_incomplete_log
+from recsys_spark.storage.schemas import TABLES
+
+__all__ = ["TableAccess"]
+
+
+class TableAccess:
+    """Tables of one configuration, addressed by catalog name or by path.
+
+    A catalog is used if tables.schema is set; then SQL views can be made beside the tables.
+    """
+
+    def __init__(self, spark: SparkSession, config: BaseConfig) -> None:
+        self.spark = spark
+        self._schema = config.tables.schema_name
+        self._root = absolute(config.tables.root) if config.tables.root else None
+
+    @property
+    def uses_catalog(self) -> bool:
+        """Return True if tables are addressed by catalog name."""
+        return self._schema is not None
+
+    def address(self, name: str) -> str:
+        """Return the catalog name or the path of a table."""
+        return f"{self._schema}.{name}" if self._schema else f"{self._root}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Return True if the table has been created."""
+        if self._schema:
+            return self.spark.catalog.tableExists(self.address(name))
+        return DeltaTable.isDeltaTable(self.spark, self.address(name))
+
+    def delta(self, name: str) -> DeltaTable:
+        """Return the Delta handle of an existing table."""
+        if self._schema:
+            return DeltaTable.forName(self.spark, self.address(name))
+        return DeltaTable.forPath(self.spark, self.address(name))
+
+    def version(self, name: str) -> int:
+        """Return the newest version of an existing table."""
+        listed = newest_version(None if self._schema else local_path(self.address(name)))
+        return history(self.delta(name), limit=1)[0].version if listed is None else listed
+
+    def commits(self, name: str) -> list[Commit]:
+        """Return the commits of a table, newest first."""
+        return history(self.delta(name))
+
+    def read_version(self, name: str, version: int) -> DataFrame:
+        """Return one version of a table; columns added by later releases are null."""
+        reader = self.spark.read.format("delta").option("versionAsOf", version)
+        rows = reader.table(self.address(name)) if self._schema else reader.load(self.address(name))
+        later = [c for c in TABLES[name].schema if c.name not in rows.columns]
+        return rows.select("*", *[F.lit(None).cast(c.dataType).alias(c.name) for c in later])
+
+    def create_view(self, name: str, query: str) -> None:
+        """Create or replace a catalog view; do nothing if tables are addressed by path."""
+        if self._schema:
+            self.spark.sql(f"CREATE OR REPLACE VIEW {self.address(name)} AS {query}")
+
+    def _create(self, name: str) -> None:
+        """Create an empty table.
+
+        Raises ConfigError when the address holds something that is not a Delta table.
+        """
+        address = self.address(name)
+        if self._schema:
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            remove_incomplete_log(catalog_folder(self.spark, self._schema, name), commits=1)
+        else:
+            remove_incomplete_log(local_path(address))
+        builder = DeltaTable.createIfNotExists(self.spark).addColumns(TABLES[name].schema)
+        for key, value in TABLES[name].properties.items():
+            builder = builder.property(key, value)
+        try:
+            (builder.tableName(address) if self._schema else builder.location(address)).execute()
+        except AnalysisException as error:
+            raise ConfigError(f"{address} cannot be created as a Delta table: {error}") from error
+
+    def _save(self, writer: DataFrameWriter, name: str) -> None:
+        writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
+
+    def _add_columns(self, name: str, columns: list[T.StructField]) -> None:
+        address = self.address(name) if self._schema else f"delta.`{self.address(name)}`"
+        types = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in columns)
+        self.spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({types})")
+
+    def _missing_columns(self, name: str) -> list[T.StructField]:
+        """Check a table's schema against this release and return the columns to add.
+
+        The result is not empty for tables of an earlier release, which have the first columns only. Raises ConfigError
+        for any other schema.
+        """
+        address, expected = self.address(name), TABLES[name].schema
+        try:
+            schema = self.delta(name).toDF().schema
+        except AnalysisException as error:
+            raise ConfigError(f"{address} cannot be read as a Delta table: {error}") from error
+        found = {c.name: c.dataType.simpleString() for c in schema}
+        differing = [
+            f"{c.name} is {found[c.name]}, not {c.dataType.simpleString()}"
+            for c in expected
+            if c.name in found and found[c.name] != c.dataType.simpleString()
+        ]
+        missing = [c for c in expected if c.name not in found]
+        if missing and (not found or list(found) != expected.fieldNames()[: len(found)]):
+            differing += [f"no column {c.name}" for c in missing]
+        if differing:
+            raise ConfigError(
+                f"table {address} has an unexpected schema ({'; '.join(differing)}):"
+                " choose another tables.root or tables.schema"
+            )
+        return missing
