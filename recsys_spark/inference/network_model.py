@@ -1,4 +1,4 @@
-"""A trained network as the jobs see any model: a scorer, and the values that it was trained on."""
+"""Adapter of trained networks to the interface of model kinds: scorer and training values."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ __all__ = ["NetworkModel"]
 
 
 class NetworkModel:
-    """What outputs ask of a model kind, for all networks."""
+    """Trained network of any kind, with the interface of a model kind for outputs."""
 
     has_item_vectors = True
 
@@ -26,29 +26,31 @@ class NetworkModel:
 
     @property
     def history_order(self) -> str:
-        """How histories have to be ordered: column or time."""
+        """Return the order of histories: column or time."""
         return self._network.shard_spec.order
 
     @property
     def predicts_ratings(self) -> bool:
-        """Whether it was trained on ratings."""
+        """Return True if the network was trained on ratings."""
         return self._network.shard_spec.values == "rating"
 
     @property
     def metric(self) -> str:
-        """What versions are compared by: that of its validation."""
+        """Return the metric that compares versions, which is the network's validation metric."""
         return self._network.metric
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """Forward passes where rows are users; dot products of stored vectors where they are items; the network's own
-        scores where it makes no products.
+        """Return the scorer of this kind of network.
+
+        It makes forward passes if rows are users, and dot products of stored vectors if rows are items. A network
+        without dot products computes its own scores.
         """
-        if not self._network.by_products:
+        if not self._network.scores_are_dot_products:
             return PairScorer(str(self._folder), matrix)
         if self._network.shard_spec.rows == "items":
             return DotScorer(matrix)
         return NetworkScorer(str(self._folder), matrix)
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
-        """The values that shards of these pairs would hold."""
+        """Add `confidence`: the values that shards would hold for these pairs."""
         return interactions.withColumn("confidence", value_column(self._network.shard_spec))

@@ -1,63 +1,78 @@
-"""Training a network and keeping it: weights in files, vectors in Delta, a row in models that comes last."""
+"""Training of one network version: weight files, vectors in Delta, and its row in models, written last."""
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import functions as F
 
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.config.training import TrainingSettings
 from recsys_spark.inference.network_vectors import network_vectors
 from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.shard_sets import ShardSet
-from recsys_spark.runtime.job import JobRun
-from recsys_spark.storage.model_files import list_files_of_model, lost_files
+from recsys_spark.storage.model_files import missing_files, write_file_list
 from recsys_spark.storage.shard_format import Manifest
-from recsys_spark.training.distributed import run_training, threads_of
+from recsys_spark.storage.tables import Tables
+from recsys_spark.training.distributed import run_training, threads_per_process
 from recsys_spark.training.progress import logged_seconds
 from recsys_spark.training.spec import TrainSpec
 
-__all__ = ["train_network", "training_spec"]
+__all__ = ["build_train_spec", "train_network"]
 
 log = logging.getLogger(__name__)
 
 
-def train_network(run: JobRun, plan: TrainingPlan, shards: ShardSet) -> None:
-    """Trains one version from its shards, going on where an earlier run was stopped.
+def train_network(tables: Tables, config: BaseConfig, plan: TrainingPlan, shards: ShardSet) -> dict[str, int]:
+    """Train one version from its shards, resuming an interrupted run, and return its counts.
 
-    With `training.max_steps` it is a trial, and no model comes of it. Raises TrainingError when training fails,
-    ConfigError for what this session cannot run.
+    With `training.max_steps` the run is a trial and writes no model. Raises TrainingError if training fails,
+    ConfigError for settings that this session cannot run.
     """
-    folder = Path(run.config.files_root) / plan.artifact
-    if lost_files(folder):
-        # It was trained to its end, so that no checkpoint leads back to what is gone.
+    folder = Path(config.files_root) / plan.artifact
+    if missing_files(folder):
+        # Training had finished, so no checkpoint can restore the missing files.
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    report = run_training(run.spark, training_spec(run, plan, folder, shards), run.config.training)
+    report = run_training(tables.spark, build_train_spec(config.training, plan, folder, shards), config.training)
     manifest = Manifest.read(shards.train)
-    run.count(rows=manifest.rows, non_zeros=manifest.non_zeros, epochs=report["epochs"], steps=report["steps"])
-    run.count(**{f"rows_of_rank_{rank}": rows for rank, rows in enumerate(report["rows_of_ranks"])})
-    if run.config.training.max_steps:
-        log.info("a trial, of which no model is kept: %s", plan.version)
-        return
-    limit = run.config.outputs.max_item_matrix_bytes
-    vectors = network_vectors(run.spark, folder, shards.train, manifest, limit)
+    counts = {"rows": manifest.rows, "non_zeros": manifest.non_zeros}
+    counts |= {"epochs": report["epochs"], "steps": report["steps"]}
+    counts |= {f"rows_of_rank_{rank}": rows for rank, rows in enumerate(report["rows_of_ranks"])}
+    if config.training.max_steps:
+        log.info("%s was a trial of training.max_steps steps: no model is written", plan.version)
+        return counts
+    _record_network(tables, config, plan, folder, shards, report)
+    return counts
+
+
+def _record_network(
+    tables: Tables, config: BaseConfig, plan: TrainingPlan, folder: Path, shards: ShardSet, report: Mapping[str, Any]
+) -> None:
+    """Write the vectors, the list of files, and the row in models."""
+    manifest, limit = Manifest.read(shards.train), config.outputs.max_item_matrix_bytes
+    vectors = network_vectors(tables.spark, folder, shards.train, manifest, limit)
     for table, rows in (("user_vectors", vectors.user_vectors), ("item_vectors", vectors.item_vectors)):
-        run.tables.replace(table, rows.withColumn("model_version", F.lit(plan.version)), "model_version", plan.version)
-    list_files_of_model(folder)
+        tables.replace(table, rows.withColumn("model_version", F.lit(plan.version)), "model_version", plan.version)
+    write_file_list(folder)
     metric = report["metric_name"]
     metrics = {} if report["metric"] is None else {metric: report["metric"]}
     metrics |= {name: float(report[name]) for name in ("epochs", "steps", "best_epoch")}
     metrics["fit_seconds"] = logged_seconds(folder / "log.jsonl")
     described = {**plan.row, "selection_metric": metric}
-    record_model(run.tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
+    record_model(tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
 
 
-def training_spec(run: JobRun, plan: TrainingPlan, folder: Path, shards: ShardSet, stop_after: int = 0) -> TrainSpec:
-    """What the processes are told. A last fit ends after the epoch that was its parent's best, unless `stop_after`
-    says another.
+def build_train_spec(
+    training: TrainingSettings, plan: TrainingPlan, folder: Path, shards: ShardSet, stop_after: int = 0
+) -> TrainSpec:
+    """Build the specification of a training run for its processes.
+
+    A last fit ends after the best epoch of its parent, unless `stop_after` gives another epoch.
     """
-    training = run.config.training
     return TrainSpec(
         kind=plan.kind,
         settings=plan.settings.model_dump(mode="json"),
@@ -67,7 +82,7 @@ def training_spec(run: JobRun, plan: TrainingPlan, folder: Path, shards: ShardSe
         folder=str(folder),
         use_gpu=training.use_gpu,
         mixed_precision=training.mixed_precision,
-        threads=threads_of(training),
+        threads=threads_per_process(training),
         checkpoint_minutes=training.checkpoint_minutes,
         keep_checkpoints=training.keep_checkpoints,
         timeout_minutes=training.timeout_minutes,
@@ -78,7 +93,7 @@ def training_spec(run: JobRun, plan: TrainingPlan, folder: Path, shards: ShardSe
 
 
 def _epochs_of_parent(plan: TrainingPlan) -> int:
-    """0 where nothing was validated: all epochs of the settings."""
+    """Return the epochs up to the parent's best one; 0, for all epochs, without a validated parent."""
     if plan.parent is None or plan.parent.selection_metric not in plan.parent.metrics:
         return 0
     return int(plan.parent.metrics["best_epoch"]) + 1

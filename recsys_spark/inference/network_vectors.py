@@ -1,7 +1,6 @@
-"""What a trained network leaves for Spark: vectors of users and items, and the matrix that scores come from.
+"""Vectors of a trained network: tables of users and items, and the matrices for scores and cosines.
 
-Codes are computed on executors, from the shards that training read; what lies in the output layer is written by the
-driver, which holds the weights anyhow.
+Executors compute codes from the training shards. The driver writes the output layer, because it holds the weights.
 """
 
 from collections.abc import Iterator
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.inference.loaded import loaded_network
 from recsys_spark.networks.network import Network
 from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.matrix_frames import matrix_frame, vectors_to_arrow
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.shard_loader import read_file
-from recsys_spark.training.validation import batch_of
+from recsys_spark.training.validation import to_batch
+from recsys_spark.training.weights import cached_network
 
 __all__ = ["NetworkVectors", "network_vectors"]
 
@@ -31,7 +30,7 @@ ENCODED_ROWS = 1024
 
 
 class NetworkVectors(NamedTuple):
-    """`user_vectors` (user_idx INT, vector ARRAY<FLOAT>) and `item_vectors` (item_idx INT, vector)."""
+    """Tables `user_vectors` (user_idx INT, vector ARRAY<FLOAT>) and `item_vectors` (item_idx INT, vector)."""
 
     user_vectors: DataFrame
     item_vectors: DataFrame
@@ -40,19 +39,19 @@ class NetworkVectors(NamedTuple):
 def network_vectors(
     spark: SparkSession, folder: Path, shards: Path, manifest: Manifest, max_bytes: int
 ) -> NetworkVectors:
-    """Vectors of the network below `folder`, of the rows of its training shards. Two matrices are written there too:
-    `items`, whose products with the users' side are scores, and `item_vectors`, for cosines.
+    """Return the vectors of the network below `folder`, and write its item matrices there.
 
-    A task holds the rows of one file and the network's weights, mapped. Raises ConfigError for matrices above
-    `max_bytes`.
+    The rows are those of its training shards. The matrix `items` gives scores by products with the user side,
+    `item_vectors` gives cosines. A task holds the rows of one file and the network's weights, memory-mapped. Raises
+    ConfigError for matrices above `max_bytes`.
     """
-    network = loaded_network(str(folder)).network
+    network = cached_network(str(folder)).network
     codes = _codes(spark, folder, shards, manifest)
     n_columns = network.shape.n_columns
-    served = network.served_columns.numpy()
-    layer = _output_layer(network, served)
+    trained = network.trained_columns.numpy()
+    layer = _output_layer(network, trained)
     if manifest.shard_spec.rows == "users":
-        items = network.column_vectors.detach().numpy() * served[:, None]
+        items = network.column_vectors.detach().numpy() * trained[:, None]
         vectors = save_item_matrix(items, folder / "item_vectors", n_columns, items.shape[1], max_bytes)
         save_item_matrix(layer, folder / "items", n_columns, layer.shape[1], max_bytes)
         return NetworkVectors(_numbered(codes, "user"), matrix_frame(spark, vectors, "item"))
@@ -65,11 +64,11 @@ def network_vectors(
     return NetworkVectors(matrix_frame(spark, users, "user"), item_vectors)
 
 
-def _output_layer(network: Network, served: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Weights and biases of the last layer, (n_columns, h + 1); zero for columns that training never saw."""
+def _output_layer(network: Network, trained: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return weights and biases of the last layer, (n_columns, h + 1); zero for columns without training data."""
     weights = network.output_weight.detach().numpy()
     layer: NDArray[np.float32] = np.column_stack([weights, network.output_bias.detach().numpy()])
-    layer *= served[:, None]
+    layer *= trained[:, None]
     return layer
 
 
@@ -78,19 +77,19 @@ def _numbered(codes: DataFrame, side: str) -> DataFrame:
 
 
 def _codes(spark: SparkSession, folder: Path, shards: Path, manifest: Manifest) -> DataFrame:
-    """(row_idx INT, vector ARRAY<FLOAT>) of all rows of the shards, a file a task."""
+    """Return the codes of all rows of the shards, one file per task: row_idx INT, vector ARRAY<FLOAT>."""
     encode = partial(_encode_files, str(folder), str(shards))
     files = spark.range(0, len(manifest.files), 1, len(manifest.files)).select(F.col("id").cast("int").alias("file"))
     return files.mapInArrow(encode, "row_idx INT, vector ARRAY<FLOAT>")
 
 
 def _encode_files(folder: str, shards: str, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    network = loaded_network(folder).network
+    network = cached_network(folder).network
     manifest = Manifest.read(Path(shards))
     for number in (number for batch in numbers for number in batch["file"].to_pylist()):
         rows = read_file(Path(shards), manifest.files[number])
         for start in range(0, len(rows), ENCODED_ROWS):
             part = rows.between(start, min(start + ENCODED_ROWS, len(rows)))
             with torch.no_grad():
-                batch = batch_of(part, manifest.n_columns, torch.device("cpu"))
+                batch = to_batch(part, manifest.n_columns, torch.device("cpu"))
                 yield vectors_to_arrow("row_idx", part.numbers, network.encode_trained(batch).numpy())

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from recsys_spark.core.atomic_files import atomic_write, remove_drafts, write_js
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.networks.network import Network, Shape, load_network
 from recsys_spark.training.spec import TrainSpec
-from recsys_spark.training.validation import Observed
+from recsys_spark.training.validation import TrainingStatistics
 
-__all__ = ["StoredNetwork", "load_network_weights", "save_network"]
+__all__ = ["StoredNetwork", "cached_network", "load_network_weights", "save_network"]
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "network.json"
@@ -25,10 +26,10 @@ class StoredNetwork:
     """A trained network, ready to encode, with what its training data said of themselves."""
 
     network: Network
-    observed: Observed
+    observed: TrainingStatistics
 
 
-def save_network(spec: TrainSpec, network: Network, observed: Observed) -> None:
+def save_network(spec: TrainSpec, network: Network, observed: TrainingStatistics) -> None:
     """Writes weights and description into the spec's folder; the description last, as it says they are whole."""
     folder = Path(spec.folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -56,4 +57,14 @@ def load_network_weights(folder: Path) -> StoredNetwork:
         network = kind(kind.Settings.model_validate(description["settings"]), Shape(*description["shape"]))
     network.load_state_dict(tensors, assign=True)
     network.eval()
-    return StoredNetwork(network, Observed(network.column_counts, description["lowest"], description["highest"]))
+    return StoredNetwork(network, TrainingStatistics(network.column_counts, description["lowest"], description["highest"]))
+
+
+@lru_cache(maxsize=2)
+def cached_network(folder: str) -> StoredNetwork:
+    """Return the network of a folder, loaded once per executor process.
+
+    It sets torch to one thread, because a Spark task has one core.
+    """
+    torch.set_num_threads(1)
+    return load_network_weights(Path(folder))

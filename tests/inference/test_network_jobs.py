@@ -1,4 +1,4 @@
-"""From plays to lists through a network: the jobs, twice, and the numbers against the network itself."""
+"""Jobs from plays to lists with networks: run twice, and compared with the network's own scores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +11,14 @@ from recsys_spark.training.weights import load_network_weights
 from tests.conftest import Workspace
 
 N_USERS, N_ITEMS = 60, 16
-# Histories of six items have little to spare.
+# Less dropout and weight decay than the defaults, because histories have six items.
 MORE = {"mult_vae": {"dropout": "0.5", "weight_decay": "0.00001"}}
 SPLIT = ["--split.protocol", "strong_random", "--split.held_out_users", "6", "--split.min_held_out_user_items", "3"]
 
 
 @pytest.fixture
 def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
-    """Users of even numbers rate items of even numbers, the others the others; each lacks two of their own."""
+    """Ingest ratings: even users rate even items, odd users odd ones; each user lacks two of them."""
     rows = ["user_id,item_id,rating,played_at"]
     for user in range(N_USERS):
         liked = [item for item in range(N_ITEMS) if item % 2 == user % 2 and (item // 2 + user // 2) % 8 > 1]
@@ -29,8 +29,8 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
 
 
 def train(workspace: Workspace, kind: str, *more: str) -> str:
-    """Shards and model; gives its version."""
-    # An average over a hundred steps would be mostly of the start: here an epoch is one step.
+    """Write shards, train a model, and return its version."""
+    # No running average: an epoch is one step here, so the average would stay near the initial weights.
     steps = {"epochs": "40", "learning_rate": "0.02", "average": "0"} | MORE.get(kind, {})
     flags = ["--model.kind", kind, *[part for k, v in steps.items() for part in (f"--models.{kind}.{k}", v)], *more]
     workspace.done("write_shards", *flags)
@@ -43,10 +43,10 @@ def test_a_network_recommends_what_it_scores_highest_and_the_second_run_changes_
     version = train(built, "mult_vae", *SPLIT)
     model = built.table("models").where(f"model_version = '{version}'").collect()[0]
     assert model["selection_metric"] == "ndcg@100" and model["split_id"].startswith("strong_random-")
-    assert model["metrics"]["ndcg@100"] > 0.9, "tastes this plain are learned"
+    assert model["metrics"]["ndcg@100"] > 0.9, "the network learns the two groups"
     for job in ("build_item_similarity", "build_recommendations"):
         built.done(job, "--model.kind", "mult_vae", "--recommendations.top_k", "4")
-    _lists_are_those_of_the_network(built, version)
+    _check_lists(built, version)
     nearest = built.table("item_similarity").where("position = 1").collect()
     own_taste = [int(row["item_id"][1:]) % 2 == int(row["similar_item_id"][1:]) % 2 for row in nearest]
     assert len(own_taste) == N_ITEMS and all(own_taste)
@@ -58,14 +58,14 @@ def test_a_network_recommends_what_it_scores_highest_and_the_second_run_changes_
     assert built.versions() == before
 
 
-def _lists_are_those_of_the_network(built: Workspace, version: str) -> None:
+def _check_lists(built: Workspace, version: str) -> None:
     network = load_network_weights(built.root / "_files" / "models" / version).network
     history = np.zeros((N_USERS, N_ITEMS), bool)
     for row in built.table("interactions").collect():
         history[row["user_idx"], row["item_idx"]] = True
     item = np.nonzero(history)[1]
     indptr = np.concatenate(([0], history.sum(axis=1).cumsum()))
-    batch = Batch.of(np.arange(N_USERS), indptr, item, np.ones(len(item)), N_ITEMS)
+    batch = Batch.from_arrays(np.arange(N_USERS), indptr, item, np.ones(len(item)), N_ITEMS)
     scores = np.where(history, -np.inf, network.scores(batch).numpy())
     users = {row["user_id"]: row["user_idx"] for row in built.table("user_index").collect()}
     items = {row["item_id"]: row["item_idx"] for row in built.table("item_index").collect()}
@@ -79,18 +79,18 @@ def _lists_are_those_of_the_network(built: Workspace, version: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_of_items_gives_both_kinds_of_vectors_and_a_list_to_everyone(built: Workspace) -> None:
+def test_a_network_of_items_writes_both_vector_tables_and_a_list_for_every_user(built: Workspace) -> None:
     version = train(built, "autorec_item", "--models.autorec_item.units", "8", "--models.autorec_item.l2", "1")
     for table, n_rows in (("user_vectors", N_USERS), ("item_vectors", N_ITEMS)):
         assert built.table(table).where(f"model_version = '{version}'").count() == n_rows
     built.done("build_recommendations", "--model.kind", "autorec_item", "--recommendations.top_k", "2")
     assert built.table("recommendations").select("user_id").distinct().count() == N_USERS
-    # It has nothing to say to a new listener: what is near to the items is of their taste.
+    # This network cannot fold in a new listener, so the list holds the nearest items.
     outcome = built.done("build_recommendations", "--model.kind", "autorec_item", "--items", "i00", "i04")
     assert "nearest: the items nearest to these" in outcome.stdout and outcome.rows["recommended"] > 0
 
 
-def test_what_a_network_needs_is_named_when_it_is_not_there(built: Workspace) -> None:
+def test_missing_inputs_of_a_network_are_reported_by_name(built: Workspace) -> None:
     missing = built.run("train_torch_model", "--model.kind", "mult_vae")
     assert (missing.code, "run write_shards --model.kind mult_vae first" in missing.stderr) == (4, True)
     no_split = built.run("write_shards", "--model.kind", "mult_vae", *SPLIT)
@@ -100,7 +100,7 @@ def test_what_a_network_needs_is_named_when_it_is_not_there(built: Workspace) ->
 
 
 @pytest.mark.slow
-def test_a_last_fit_trains_for_as_many_epochs_as_were_best_and_is_judged_by_its_parent(built: Workspace) -> None:
+def test_a_last_fit_trains_up_to_the_best_epoch_of_its_parent(built: Workspace) -> None:
     split = ["--split.protocol", "per_user_random", "--split.test_share", "0.2", "--split.validation_share", "0.2"]
     built.done("split_interactions", *split)
     parent = train(built, "mult_vae", *split)
@@ -118,7 +118,7 @@ def test_a_last_fit_trains_for_as_many_epochs_as_were_best_and_is_judged_by_its_
 
 
 @pytest.mark.slow
-def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_one(built: Workspace) -> None:
+def test_a_trial_of_a_few_steps_writes_no_model(built: Workspace) -> None:
     flags = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "5", "--models.mult_vae.batch_rows", "20"]
     built.done("write_shards", *flags)
     assert built.done("train_torch_model", *flags, "--training.max_steps", "4").rows["steps"] == 4
@@ -127,7 +127,7 @@ def test_a_trial_of_a_few_steps_leaves_no_model_that_could_pass_for_a_trained_on
 
 
 @pytest.mark.slow
-def test_a_model_that_lost_a_file_is_named_and_trained_again(built: Workspace) -> None:
+def test_a_model_without_a_file_is_reported_and_trained_again(built: Workspace) -> None:
     version = train(built, "mult_vae")
     (built.root / "_files" / "models" / version / "weights.safetensors").unlink()
     lists = ("build_recommendations", "--model.kind", "mult_vae", "--recommendations.top_k", "2")
@@ -151,7 +151,7 @@ def test_networks_that_learn_from_ratings_are_refused_where_there_are_none(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["is missing", "does not belong there"])
-def test_a_folder_that_lost_or_gained_a_shard_is_refused_by_its_name(built: Workspace, fault: str) -> None:
+def test_a_folder_with_a_missing_or_extra_shard_is_refused(built: Workspace, fault: str) -> None:
     flags = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "1"]
     built.done("write_shards", *flags)
     shard = next(built.root.glob("_files/shards/*/train/part-00001.parquet"))
@@ -167,15 +167,15 @@ def test_a_folder_that_lost_or_gained_a_shard_is_refused_by_its_name(built: Work
 
 
 @pytest.mark.slow
-def test_profiles_are_learned_from_where_settings_name_them(built: Workspace, write: Callable[..., Path]) -> None:
+def test_profile_fields_named_in_settings_are_learned(built: Workspace, write: Callable[..., Path]) -> None:
     plain = train(built, "cdae")
     named = train(built, "cdae", "--models.cdae.side_information", "age_group,country")
     assert plain != named
     folder = built.root / "_files" / "models" / named
     assert load_network_weights(folder).network.shape == (N_USERS, N_ITEMS, 0)
     profiles = write("users.csv", "user_id,item_id,country\n" + "".join(f"u{u:02d},i00,c{u % 2}\n" for u in range(60)))
-    told = ["--source.format", "plays", "--source.path", profiles, "--source.columns.country", "country"]
-    built.done("ingest_plays", "--source.name", "profiles", *told)
+    flags = ["--source.format", "plays", "--source.path", profiles, "--source.columns.country", "country"]
+    built.done("ingest_plays", "--source.name", "profiles", *flags)
     again = train(built, "cdae", "--models.cdae.side_information", "age_group,country")
     assert again != named, "the table of users has changed"
     network = load_network_weights(built.root / "_files" / "models" / again).network

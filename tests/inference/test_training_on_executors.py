@@ -1,4 +1,7 @@
-"""The same training on one process, two local ones, and two executors of a real cluster; and when one is lost."""
+"""Training on one process, two local processes, and two executors of a real cluster.
+
+Processes that are killed are replaced.
+"""
 
 import json
 import os
@@ -17,7 +20,7 @@ from tests.processes import command_lines, executors
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 
 KIND = "song_autoencoder"
-# Without noise, so that the number of processes makes no difference but rounding.
+# No noise, so that results for any number of processes differ by rounding alone.
 FLAGS = ["--model.kind", KIND, f"--models.{KIND}.batch_rows", "64", f"--models.{KIND}.learning_rate", "0.005"]
 SPLIT = ["--split.protocol", "per_user_random"]
 ON_EXECUTORS = ["--training.local", "false", "--training.processes", "2"]
@@ -25,14 +28,14 @@ EPOCHS = 6
 
 
 def job(name: str, root: Path, *flags: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
-    """Starts a job as a process of its own."""
+    """Start a job as a separate process."""
     command = [sys.executable, "-m", f"recsys_spark.jobs.{name}", "--tables.root", str(root), *flags]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
 
 
 def done(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """Its summary, once it has ended well."""
+    """Wait for a process, assert that it succeeded, and return its summary."""
     out, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors[-3_000:]
     summary: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
@@ -41,7 +44,7 @@ def done(process: "subprocess.Popen[str]") -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two tastes of 40 items, 600 users."""
+    """Write plays of 600 users in two groups, which prefer even or odd items of 40."""
     rows = ["user_id,item_id"]
     for user in range(600):
         rows += [f"u{user},i{item}" for item in range(40) if item % 2 == user % 2 and (item * 7 + user * 3) % 10 < 6]
@@ -52,7 +55,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ready(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with a split and shards."""
+    """Build a root with a split and shards."""
     root = tmp_path_factory.mktemp("ready") / "tables"
     done(job("ingest_plays", root, "--source.format", "plays", "--source.path", str(raw)))
     done(job("build_interactions", root))
@@ -63,13 +66,13 @@ def ready(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One master, two workers."""
+    """Start a cluster of one master and two workers."""
     with standalone_cluster(tmp_path_factory.mktemp("cluster")) as started:
         yield started
 
 
 def train(root: Path, *flags: str, cluster: Cluster | None = None, seed: int = 42) -> "subprocess.Popen[str]":
-    """Starts training; a seed of its own makes a version of its own."""
+    """Start training; another seed gives another version."""
     epochs = [f"--models.{KIND}.epochs", str(EPOCHS)]
     if cluster is None:
         return job("train_torch_model", root, *SPLIT, *FLAGS, *epochs, *flags)
@@ -78,13 +81,13 @@ def train(root: Path, *flags: str, cluster: Cluster | None = None, seed: int = 4
 
 
 def log_of(root: Path) -> list[dict[str, Any]]:
-    """The lines of the only model's training."""
+    """Return the epoch log of the only model."""
     (file,) = root.glob("_files/models/*/log.jsonl")
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def fresh(ready: Path, folder: Path) -> Path:
-    """A copy of the root without any model."""
+    """Return a copy of the root, without any model."""
     root = folder / "tables"
     subprocess.run(["cp", "-r", str(ready), str(root)], check=True)
     return root
@@ -92,7 +95,7 @@ def fresh(ready: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(ready: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What one process logs."""
+    """Return the epoch log of training with one process."""
     root = fresh(ready, tmp_path_factory.mktemp("alone"))
     assert done(train(root))["rows"]["rows_of_rank_0"] == 600
     return log_of(root)
@@ -122,7 +125,7 @@ def test_two_executors_train_as_one(ready: Path, tmp_path: Path, alone: list[dic
 
 
 def rank_processes() -> list[int]:
-    """Processes that train: children of torchrun."""
+    """Return the training processes, which are children of torchrun."""
     parents = (b"torch_run_process_wrapper", b"torch.distributed")
     return [
         process
@@ -141,7 +144,7 @@ def wait_for_epoch(root: Path, process: "subprocess.Popen[str]", epoch: int) -> 
 
 
 @pytest.mark.parametrize("victim", ["a rank", "an executor", "a worker", "the driver"])
-def test_what_was_killed_goes_on_and_ends_as_if_nothing_had_happened(
+def test_training_resumes_after_a_kill_with_the_same_result(
     ready: Path, tmp_path: Path, alone: list[dict[str, Any]], cluster: Cluster, victim: str
 ) -> None:
     root = fresh(ready, tmp_path)
