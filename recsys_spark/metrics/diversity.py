@@ -1,4 +1,4 @@
-"""Measures of what lists hold, apart from whether it was to be found: how popular, and how much of the catalogue.
+"""Metrics of lists without held-out items: popularity of the items and coverage of the catalogue.
 
 Popularity is the number of training users who played an item. A list is a row of `item_idx` (n_users, k), of which
 the first `length` (n_users,) places count.
@@ -16,31 +16,37 @@ Values = NDArray[np.float64]
 
 
 def novelty(item_idx: Items, length: Items, popularity: Values, n_users: int) -> Values:
-    """Mean of -log2 of the share of training users who played an item of the list (Zhou et al. 2010), in bits.
+    """Return the mean information of the items of each list, in bits (Zhou et al. 2010).
 
-    popularity (n_items,); an item that nobody played counts as played by one user. NaN for an empty list.
+    The information of an item is -log2 of the share of training users who played it.
+    popularity (n_items,); an item without plays counts as played by one user. NaN for an empty list.
     """
     information = -np.log2(np.maximum(popularity, 1) / max(n_users, 1))
     return _mean_of_lists(information, item_idx, length)
 
 
-def popularity_lift(item_idx: Items, length: Items, popularity: Values, known: Values) -> Values:
-    """How much more popular the list is than what the user plays (Abdollahpouri et al. 2019): the mean popularity of
-    its items divided by `known` (n_users,), that of the user's own items, less 1. NaN for an empty list or history.
+def popularity_lift(item_idx: Items, length: Items, popularity: Values, of_history: Values) -> Values:
+    """Return the popularity of each list relative to the user's history, minus 1.
+
+    The mean popularity of the list's items is divided by `of_history` (n_users,), the mean popularity of the
+    user's own items (Abdollahpouri et al. 2019). NaN for an empty list or history.
     """
     listed = _mean_of_lists(popularity, item_idx, length)
     lift = np.full(len(listed), np.nan)
-    np.divide(listed, known, out=lift, where=known > 0)
+    np.divide(listed, of_history, out=lift, where=of_history > 0)
     return np.subtract(lift, 1)
 
 
 def coverage(lists_of_items: Items, n_items: int) -> float:
-    """The share of `n_items` that stand in a list at all; lists_of_items (at most n_items,): in how many each does."""
+    """Return the share of `n_items` that are in any list.
+
+    lists_of_items (at most n_items,): the number of lists with each item.
+    """
     return float(np.count_nonzero(lists_of_items)) / n_items if n_items else float("nan")
 
 
 def gini(lists_of_items: Items, n_items: int) -> float:
-    """How unequally the places of lists are shared out among `n_items`: 0 if evenly, near 1 if to few items only.
+    """Return the Gini index of the places of lists over `n_items`: 0 if even, near 1 for few items.
 
     Items that are in no list may be left out of lists_of_items. Of sorted x it is sum_i (2 i - n - 1) x_i / (n sum x).
     """

@@ -1,4 +1,7 @@
-"""Slices of users by their number of known items, since means over all users hide differences."""
+"""Slices of users by number of known items.
+
+Means over all users hide slices with low metrics.
+"""
 
 from collections.abc import Sequence
 
@@ -13,7 +16,7 @@ PREDICTION_BOUNDS = (1, 2, 6, 11, 21, 51)
 
 
 def slices_by_bound(bounds: Sequence[int]) -> dict[int, str]:
-    """Return the name of the slice that begins at each of the ascending `bounds`, such as known_items=2-5."""
+    """Return the slice name of each of the ascending `bounds`, such as known_items=2-5."""
     names = {}
     for first, following in zip(bounds, (*bounds[1:], None), strict=True):
         last = "-" if following is None else "" if following == first + 1 else f"-{following - 1}"
@@ -26,5 +29,5 @@ SLICES = ("all", *slices_by_bound(EVALUATION_BOUNDS).values())
 
 
 def slice_numbers(known_items: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the place in SLICES of each user's slice, (n,), from numbers of known items, (n,)."""
+    """Return the place in SLICES of each user, (n,), by number of known items, (n,)."""
     return np.searchsorted(EVALUATION_BOUNDS, known_items, side="right")

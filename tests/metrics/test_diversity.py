@@ -1,4 +1,4 @@
-"""Measures of what lists hold, against cases worked by hand."""
+"""Diversity metrics against cases worked by hand."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ def test_novelty_is_the_mean_information_of_listed_items() -> None:
     assert novelty(LISTS, LENGTH, POPULARITY, 16).tolist() == pytest.approx([1.5, 3.5, 2.0, np.nan], nan_ok=True)
 
 
-def test_popularity_lift_is_that_of_the_list_over_that_of_the_history() -> None:
-    known = np.array([3.0, 2.0, 0.0, 1.0])
-    assert popularity_lift(LISTS, LENGTH, POPULARITY, known).tolist() == pytest.approx(
+def test_popularity_lift_compares_the_list_with_the_history() -> None:
+    of_history = np.array([3.0, 2.0, 0.0, 1.0])
+    assert popularity_lift(LISTS, LENGTH, POPULARITY, of_history).tolist() == pytest.approx(
         [1, -0.5, np.nan, np.nan], nan_ok=True
     )
 
 
-def test_coverage_counts_items_that_stand_in_any_list() -> None:
+def test_coverage_counts_items_in_any_list() -> None:
     assert coverage(np.array([3, 1, 0]), 4) == 0.5
     assert np.isnan(coverage(np.array([], dtype=int), 0))
 

@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from sklearn.metrics import ndcg_score
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.metrics.ranking import RANKING, Metric, is_better, ndcg, parse_metric
+from recsys_spark.metrics.ranking import RANKING_METRICS, Metric, is_better, ndcg, parse_metric
 
-# Four users: finds two of three at places 1 and 4; all of its one at place 3; nothing of two; has nothing to find.
+# Four users: two of three relevant items at positions 1 and 4; one of one at 3; none of two; no relevant item.
 HITS = np.array([[1, 0, 0, 1, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]], dtype=np.bool_)
 N_RELEVANT = np.array([3, 1, 2, 0])
 IDEAL_3 = 1 + 1 / log2(3) + 1 / 2
@@ -41,20 +41,20 @@ IDEAL_3 = 1 + 1 / log2(3) + 1 / 2
     ],
 )
 def test_by_hand(name: str, k: int, expected: list[float]) -> None:
-    values = RANKING[name](HITS, N_RELEVANT, k)
+    values = RANKING_METRICS[name](HITS, N_RELEVANT, k)
     assert values.dtype == np.float64
     np.testing.assert_allclose(values, [*expected, np.nan])
 
 
-@pytest.mark.parametrize("name", RANKING)
+@pytest.mark.parametrize("name", RANKING_METRICS)
 @pytest.mark.parametrize("k", [1, 3, 100])
 def test_a_perfect_list_gets_one_and_an_empty_one_zero(name: str, k: int) -> None:
     n_relevant = np.array([1, 3, 7])
     hits = np.arange(20) < n_relevant[:, None]
     best = {"precision": np.minimum(n_relevant, k) / k, "recall": np.minimum(n_relevant, k) / n_relevant}
-    np.testing.assert_allclose(RANKING[name](hits, n_relevant, k), best.get(name, np.ones(3)))
+    np.testing.assert_allclose(RANKING_METRICS[name](hits, n_relevant, k), best.get(name, np.ones(3)))
     for nothing in (np.zeros((3, 20), dtype=np.bool_), np.zeros((3, 0), dtype=np.bool_)):
-        np.testing.assert_array_equal(RANKING[name](nothing, n_relevant, k), np.zeros(3))
+        np.testing.assert_array_equal(RANKING_METRICS[name](nothing, n_relevant, k), np.zeros(3))
 
 
 Case = tuple[list[list[int]], list[list[int]], NDArray[np.bool_], NDArray[np.int64]]
@@ -62,7 +62,7 @@ Case = tuple[list[list[int]], list[list[int]], NDArray[np.bool_], NDArray[np.int
 
 @pytest.fixture(scope="module")
 def lists() -> Case:
-    """50 lists of 12 of 40 items, and between 1 and 20 items to be found."""
+    """Return 50 lists of 12 of 40 items, each with 1 to 20 relevant items."""
     rng = np.random.default_rng(0)
     listed = [rng.permutation(40)[:12].tolist() for _ in range(50)]
     truth = [rng.permutation(40)[: rng.integers(1, 21)].tolist() for _ in range(50)]
@@ -75,7 +75,7 @@ def test_means_are_those_of_mllib(spark: SparkSession, lists: Case, k: int) -> N
     listed, truth, hits, n_relevant = lists
     pairs = [([float(i) for i in a], [float(i) for i in b]) for a, b in zip(listed, truth, strict=True)]
     theirs = RankingMetrics(spark.sparkContext.parallelize(pairs, 2))
-    means = {name: metric(hits, n_relevant, k).mean() for name, metric in RANKING.items()}
+    means = {name: metric(hits, n_relevant, k).mean() for name, metric in RANKING_METRICS.items()}
     assert means["ndcg"] == pytest.approx(theirs.ndcgAt(k))
     assert means["precision"] == pytest.approx(theirs.precisionAt(k))
     assert means["recall"] == pytest.approx(theirs.recallAt(k))
