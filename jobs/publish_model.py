@@ -10,7 +10,7 @@ log = logging.getLogger("recsys_spark.publish_model")
 
 
 def work(run: JobRun) -> None:
-    """One commit on models, or none where nothing changes."""
+    """Publish or roll back in one commit on models, or in none if nothing changes."""
     if run.config.publish.rollback:
         served = roll_back(run.tables)
     else:
@@ -18,7 +18,7 @@ def work(run: JobRun) -> None:
         served = {table: model.version for table in publish(run.tables, model, run.config)}
     create_views(run.tables)
     for table, version in served.items():
-        log.info("%s is served by %s", table, version)
+        log.info("%s serves %s", version, table)
     run.count(tables_served=len(served))
 
 

@@ -1,9 +1,4 @@
-"""Whether a candidate may serve: on the same held-out data not worse than what serves, nor than what knows nobody.
-
-Figures are those of `evaluations`. A model that was trained on everything is judged by its parent's, and a serving
-model that was trained on another split by those of the same kind and settings on the candidate's split: figures of
-different splits say nothing about each other.
-"""
+"""Quality gate: comparison of a candidate with the serving model and the baselines."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,83 +17,86 @@ from recsys_spark.storage.tables import Tables
 
 __all__ = ["GateDecision", "check_gate"]
 
-# What knows nothing of the user.
+# Models that use no data of the user.
 BASELINES = ("popularity", "biased_mean", "majority")
 
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What the gate found: `problems` are reasons to refuse, `record` is what models.gate keeps."""
+    """Result of the comparison: `problems` are reasons to refuse, `record` is the content of models.gate."""
 
     problems: tuple[str, ...]
     record: Mapping[str, Any]
 
     def as_json(self) -> str:
-        """For models.gate."""
+        """Return the text of the column models.gate."""
         return json.dumps(self.record, sort_keys=True)
 
 
 def check_gate(tables: Tables, candidate: ModelVersion, outputs: Sequence[str], config: BaseConfig) -> GateDecision:
-    """Lets a candidate pass that is to serve the tables `outputs`, or raises QualityGateError with the figures.
+    """Return the decision to publish a candidate for the tables `outputs`, or raise QualityGateError.
 
-    A reason given in `publish.override` lets any candidate pass, and is recorded. A candidate without figures passes
-    as long as what serves has none either.
+    Metric values come from `evaluations`, and values of different splits are not compared. A model that was trained on
+    everything is compared by the values of its parent. A serving model that was trained on another split is compared by
+    the values of a model with the same kind and settings on the candidate's split.
+
+    A candidate without values passes as long as no serving model has any. With `publish.override`, any candidate passes
+    and the reason is recorded.
     """
     serving = [other for other in _serving(tables, outputs) if other.version != candidate.version]
-    verdict = _judged(tables, candidate, serving, config)
+    decision = _compare(tables, candidate, serving, config)
     reason = config.publish.override
-    if verdict.problems and reason is not None:
-        return GateDecision(
-            (), {**verdict.record, "verdict": "overridden", "reason": reason, "problems": verdict.problems}
-        )
-    if verdict.problems:
+    if decision.problems and reason is not None:
+        overridden = {"verdict": "overridden", "reason": reason, "problems": decision.problems}
+        return GateDecision((), {**decision.record, **overridden})
+    if decision.problems:
         raise QualityGateError(
-            "\n".join(verdict.problems)
-            + "\n--publish.override REASON publishes it all the same, and records the reason"
+            "\n".join(decision.problems)
+            + "\nto publish it nevertheless, give the reason, which is recorded: --publish.override REASON"
         )
-    return verdict
+    return decision
 
 
-def _judged(
+def _compare(
     tables: Tables, candidate: ModelVersion, serving: Sequence[ModelVersion], config: BaseConfig
 ) -> GateDecision:
-    judged = _judged_version(tables, candidate)
-    metric = config.publish.metric or judged.selection_metric or "ndcg@10"
+    evaluated = _evaluated_version(tables, candidate)
+    metric = config.publish.metric or evaluated.selection_metric or "ndcg@10"
     parse_metric(metric)
-    place = _place(tables, judged, config.evaluation.part, metric)
-    figure = place.figure(tables, F.col("model_version") == judged.version)
-    if figure is None:
-        return _unjudged(tables, candidate, judged, place, serving)
-    record: dict[str, Any] = {"verdict": "passed", **place.as_dict(), "judged_version": judged.version}
-    record |= {"candidate": figure, "serving": {}}
+    where = _metric_on_split(tables, evaluated, config.evaluation.part, metric)
+    value = where.value(tables, F.col("model_version") == evaluated.version)
+    if value is None:
+        return _without_evaluation(tables, candidate, evaluated, where, serving)
+    record: dict[str, Any] = {"verdict": "passed", **where.as_dict(), "judged_version": evaluated.version}
+    record |= {"candidate": value, "serving": {}}
     problems = []
     for baseline in BASELINES:
-        other = place.figure(tables, F.col("algorithm") == baseline)
-        if other is not None and judged.kind != baseline:
+        other = where.value(tables, F.col("algorithm") == baseline)
+        if other is not None and evaluated.kind != baseline:
             record[baseline] = other
-            if is_better(metric, other, figure):
+            if is_better(metric, other, value):
                 problems.append(
-                    f"{candidate.version} is worse than {baseline} by {place}: {figure:.4f} against {other:.4f}"
+                    f"{candidate.version} is worse than {baseline} by {where}: {value:.4f} against {other:.4f}"
                 )
     for version in serving:
-        other, by = _on_split(tables, version, place)
-        record["serving"][version.version] = {"figure": other, "judged_version": by}
+        other, source = _value_on_split(tables, version, where)
+        record["serving"][version.version] = {"figure": other, "judged_version": source}
         if other is None:
             problems.append(
-                f"{version.version}, which serves, has no {place} to compare with: run {training_job(version.kind)} "
+                f"{version.version}, which serves, has no {where} to compare with: run {training_job(version.kind)} "
                 "with its settings on that split, and evaluate; or name a publish.metric that both have"
             )
-        elif is_better(metric, _allowed(metric, other, config.publish.tolerance), figure):
+        elif is_better(metric, _worst_allowed(metric, other, config.publish.tolerance), value):
             problems.append(
-                f"{candidate.version} is worse than {version.version}, which serves, by {place}: {figure:.4f} against "
+                f"{candidate.version} is worse than {version.version}, which serves, by {where}: {value:.4f} against "
                 f"{other:.4f}; publish.tolerance is {config.publish.tolerance}"
             )
     return GateDecision(tuple(problems), record)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where figures are comparable: one metric on one part of one split."""
+class _MetricOnSplit:
+    """One metric on one part of one split: values of it are comparable."""
 
     split_id: str | None
     part: str
@@ -108,77 +106,86 @@ class _Place:
         return f"{self.metric} on {self.split_id} ({self.part})"
 
     def as_dict(self) -> dict[str, str | None]:
-        """For the record."""
+        """Return the fields of the record."""
         return {"split_id": self.split_id, "part": self.part, "metric": self.metric}
 
-    def figure(self, tables: Tables, whose: Column, any_metric: bool = False) -> float | None:
-        """The figure over all users of the first of these versions; None if there is none."""
+    def value(self, tables: Tables, models: Column, any_metric: bool = False) -> float | None:
+        """Return the value over all users of the first version that meets the condition `models`.
+
+        Returns None if there is none.
+        """
         if self.split_id is None or not tables.exists("evaluations"):
             return None
         here = (F.col("split_id") == self.split_id) & (F.col("part") == self.part) & (F.col("slice") == "all")
         if not any_metric:
             here &= F.col("metric") == self.metric
-        row = tables.read("evaluations").where(here & whose).orderBy("model_version").select("value").first()
+        row = tables.read("evaluations").where(here & models).orderBy("model_version").select("value").first()
         return None if row is None else float(row["value"])
 
 
-def _place(tables: Tables, judged: ModelVersion, part: str, metric: str) -> _Place:
-    """The part of the split that a version was trained on; for one that was trained on everything without a parent,
-    as classifiers of gender are, its newest cross-validation.
+def _metric_on_split(tables: Tables, evaluated: ModelVersion, part: str, metric: str) -> _MetricOnSplit:
+    """Return the metric on the split that a version was trained on.
+
+    For a version without split and parent, such as a gender classifier, it is the newest cross-validation.
     """
-    if judged.split_id is not None or not tables.exists("evaluations"):
-        return _Place(judged.split_id, part, metric)
-    own = (F.col("model_version") == judged.version) & F.col("protocol").endswith("_cv")
+    if evaluated.split_id is not None or not tables.exists("evaluations"):
+        return _MetricOnSplit(evaluated.split_id, part, metric)
+    own = (F.col("model_version") == evaluated.version) & F.col("protocol").endswith("_cv")
     newest = tables.read("evaluations").where(own).orderBy(F.desc("created_at"), "split_id").first()
-    return _Place(None, part, metric) if newest is None else _Place(newest["split_id"], newest["part"], metric)
-
-
-def _unjudged(
-    tables: Tables, candidate: ModelVersion, judged: ModelVersion, place: _Place, serving: Sequence[ModelVersion]
-) -> GateDecision:
-    if place.figure(tables, F.col("model_version") == judged.version, any_metric=True) is not None:
-        raise ConfigError(
-            f"{judged.version} has figures, but no {place}: name another publish.metric, or evaluate by it"
-        )
-    record = {"verdict": "unjudged", **place.as_dict(), "judged_version": judged.version}
-    others = [version.version for version in serving if _has_figure(tables, version)]
-    if not others:
-        return GateDecision((), record)
-    return GateDecision(
-        (
-            f"{candidate.version} was not evaluated, and {', '.join(others)}, which it would replace, was: "
-            + (
-                "run evaluate_gender with its settings"
-                if candidate.kind == "gender"
-                else "train it on a split (split.protocol) and run evaluate; then, if wanted, train it with model.fit "
-                "everything"
-            ),
-        ),
-        record,
+    return (
+        _MetricOnSplit(None, part, metric)
+        if newest is None
+        else _MetricOnSplit(newest["split_id"], newest["part"], metric)
     )
 
 
-def _judged_version(tables: Tables, version: ModelVersion) -> ModelVersion:
-    """The version whose figures stand for it: itself, or of a last fit its parent."""
+def _without_evaluation(
+    tables: Tables,
+    candidate: ModelVersion,
+    evaluated: ModelVersion,
+    where: _MetricOnSplit,
+    serving: Sequence[ModelVersion],
+) -> GateDecision:
+    if where.value(tables, F.col("model_version") == evaluated.version, any_metric=True) is not None:
+        raise ConfigError(
+            f"{evaluated.version} was evaluated, but not by {where}: name another publish.metric, or evaluate by it"
+        )
+    record = {"verdict": "unjudged", **where.as_dict(), "judged_version": evaluated.version}
+    others = [version.version for version in serving if _was_evaluated(tables, version)]
+    if not others:
+        return GateDecision((), record)
+    advice = (
+        "run evaluate_gender with its settings"
+        if candidate.kind == "gender"
+        else "train it on a split (split.protocol) and run evaluate; then it may be trained with model.fit everything"
+    )
+    problem = f"{candidate.version} was not evaluated, and {', '.join(others)}, which it would replace, was: {advice}"
+    return GateDecision((problem,), record)
+
+
+def _evaluated_version(tables: Tables, version: ModelVersion) -> ModelVersion:
+    """Return the version that was evaluated: the parent of a last fit, else the version itself."""
     return version if version.parent_version is None else find_model(tables, version.kind, version.parent_version)
 
 
-def _on_split(tables: Tables, version: ModelVersion, place: _Place) -> tuple[float | None, str | None]:
-    """The figure of a version, with the version that it was taken from: its own, or one of the same kind, settings and
-    fit on that split. With a new split every day that may be what the candidate is judged by itself.
+def _value_on_split(tables: Tables, version: ModelVersion, where: _MetricOnSplit) -> tuple[float | None, str | None]:
+    """Return the value of a version and the version that it was measured on.
+
+    Without a value of its own, it is that of a version with the same kind, settings and fit on the split. With a new
+    split every day, this may be the version that the candidate itself is compared by.
     """
-    judged = _judged_version(tables, version)
+    evaluated = _evaluated_version(tables, version)
     others = find_versions(tables, F.col("algorithm") == version.kind)
-    alike = [other.version for other in others if _made(other) == _made(judged)]
-    for name in (judged.version, *alike):
-        figure = place.figure(tables, F.col("model_version") == name)
-        if figure is not None:
-            return figure, name
+    alike = [other.version for other in others if _training_settings(other) == _training_settings(evaluated)]
+    for name in (evaluated.version, *alike):
+        value = where.value(tables, F.col("model_version") == name)
+        if value is not None:
+            return value, name
     return None, None
 
 
-def _made(version: ModelVersion) -> tuple[Any, ...]:
-    """How a version was made, apart from the data."""
+def _training_settings(version: ModelVersion) -> tuple[Any, ...]:
+    """Return all that determines a version except the data."""
     source = version.params.get("source_version")
     features = (version.params.get("features"), source and kind_of(source))
     return version.params["settings"], features, version.fit
@@ -188,16 +195,16 @@ def _serving(tables: Tables, outputs: Sequence[str]) -> list[ModelVersion]:
     return list(find_versions(tables, F.arrays_overlap("serves", F.array(*map(F.lit, outputs)))))
 
 
-def _has_figure(tables: Tables, version: ModelVersion) -> bool:
-    """Whether it was judged, by when it was published or since."""
+def _was_evaluated(tables: Tables, version: ModelVersion) -> bool:
+    """Return True if the version had values when it was published, or has some now."""
     if version.gate is not None and "candidate" in json.loads(version.gate):
         return True
     if not tables.exists("evaluations"):
         return False
-    own = F.col("model_version") == _judged_version(tables, version).version
+    own = F.col("model_version") == _evaluated_version(tables, version).version
     return not tables.read("evaluations").where(own & (F.col("slice") == "all")).isEmpty()
 
 
-def _allowed(metric: str, value: float, tolerance: float) -> float:
-    """The worst figure that still passes beside `value`."""
+def _worst_allowed(metric: str, value: float, tolerance: float) -> float:
+    """Return the worst value that passes beside `value`."""
     return value * (1 - tolerance) if is_better(metric, 1, 0) else value * (1 + tolerance)

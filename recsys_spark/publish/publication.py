@@ -1,7 +1,7 @@
-"""Which model version serves which output table. Changing it is one commit on `models`.
+"""Publication and rollback of model versions: each change is one commit on `models`.
 
-Outputs are built beside those that serve; readers join with `models` on `serves`, so they see the old version
-whole until the commit and the new one whole after it.
+Outputs of a new version are written beside those that serve. Readers join with `models` on `serves`, so they see all
+rows of the old version before the commit and all rows of the new one after it.
 """
 
 import logging
@@ -14,10 +14,10 @@ from pyspark.sql import functions as F
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.models.versions import ModelVersion, not_before
-from recsys_spark.publish.gate import check_gate
+from recsys_spark.publish.gate import GateDecision, check_gate
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["OUTPUT_TABLES", "create_views", "publish", "roll_back"]
+__all__ = ["OUTPUT_TABLES", "create_views", "publication_notice", "publish", "roll_back"]
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +41,17 @@ VIEWS = {
 
 
 class _Published(NamedTuple):
-    """A version, and the tables that it serves now."""
+    """A published version with the tables that it serves now."""
 
     version: str
     serves: tuple[str, ...]
 
 
 def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list[str]:
-    """Lets a version serve every output table that it has rows in; others stop serving those. Returns the tables.
+    """Make a version serve every output table that it has rows in.
 
-    Raises MissingInputError when it has no outputs, QualityGateError when it is not good enough. Does nothing where it
-    serves them already.
+    Returns these tables; other versions stop serving them. Nothing changes if the version serves them all already.
+    Raises MissingInputError for a version without outputs, QualityGateError for one that the gate refuses.
     """
     version = candidate.version
     outputs = [table for table in OUTPUT_TABLES if _has_outputs(tables, table, version)]
@@ -60,24 +60,51 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
             f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first, or "
             "predict_gender for a classifier"
         )
-    # Nobody else is to publish between the comparison and the commit.
+    # No other run may publish between the comparison and the commit.
     with tables.lock("models"):
         if not set(outputs) - set(_serving(tables, version)):
             return outputs
-        verdict = check_gate(tables, candidate, outputs, config)
-        if verdict.record["verdict"] != "passed":
-            log.warning("%s is published %s: %s", version, verdict.record["verdict"], verdict.as_json())
-        _serve(tables, {table: version for table in outputs}, published=version, verdict=verdict.as_json())
+        decision = check_gate(tables, candidate, outputs, config)
+        _serve(tables, {table: version for table in outputs}, published=version, decision=decision.as_json())
+    notice = publication_notice(candidate, decision, config)
+    if notice is not None:
+        log.log(*notice)
     return outputs
 
 
-def roll_back(tables: Tables) -> dict[str, str]:
-    """Undoes the newest publication: the tables that its version serves are served by what served them before. Returns
-    table -> version.
+def publication_notice(candidate: ModelVersion, decision: GateDecision, config: BaseConfig) -> tuple[int, str] | None:
+    """Return log level and text for a version published without passing the gate.
 
-    Going back again goes further back: the version that is left counts as never published. A run that did not live to
-    record that it went back is completed. Raises MissingInputError when no table has an earlier version whose outputs
-    still exist.
+    Returns None for a version that passed.
+    A missing evaluation is a warning only where a split is configured: without one, models cannot be evaluated.
+    """
+    verdict, version = decision.record["verdict"], candidate.version
+    if verdict == "overridden":
+        problems = "; ".join(decision.record["problems"])
+        reason = decision.record["reason"]
+        return logging.WARNING, f"{version} was published although the gate refused it ({reason}): {problems}"
+    if verdict != "unjudged":
+        return None
+    is_gender, has_split = candidate.kind == "gender", config.split.protocol is not None
+    steps = "run evaluate_gender with its settings" if is_gender else "train it on the split and run evaluate"
+    if not has_split:
+        steps = f"set split.protocol and {steps}"
+    baseline = "the majority share" if is_gender else "popularity"
+    level = logging.WARNING if has_split else logging.INFO
+    return level, (
+        f"{version} was published without an evaluation: {steps} to compare it with {baseline} (publish.metric and "
+        "publish.tolerance decide what is required)"
+    )
+
+
+def roll_back(tables: Tables) -> dict[str, str]:
+    """Undo the newest publication and return table -> version that serves it now.
+
+    Each table that the version serves goes back to the version that served it before. A second rollback goes one
+    publication further back, as a withdrawn version counts as never published. If the last rollback was committed but
+    its run was killed before it was recorded, that one is completed instead.
+
+    Raises MissingInputError when no table has an earlier version whose outputs exist.
     """
     with tables.lock("models"):
         unfinished = _unfinished(tables)
@@ -99,7 +126,10 @@ def roll_back(tables: Tables) -> dict[str, str]:
 
 
 def create_views(tables: Tables) -> None:
-    """The current_* views, where a catalog exists: rows of the serving version with item names."""
+    """Create the current_* views in the catalog, if there is one.
+
+    They hold the rows of the serving version with item names.
+    """
     if not tables.uses_catalog:
         return
     names = {name: tables.address(name) for name in (*OUTPUT_TABLES, "models", "items")}
@@ -120,7 +150,7 @@ def _serving(tables: Tables, version: str) -> list[str]:
 
 
 def _published(tables: Tables) -> list[_Published]:
-    """The versions that were published and not withdrawn, the newest first."""
+    """Return the versions that were published and not withdrawn, newest first."""
     dated = tables.read("models").where(F.col("published_at").isNotNull()).orderBy(F.desc("published_at"))
     return [_Published(row[0], tuple(row[1] or ())) for row in dated.select("model_version", "serves").collect()]
 
@@ -130,29 +160,29 @@ def _served_before(tables: Tables, table: str, older: Sequence[_Published]) -> s
 
 
 def _unfinished(tables: Tables) -> dict[str, str] | None:
-    """What the last commit of this module went back to, if no run ended that states it among its outputs."""
+    """Return the result of a rollback that job_runs does not record, else None."""
     last = next((commit for commit in tables.commits("models") if "served" in commit.metadata), None)
     if last is None or last.metadata["check_gate"] is not None:
         return None
     if tables.exists("job_runs"):
-        stated = F.get_json_object("outputs", "$.models") == str(last.version)
-        if not tables.read("job_runs").where(stated & (F.col("status") == "done")).isEmpty():
+        recorded = F.get_json_object("outputs", "$.models") == str(last.version)
+        if not tables.read("job_runs").where(recorded & (F.col("status") == "done")).isEmpty():
             return None
     tables.outputs["models"] = last.version
     return dict(last.metadata["served"])
 
 
-def _serve(tables: Tables, served: dict[str, str], published: str | None, verdict: str | None = None) -> None:
-    """One commit: each table moves from the version that serves it to the given one."""
+def _serve(tables: Tables, served: dict[str, str], published: str | None, decision: str | None = None) -> None:
+    """Commit a new serving version for each table of `served`."""
     with tables.lock("models"):
         models = tables.read("models")
         changed = models.withColumn("before", F.coalesce("serves", F.array().cast("array<string>"))).withColumn(
             "serves", F.array_sort(F.array_union(_kept(served), _gained(served)))
         )
         changed = _dated(changed, models, published).where(F.col("serves") != F.array_sort("before"))
-        changed = changed.withColumn("gate", F.when(_is(published), F.lit(verdict)).otherwise(F.col("gate")))
+        changed = changed.withColumn("gate", F.when(_is(published), F.lit(decision)).otherwise(F.col("gate")))
         update = {name: f"new.{name}" for name in ("serves", "published_at", "retired_at", "gate")}
-        tables.merge("models", changed, ("model_version",), update, served=served, gate=verdict)
+        tables.merge("models", changed, ("model_version",), update, served=served, gate=decision)
 
 
 def _kept(served: dict[str, str]) -> Column:
@@ -167,7 +197,7 @@ def _gained(served: dict[str, str]) -> Column:
 
 def _dated(changed: DataFrame, models: DataFrame, published: str | None) -> DataFrame:
     retired = (F.size("serves") == 0) & (F.size("before") > 0)
-    # Who went back from a version does not want to come back to it.
+    # A later rollback must not return to a version that was withdrawn.
     withdrawn = retired & F.lit(published is None)
     now = not_before(
         changed.withColumn("now", F.current_timestamp()), models.withColumnRenamed("published_at", "now"), "now"

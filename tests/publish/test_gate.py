@@ -1,6 +1,7 @@
-"""Who may serve: figures of one split against each other, said in numbers, and an override that is remembered."""
+"""Quality gate: values of one split compared, refusals with numbers, recorded overrides."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,9 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
 from recsys_spark.core.errors import ConfigError, QualityGateError
-from recsys_spark.models.versions import find_model
-from recsys_spark.publish.gate import check_gate
-from recsys_spark.publish.publication import publish, roll_back
+from recsys_spark.models.versions import ModelVersion, find_model
+from recsys_spark.publish.gate import GateDecision, check_gate
+from recsys_spark.publish.publication import publication_notice, publish, roll_back
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
 from tests.conftest import Workspace
@@ -20,7 +21,7 @@ SPLIT, OTHER = "strong_random-aaaaaaaaaaaa", "strong_random-bbbbbbbbbbbb"
 
 
 class Shop:
-    """Versions with outputs and figures, as jobs would have left them."""
+    """Versions with outputs and metric values, as jobs write them."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace, self.tables = workspace, workspace.tables()
@@ -54,7 +55,7 @@ class Shop:
         self.add("recommendations", output)
         return version
 
-    def figure(
+    def evaluate(
         self, version: str, value: float, split: str = SPLIT, metric: str = "ndcg@10", part: str = "test"
     ) -> None:
         kind = version.split("-", maxsplit=1)[0]
@@ -64,8 +65,8 @@ class Shop:
     def add(self, table: str, row: tuple[Any, ...]) -> None:
         self.rows.setdefault(table, []).append(row)
 
-    def written(self) -> Tables:
-        """The tables, once what was added is in them: a commit a table."""
+    def write(self) -> Tables:
+        """Write the added rows, one commit a table, and return the tables."""
         for table, rows in self.rows.items():
             self.tables.ensure(table)
             self.tables.append(table, self.workspace.spark.createDataFrame(rows, TABLES[table].schema))
@@ -73,9 +74,9 @@ class Shop:
         return self.tables
 
     def publish(self, version: str, *flags: str) -> dict[str, Any]:
-        """Publishes, and gives what models.gate says."""
+        """Publish a version and return the record in models.gate."""
         config = load_config(["--tables.root", str(self.workspace.root), *flags], {})
-        self.written()
+        self.write()
         tables = Tables(self.workspace.spark, config, "run", "test")
         publish(tables, find_model(tables, version.split("-", maxsplit=1)[0], version), config)
         row = tables.read("models").where(F.array_contains("serves", "recommendations")).collect()
@@ -89,10 +90,10 @@ def shop(workspace: Workspace) -> Shop:
     return Shop(workspace)
 
 
-def test_the_worse_is_refused_with_both_numbers_and_an_override_is_recorded(shop: Shop) -> None:
+def test_a_worse_model_is_refused_with_both_numbers_and_an_override_is_recorded(shop: Shop) -> None:
     first, second = shop.model("als"), shop.model("mult_vae")
     for version, value in ((first, 0.3), (second, 0.29), (shop.model("popularity"), 0.1)):
-        shop.figure(version, value)
+        shop.evaluate(version, value)
     assert shop.publish(first)["verdict"] == "passed"
     with pytest.raises(QualityGateError, match=rf"{second} is worse than {first}.*0.2900 against 0.3000") as refused:
         shop.publish(second)
@@ -106,29 +107,29 @@ def test_the_worse_is_refused_with_both_numbers_and_an_override_is_recorded(shop
     assert record["candidate"] == 0.29 and record["problems"]
 
 
-def test_nothing_worse_than_popularity_serves(shop: Shop) -> None:
+def test_a_model_worse_than_popularity_is_refused(shop: Shop) -> None:
     version, popular = shop.model("als"), shop.model("popularity")
-    shop.figure(version, 0.1)
-    shop.figure(popular, 0.11)
+    shop.evaluate(version, 0.1)
+    shop.evaluate(popular, 0.11)
     with pytest.raises(QualityGateError, match=r"worse than popularity.*0.1000 against 0.1100"):
         shop.publish(version)
     assert shop.publish(popular)["candidate"] == 0.11
 
 
-def test_errors_are_better_the_smaller_they_are(shop: Shop) -> None:
+def test_smaller_errors_are_better(shop: Shop) -> None:
     first, second, third = (shop.model("autorec_item", metric="rmse") for _ in range(3))
     for version, value in ((first, 0.85), (second, 0.84), (third, 0.86)):
-        shop.figure(version, value, metric="rmse")
+        shop.evaluate(version, value, metric="rmse")
     shop.publish(first)
     shop.publish(second)
     with pytest.raises(QualityGateError, match=r"0.8600 against 0.8400"):
         shop.publish(third)
 
 
-def test_a_last_fit_is_judged_by_its_parent(shop: Shop) -> None:
+def test_a_last_fit_is_compared_by_its_parent(shop: Shop) -> None:
     parents = [shop.model("als"), shop.model("als")]
     for parent, value in zip(parents, (0.3, 0.2), strict=True):
-        shop.figure(parent, value)
+        shop.evaluate(parent, value)
     fits = [shop.model("als", split=None, parent=parent) for parent in parents]
     assert shop.publish(fits[0])["judged_version"] == parents[0]
     with pytest.raises(QualityGateError, match=rf"{fits[1]} is worse than {fits[0]}.*0.2000 against 0.3000"):
@@ -136,42 +137,42 @@ def test_a_last_fit_is_judged_by_its_parent(shop: Shop) -> None:
 
 
 def test_models_of_different_splits_are_compared_on_the_candidates_split(shop: Shop) -> None:
-    """What serves was judged on an older split; its kind and settings have to be tried on the new one."""
+    """Models of the serving kind and settings stand for it on a new split."""
     serving = shop.model("als", split=OTHER, settings={"rank": 8})
-    shop.figure(serving, 0.9, split=OTHER)
+    shop.evaluate(serving, 0.9, split=OTHER)
     shop.publish(serving)
     candidate = shop.model("mult_vae")
-    shop.figure(candidate, 0.3)
+    shop.evaluate(candidate, 0.3)
     with pytest.raises(QualityGateError, match=rf"{serving}, which serves, has no ndcg@10 on {SPLIT}"):
         shop.publish(candidate)
-    shop.figure(shop.model("als", settings={"rank": 9}), 0.1)
+    shop.evaluate(shop.model("als", settings={"rank": 9}), 0.1)
     with pytest.raises(QualityGateError, match="has no ndcg@10"):
         shop.publish(candidate)
     again = shop.model("als", settings={"rank": 8})
-    shop.figure(again, 0.2)
+    shop.evaluate(again, 0.2)
     assert shop.publish(candidate)["serving"] == {serving: {"figure": 0.2, "judged_version": again}}
 
 
-def test_the_unjudged_may_serve_until_something_judged_does(shop: Shop) -> None:
-    unjudged, judged = [shop.model("als", split=None) for _ in range(3)], shop.model("als")
-    assert shop.publish(unjudged[0])["verdict"] == "unjudged"
-    assert shop.publish(unjudged[1])["verdict"] == "unjudged"
-    shop.figure(judged, 0.3)
-    with pytest.raises(QualityGateError, match=f"{unjudged[1]}, which serves, has no"):
-        shop.publish(judged)
-    shop.publish(judged, "--publish.override", "the first with figures")
-    with pytest.raises(QualityGateError, match=rf"{unjudged[2]} was not evaluated, and {judged}"):
-        shop.publish(unjudged[2])
+def test_models_without_evaluation_may_serve_until_an_evaluated_one_does(shop: Shop) -> None:
+    unevaluated, evaluated = [shop.model("als", split=None) for _ in range(3)], shop.model("als")
+    assert shop.publish(unevaluated[0])["verdict"] == "unjudged"
+    assert shop.publish(unevaluated[1])["verdict"] == "unjudged"
+    shop.evaluate(evaluated, 0.3)
+    with pytest.raises(QualityGateError, match=f"{unevaluated[1]}, which serves, has no"):
+        shop.publish(evaluated)
+    shop.publish(evaluated, "--publish.override", "the first with values")
+    with pytest.raises(QualityGateError, match=rf"{unevaluated[2]} was not evaluated, and {evaluated}"):
+        shop.publish(unevaluated[2])
 
 
 @pytest.mark.slow
-def test_only_figures_of_the_asked_part_and_metric_count(shop: Shop) -> None:
+def test_only_values_of_the_configured_part_and_metric_count(shop: Shop) -> None:
     version, popular = shop.model("als"), shop.model("popularity")
     for metric, part, value in (("ndcg@10", "validation", 0.0), ("ndcg@10", "test", 0.3), ("recall@10", "test", 0.05)):
-        shop.figure(version, value, metric=metric, part=part)
-        shop.figure(popular, 0.1, metric=metric, part=part)
+        shop.evaluate(version, value, metric=metric, part=part)
+        shop.evaluate(popular, 0.1, metric=metric, part=part)
     config = load_config(["--tables.root", str(shop.workspace.root)], {})
-    tables = shop.written()
+    tables = shop.write()
     assert (
         check_gate(tables, find_model(tables, "als", version), ["recommendations"], config).record["candidate"] == 0.3
     )
@@ -179,16 +180,16 @@ def test_only_figures_of_the_asked_part_and_metric_count(shop: Shop) -> None:
         shop.publish(version, "--publish.metric", "recall@10")
     with pytest.raises(QualityGateError, match=r"0.0000 against 0.1000"):
         shop.publish(version, "--evaluation.part", "validation")
-    for metric, told in (("mrr@10", "has figures, but no mrr@10"), ("ndcg@1O", "no metric 'ndcg@1O'")):
-        with pytest.raises(ConfigError, match=told):
+    for metric, message in (("mrr@10", "was evaluated, but not by mrr@10"), ("ndcg@1O", "no metric 'ndcg@1O'")):
+        with pytest.raises(ConfigError, match=message):
             shop.publish(version, "--publish.metric", metric)
 
 
-def test_only_what_would_be_replaced_is_compared_with(shop: Shop) -> None:
-    """A model that serves another table is nobody's rival."""
+def test_only_versions_to_be_replaced_are_compared(shop: Shop) -> None:
+    """A model that serves only other tables is not compared with."""
     other, version = shop.model("als", split=OTHER), shop.model("mult_vae")
     shop.add("item_similarity", (other, "als", "i", 1, "j", 0.5))
-    shop.figure(version, 0.3)
+    shop.evaluate(version, 0.3)
     shop.publish(other)
     plain = shop.model("popularity")
     shop.publish(plain)
@@ -200,16 +201,50 @@ def test_only_what_would_be_replaced_is_compared_with(shop: Shop) -> None:
     assert plain in str(refused.value) and other not in str(refused.value)
 
 
-def test_figures_that_came_after_the_publication_count_as_well(shop: Shop) -> None:
-    judged_later, unjudged = shop.model("als"), shop.model("als", split=None)
-    assert shop.publish(judged_later)["verdict"] == "unjudged"
-    shop.figure(judged_later, 0.3)
-    with pytest.raises(QualityGateError, match=rf"{unjudged} was not evaluated, and {judged_later}"):
-        shop.publish(unjudged)
+NOTICES = [
+    (
+        ["--publish.metric", "ndcg@10"],
+        "als",
+        logging.INFO,
+        "set split.protocol and train it on the split and run evaluate",
+    ),
+    (["--split.protocol", "strong_random"], "als", logging.WARNING, "train it on the split and run evaluate"),
+    ([], "gender", logging.INFO, "set split.protocol and run evaluate_gender"),
+    (["--split.protocol", "strong_random"], "gender", logging.WARNING, "run evaluate_gender with its settings"),
+]
 
 
-def back(shop: Shop) -> dict[str, set[str]]:
-    """Goes back by the job, which records it; gives version -> tables."""
+@pytest.mark.parametrize(("flags", "kind", "level", "advice"), NOTICES)
+def test_a_missing_evaluation_is_a_warning_only_with_a_split(flags, kind, level, advice) -> None:
+    version = ModelVersion(f"{kind}-1", kind, {}, {}, "", None, None, {}, None, None)
+    decision = GateDecision((), {"verdict": "unjudged"})
+    notice = publication_notice(version, decision, load_config(["--tables.root", "t", *flags], {}))
+    assert notice is not None and notice[0] == level
+    assert notice[1].startswith(f"{kind}-1 was published without an evaluation: {advice}")
+    assert "{" not in notice[1]
+
+
+def test_an_override_is_a_warning_with_its_reason_and_a_pass_is_silent() -> None:
+    version, config = (
+        ModelVersion("als-1", "als", {}, {}, "", None, None, {}, None, None),
+        load_config(["--tables.root", "t"], {}),
+    )
+    decision = GateDecision((), {"verdict": "overridden", "reason": "new data", "problems": ("worse than popularity",)})
+    text = "als-1 was published although the gate refused it (new data): worse than popularity"
+    assert publication_notice(version, decision, config) == (logging.WARNING, text)
+    assert publication_notice(version, GateDecision((), {"verdict": "passed"}), config) is None
+
+
+def test_values_that_came_after_the_publication_count_as_well(shop: Shop) -> None:
+    evaluated_later, unevaluated = shop.model("als"), shop.model("als", split=None)
+    assert shop.publish(evaluated_later)["verdict"] == "unjudged"
+    shop.evaluate(evaluated_later, 0.3)
+    with pytest.raises(QualityGateError, match=rf"{unevaluated} was not evaluated, and {evaluated_later}"):
+        shop.publish(unevaluated)
+
+
+def roll_back_by_job(shop: Shop) -> dict[str, set[str]]:
+    """Roll back by the job, which records it, and return version -> tables."""
     shop.workspace.done("publish_model", "--publish.rollback", "true")
     return serving(shop)
 
@@ -219,20 +254,20 @@ def serving(shop: Shop) -> dict[str, set[str]]:
     return {row[0]: set(row[1]) for row in rows}
 
 
-def test_nobody_goes_back_to_a_version_that_was_rolled_back(shop: Shop) -> None:
+def test_rollback_skips_versions_that_were_rolled_back(shop: Shop) -> None:
     good, bad, next_one = (shop.model("als", split=None) for _ in range(3))
     shop.publish(good)
     shop.publish(bad)
-    assert set(back(shop)) == {good}
+    assert set(roll_back_by_job(shop)) == {good}
     shop.publish(next_one)
-    assert set(back(shop)) == {good}
+    assert set(roll_back_by_job(shop)) == {good}
     outcome = shop.workspace.run("publish_model", "--publish.rollback", "true")
     assert outcome.code == 4 and f"no earlier version than {good}" in outcome.stderr
     shop.publish(bad)
-    assert set(back(shop)) == {good}, "published again it is one of many"
+    assert set(roll_back_by_job(shop)) == {good}, "published again it is one of many"
 
 
-def test_going_back_undoes_one_publication_and_leaves_other_tables(shop: Shop) -> None:
+def test_rollback_undoes_one_publication_and_leaves_other_tables(shop: Shop) -> None:
     first, second = shop.model("als", split=None), shop.model("als", split=None)
     for version in (first, second):
         shop.add("item_similarity", (version, "als", "i", 1, "j", 0.5))
@@ -241,15 +276,15 @@ def test_going_back_undoes_one_publication_and_leaves_other_tables(shop: Shop) -
     shop.publish(lists)
     both = {"item_similarity", "recommendations"}
     assert serving(shop) == {second: {"item_similarity"}, lists: {"recommendations"}}
-    assert back(shop) == {second: both}
-    assert back(shop) == {first: both}
+    assert roll_back_by_job(shop) == {second: both}
+    assert roll_back_by_job(shop) == {first: both}
 
 
 def test_a_rollback_that_was_killed_before_it_was_recorded_is_completed_once(shop: Shop) -> None:
     versions = [shop.model("als", split=None) for _ in range(3)]
     for version in versions:
         shop.publish(version)
-    # The commit alone, as a run leaves it that dies behind it.
+    # The commit alone, as a run leaves it that is killed right after it.
     assert roll_back(shop.workspace.tables()) == {"recommendations": versions[1]}
-    assert set(back(shop)) == {versions[1]}
-    assert set(back(shop)) == {versions[0]}
+    assert set(roll_back_by_job(shop)) == {versions[1]}
+    assert set(roll_back_by_job(shop)) == {versions[0]}
