@@ -13,36 +13,38 @@ from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """Leaves nothing behind but its lines, and their table where benchmark.results names a folder: the files that it
-    needs lie below files.root while it runs.
+    """Run the measures and print a line for each.
+
+    Temporary files lie below files.root and are deleted. If benchmark.results names a folder, lines and a table stay
+    there.
     """
-    from recsys_spark.benchmark.kept_lines import keep
-    from recsys_spark.benchmark.measure import Bench
-    from recsys_spark.benchmark.measures import MEASURES, chosen_measures, table_of
-    from recsys_spark.training.distributed import threads_of
+    from recsys_spark.benchmark.comparison import Bench
+    from recsys_spark.benchmark.registry import MEASURES, chosen_measures, results_table
+    from recsys_spark.benchmark.result_files import save_comparison
+    from recsys_spark.training.distributed import threads_per_process
 
     config = run.config
-    settings, measures, lines = config.benchmark, chosen_measures(config.benchmark.measures), []
+    settings, measures, results = config.benchmark, chosen_measures(config.benchmark.measures), []
     parent = Path(config.files_root) / "benchmark"
     folder = parent / run.report.run_id
-    threads = threads_of(config.training)
+    threads = threads_per_process(config.training)
     bench = Bench(run.spark, folder, settings.scale, settings.repeats, config.run.seed, threads, settings.peers)
     try:
         for name, measure in measures.items():
-            # Processes that train write to stdout, which belongs to the lines.
+            # Training processes write to stdout, which is reserved for JSON lines.
             with step(f"measure {name}"), contextlib.redirect_stdout(sys.stderr):
-                lines.append(measure(bench))
+                results.append(measure(bench))
             if settings.results is not None:
-                run.report.outputs["table"] = str(keep(lines[-1], Path(settings.results), list(MEASURES)))
-            print(json.dumps(lines[-1].as_dict()), flush=True)
+                run.report.outputs["table"] = str(save_comparison(results[-1], Path(settings.results), list(MEASURES)))
+            print(json.dumps(results[-1].as_dict()), flush=True)
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        # Another run's files may lie there.
+        # The folder is not empty while another run has files in it.
         with contextlib.suppress(OSError):
             parent.rmdir()
-    run.count(measures=len(lines), goals_met=sum(line.is_met for line in lines))
-    Console(stderr=True).print(table_of(lines))
+    run.count(measures=len(results), goals_met=sum(result.is_met for result in results))
+    Console(stderr=True).print(results_table(results))
 
 
 job = Job(

@@ -1,7 +1,7 @@
-"""Histories that look like plays, made in a moment: few items have most of the plays, and users have tastes.
+"""Generated play histories with popular items and user tastes.
 
-Speed depends on how many entries there are and how they spread over users and items, and on nothing else of them. So
-this is not the sample generator, whose tastes and times are there to be found again.
+Speed depends only on the number of entries and their distribution over users and items. Histories are therefore much
+simpler, and generated faster, than those of the sample generator, whose tastes and times a model can recover.
 """
 
 from pathlib import Path
@@ -16,21 +16,22 @@ from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation.shards import write_shards
 from recsys_spark.storage.shard_format import Manifest
 
-__all__ = ["histories", "history_frame", "shard_folder", "size_of"]
+__all__ = ["describe_size", "generate_histories", "history_frame", "write_history_shards"]
 
 TASTES = 12
-# How many times as likely an item of a user's own taste is.
+# Factor on the probability of items of a user's own taste.
 PREFERENCE = 6.0
-# Popularity falls with this power of an item's rank.
+# Popularity falls with this power of an item's popularity rank.
 POWER = 0.8
 SHORTEST = 20
 PLAYS = ShardSpec(values="one")
 
 
-def histories(n_users: int, n_items: int, seed: int) -> Csr:
-    """A row a user, its items ascending, every value 1: some 95 items of 3,706 each, 20 at least, half of all at most.
+def generate_histories(n_users: int, n_items: int, seed: int) -> Csr:
+    """Return one row a user with its items, ascending; every value is 1.
 
-    Users draw without replacement: the items with the largest log-weight plus Gumbel noise.
+    Users have at least 20 items and at most half of all, about 95 of 3,706 on average. Each draws without replacement:
+    the items with the largest sums of log-weight and Gumbel noise.
     """
     generator = np.random.default_rng(seed)
     popularity = -POWER * np.log(generator.permutation(n_items) + 1.0)
@@ -43,16 +44,19 @@ def histories(n_users: int, n_items: int, seed: int) -> Csr:
         keys = popularity + np.log(PREFERENCE) * (taste_of_item == taste) + generator.gumbel(size=n_items)
         rows.append(np.sort(np.argpartition(keys, -length)[-length:]))
     indices = np.concatenate(rows).astype(np.int32)
-    return Csr.of_lengths(lengths, indices, np.ones(indices.size, np.float32))
+    return Csr.from_lengths(lengths, indices, np.ones(indices.size, np.float32))
 
 
-def size_of(rows: Csr, n_items: int) -> str:
-    """For a line's `size`."""
+def describe_size(rows: Csr, n_items: int) -> str:
+    """Return the size of histories as text, for a comparison."""
     return f"{len(rows):,} users x {n_items:,} items, {rows.indices.size:,} pairs"
 
 
 def history_frame(spark: SparkSession, rows: Csr, file: Path) -> DataFrame:
-    """(row_idx INT, indices ARRAY<INT>, values ARRAY<FLOAT>), which Spark reads from a file that is written here."""
+    """Write histories to a Parquet file and return Spark's frame of it.
+
+    Columns: row_idx INT, indices ARRAY<INT>, values ARRAY<FLOAT>.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     offsets = pa.array(rows.indptr.astype(np.int32))
     columns = {
@@ -64,9 +68,9 @@ def history_frame(spark: SparkSession, rows: Csr, file: Path) -> DataFrame:
     return spark.read.parquet(file.absolute().as_uri())
 
 
-def shard_folder(
+def write_history_shards(
     spark: SparkSession, rows: Csr, n_items: int, folder: Path, n_files: int, seed: int, shard_spec: ShardSpec = PLAYS
 ) -> Manifest:
-    """Shards of `rows` in `folder`, written as the job does it."""
+    """Write shards of `rows` to `folder` as write_shards does; return their manifest."""
     frame = history_frame(spark, rows, folder.with_name(f"{folder.name}.parquet"))
     return write_shards(frame, folder, shard_spec, (len(rows), n_items), n_files, seed, {"made": "for the benchmark"})

@@ -1,4 +1,4 @@
-"""What predicting and learning genders costs, beside numpy on the same tables and scikit-learn on the same features."""
+"""Measures of gender prediction and training."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegressionCV
 
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns, timed
 from recsys_spark.config.gender import GenderSettings
 from recsys_spark.gender.classifier import fit_classifier
 from recsys_spark.gender.feature_arrays import Codes, Features
@@ -27,13 +27,15 @@ LABELS = ("f", "m")
 ROWS_A_FILE = 20_000
 
 
-def gender_prediction(bench: Bench) -> Line:
-    """From a table of vectors and histories to a table of probabilities, against what no job could save: Spark reading
-    the same table into nothing, numpy's product and softmax of vectors in memory, Spark writing the same result.
+def gender_prediction(bench: Bench) -> Comparison:
+    """Compare prediction from a table of vectors and histories with its unavoidable parts.
+
+    The reference is Spark reading the same table, numpy's product and softmax of vectors in memory, and Spark writing
+    the same result.
     """
     n_users = max(1000, round(FULL_USERS * bench.scale))
-    folder = bench.folder / "people"
-    features = _write_people(bench, folder, n_users)
+    folder = bench.folder / "users"
+    features = _write_users(bench, folder, n_users)
     weights = np.random.default_rng(bench.seed).normal(size=(2, RANK))
     model = LinearModel(LABELS, features, weights, None, np.zeros(2))
     users = bench.spark.read.parquet(str(folder))
@@ -53,40 +55,53 @@ def gender_prediction(bench: Bench) -> Line:
         result = bench.spark.read.parquet(str(bench.folder / "result"))
         result.write.mode("overwrite").parquet(str(bench.folder / "reference"))
 
-    mine, theirs = take_turns(bench.repeats, timed(ours), timed(reference))
+    ours_seconds, reference_seconds = take_turns(bench.repeats, timed(ours), timed(reference))
     size = f"{n_users} users, vectors of {RANK}, {PLAYS} plays each of {FULL_ITEMS} items"
     more = {"threads": bench.threads or 2}
-    return Line("gender_prediction", size, mine, "Spark's reading and writing, and numpy", theirs, "<= 2", more)
+    return Comparison(
+        "gender_prediction",
+        size,
+        ours_seconds,
+        "Spark's reading and writing, and numpy",
+        reference_seconds,
+        "<= 2",
+        more,
+    )
 
 
-def gender_training(bench: Bench) -> Line:
-    """The whole fit, choice of regularisation and calibration included, against scikit-learn's LogisticRegressionCV
-    with as many folds and values on the same features in memory.
+def gender_training(bench: Bench) -> Comparison:
+    """Compare the fit of the classifier with scikit-learn's LogisticRegressionCV.
+
+    The fit includes the choice of the regularisation and the calibration. The reference has the same features in
+    memory, and as many folds and values.
     """
     n_users = max(400, round(60_000 * bench.scale))
     folder = bench.folder / "training_users"
-    features = _write_people(bench, folder, n_users)
+    features = _write_users(bench, folder, n_users)
     settings = GenderSettings()  # type: ignore[call-arg]
     users = bench.spark.read.parquet(str(folder))
     frame = feature_frame(assign_folds(users, settings.inner_folds, bench.seed), features).persist()
     rows = frame.select("features", "label").limit(n_users).toPandas()
     x, y = np.stack([vector.toArray() for vector in rows["features"]]), rows["label"].to_numpy()
-    # scikit-learn's C is the inverse of the penalty on a sum, MLlib's penalty is on a mean.
+    # scikit-learn's C is the inverse of a penalty on the sum of losses; MLlib's penalty is on their mean.
     strengths = [1 / (reg * n_users) for reg in settings.reg_params]
-    theirs = LogisticRegressionCV(
+    scikit = LogisticRegressionCV(
         Cs=strengths, cv=settings.inner_folds, scoring="neg_log_loss", max_iter=settings.max_iter, tol=1e-4
     )
     ours, reference = take_turns(
-        bench.repeats, timed(lambda: fit_classifier(frame, LABELS, settings)), timed(lambda: theirs.fit(x, y))
+        bench.repeats, timed(lambda: fit_classifier(frame, LABELS, settings)), timed(lambda: scikit.fit(x, y))
     )
     frame.unpersist()
     size = f"{n_users} users, vectors of {RANK}, {settings.inner_folds} folds x {len(strengths)} values"
     more = {"threads": bench.threads or 2}
-    return Line("gender_training", size, ours, "scikit-learn LogisticRegressionCV", reference, "", more)
+    return Comparison("gender_training", size, ours, "scikit-learn LogisticRegressionCV", reference, "", more)
 
 
-def _write_people(bench: Bench, folder: Path, n_users: int) -> Features:
-    """Parquet files of users with vectors, histories and labels that depend on the vectors; and their features."""
+def _write_users(bench: Bench, folder: Path, n_users: int) -> Features:
+    """Write users with vectors, histories and labels to Parquet files; return their features.
+
+    Labels depend on the vectors.
+    """
     generator = np.random.default_rng(bench.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -119,6 +134,6 @@ def _lists(rows: NDArray[np.generic]) -> pa.ListArray:
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    chances = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = chances / chances.sum(axis=1, keepdims=True)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return shares

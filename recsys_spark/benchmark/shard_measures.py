@@ -1,37 +1,38 @@
-"""How fast shards are read: ours is checked, counted numpy arrays, the reference bare Arrow."""
+"""Measure of reading shards."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_spark.benchmark.data import histories, shard_folder, size_of
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns, timed
+from recsys_spark.benchmark.data import describe_size, generate_histories, write_history_shards
 from recsys_spark.training.shard_loader import Counts, read_rows
 
 __all__ = ["shard_loading"]
 
-# A single MovieLens-1M is read too fast to be timed.
+# Data of the size of MovieLens 1M are read too fast to be timed.
 USERS_TIMES = 8
 PASSES = 10
 FULL_FILES = 8
 
 
-def shard_loading(bench: Bench) -> Line:
-    """All shards as training reads them, against pyarrow.parquet.read_table of the same files.
+def shard_loading(bench: Bench) -> Comparison:
+    """Compare reading all shards as training does with pyarrow.parquet.read_table.
 
-    Each file costs some time however small it is. So there are fewer at a smaller scale, of about the same size.
+    Training checks and counts what it reads, and returns numpy arrays. A file has a cost that does not depend on its
+    size, so a smaller scale has fewer files of about the same size.
     """
     n_files = max(1, round(FULL_FILES * bench.scale))
-    rows, folder = histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed), bench.folder / "shards"
-    manifest = shard_folder(bench.spark, rows, bench.n_items, folder, n_files, bench.seed)
+    rows, folder = generate_histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed), bench.folder / "shards"
+    manifest = write_history_shards(bench.spark, rows, bench.n_items, folder, n_files, bench.seed)
     files = [folder / file.name for file in manifest.files]
     ours, reference = take_turns(
         bench.repeats,
         timed(lambda: list(read_rows(folder, manifest.files, Counts())), PASSES),
         timed(lambda: pq.read_table(files), PASSES),
     )
-    return Line(
+    return Comparison(
         "shard_loading",
-        f"{size_of(rows, bench.n_items)}, {len(files)} files",
+        f"{describe_size(rows, bench.n_items)}, {len(files)} files",
         ours,
         "pyarrow.parquet.read_table",
         reference,

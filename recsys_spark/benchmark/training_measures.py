@@ -1,4 +1,4 @@
-"""What the trainer costs beside a bare loop, and what a second process gains. Both train Mult-VAE from shards."""
+"""Measures of training: epochs against a minimal loop, and two processes against one."""
 
 import json
 import shutil
@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from recsys_spark.benchmark.bare_loop import Pass, bare_loop
-from recsys_spark.benchmark.data import histories, shard_folder, size_of
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
+from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns, torch_threads
+from recsys_spark.benchmark.data import describe_size, generate_histories, write_history_shards
+from recsys_spark.benchmark.reference_loop import EpochResult, train_reference
 from recsys_spark.config.training import TrainingSettings
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape, load_network
@@ -23,50 +23,50 @@ from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.validation import to_batch
 
 __all__ = [
-    "bare_epochs",
     "epoch_mult_vae",
     "epoch_seconds",
-    "one_machine",
-    "prepared",
-    "trained_epochs",
+    "local_training",
+    "prepare_training",
+    "reference_epochs",
+    "train_epochs",
     "two_processes",
 ]
 
 # The first epoch warms up and does not count.
 EPOCHS = 3
 N_FILES = 4
-# Twice as many users as the scale asks for give epochs of more than a few steps.
+# Twice the users of the scale, so that an epoch has more than a few steps.
 USERS_TIMES = 2
 BATCH_ROWS = 100
-# From the network's own step upwards, to see where a second process begins to pay.
+# From the network's default batch size upwards, to see where a second process becomes faster.
 SMALLER_STEPS, LARGE_STEP = (100, 500, 1000), 2000
 
 
-def epoch_mult_vae(bench: Bench) -> Line:
-    """An epoch of the trainer, from shards on disk, against the same steps on batches in memory."""
-    size, spec = prepared(bench, bench.folder / "epoch")
+def epoch_mult_vae(bench: Bench) -> Comparison:
+    """Compare an epoch of Mult-VAE from shards with the same steps on batches in memory."""
+    size, spec = prepare_training(bench, bench.folder / "epoch")
     with torch_threads(bench.threads) as threads:
-        alone = one_machine(1, threads)
+        training = local_training(1, threads)
         ours, reference = take_turns(
             bench.repeats,
-            lambda: epoch_seconds([line["seconds"] for line in trained_epochs(bench, spec, alone)]),
-            lambda: epoch_seconds([epoch.seconds for epoch in bare_epochs(spec)]),
+            lambda: epoch_seconds([line["seconds"] for line in train_epochs(bench, spec, training)]),
+            lambda: epoch_seconds([epoch.seconds for epoch in reference_epochs(spec)]),
         )
     more = {"threads": threads, "batch_rows": BATCH_ROWS}
-    return Line("epoch_mult_vae", size, ours, "bare torch loop on batches in memory", reference, "<= 1.15", more)
+    return Comparison("epoch_mult_vae", size, ours, "bare torch loop on batches in memory", reference, "<= 1.15", more)
 
 
-def two_processes(bench: Bench) -> Line:
-    """An epoch of two processes of one thread against one process of one thread, at a large step.
+def two_processes(bench: Bench) -> Comparison:
+    """Compare epochs of two processes with epochs of one, in large steps.
 
-    They exchange all gradients at every step, so that smaller steps gain less: `ratio_at_N`, of one turn each, is for
-    steps of N rows.
+    Each process has one thread. Processes exchange all gradients at every step, so smaller steps gain less.
+    `ratio_at_N`, of one turn each, is for steps of N rows.
     """
-    size, spec = prepared(bench, bench.folder / "processes")
+    size, spec = prepare_training(bench, bench.folder / "processes")
 
     def seconds(processes: int, batch_rows: int) -> float:
-        told = TrainSpec(**{**spec.as_dict(), "settings": {**spec.settings, "batch_rows": batch_rows}, "threads": 1})
-        lines = trained_epochs(bench, told, one_machine(processes, 1))
+        changed = TrainSpec(**{**spec.as_dict(), "settings": {**spec.settings, "batch_rows": batch_rows}, "threads": 1})
+        lines = train_epochs(bench, changed, local_training(processes, 1))
         return epoch_seconds([line["seconds"] for line in lines])
 
     def turns(repeats: int, batch_rows: int) -> tuple[float, float]:
@@ -79,11 +79,11 @@ def two_processes(bench: Bench) -> Line:
             more[f"ratio_at_{batch_rows}"] = reference / ours
         ours, reference = turns(bench.repeats, LARGE_STEP)
     goal = ">= 1.5 where the step is large enough"
-    return Line("two_processes", size, ours, "one process", reference, goal, more)
+    return Comparison("two_processes", size, ours, "one process", reference, goal, more)
 
 
-def trained_epochs(bench: Bench, spec: TrainSpec, training: TrainingSettings) -> list[dict[str, Any]]:
-    """Trains from the start and gives the lines of the log."""
+def train_epochs(bench: Bench, spec: TrainSpec, training: TrainingSettings) -> list[dict[str, Any]]:
+    """Train from the start, without a checkpoint, and return the lines of the log."""
     folder = Path(spec.folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -91,28 +91,28 @@ def trained_epochs(bench: Bench, spec: TrainSpec, training: TrainingSettings) ->
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def bare_epochs(spec: TrainSpec) -> list[Pass]:
-    """The same epochs by the bare loop; reading the batches is not timed."""
+def reference_epochs(spec: TrainSpec) -> list[EpochResult]:
+    """Train the same epochs by the reference loop; reading the batches is not timed."""
     folder = Path(spec.train_folder)
     manifest, settings = Manifest.read(folder), spec.network_settings()
     torch.manual_seed(derive_seed(spec.seed, "weights"))
     network = spec.network(Shape(manifest.n_rows, manifest.n_columns))
-    return bare_loop(network, [_batches(spec, manifest, epoch) for epoch in range(settings.epochs)], spec.seed)
+    return train_reference(network, [_batches(spec, manifest, epoch) for epoch in range(settings.epochs)], spec.seed)
 
 
 def epoch_seconds(seconds: list[float]) -> float:
-    """The median of all epochs but the first."""
+    """Return the median seconds of all epochs except the first."""
     return median(seconds[1:])
 
 
-def prepared(bench: Bench, folder: Path, kind: str = "mult_vae") -> tuple[str, TrainSpec]:
-    """Writes shards of histories for a kind of network; gives their size, and a run on them."""
-    rows = histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed)
+def prepare_training(bench: Bench, folder: Path, kind: str = "mult_vae") -> tuple[str, TrainSpec]:
+    """Write shards of histories for a kind of network; return their size and a training spec."""
+    rows = generate_histories(bench.n_users(USERS_TIMES), bench.n_items, bench.seed)
     shard_spec = load_network(kind).shard_spec
-    shard_folder(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed, shard_spec)
+    write_history_shards(bench.spark, rows, bench.n_items, folder / "shards", N_FILES, bench.seed, shard_spec)
     settings = {"epochs": EPOCHS, "batch_rows": BATCH_ROWS}
     shards, model = str(folder / "shards"), str(folder / "model")
-    return size_of(rows, bench.n_items), TrainSpec(kind, settings, bench.seed, shards, None, model)
+    return describe_size(rows, bench.n_items), TrainSpec(kind, settings, bench.seed, shards, None, model)
 
 
 def _batches(spec: TrainSpec, manifest: Manifest, epoch: int) -> list[Batch]:
@@ -121,6 +121,6 @@ def _batches(spec: TrainSpec, manifest: Manifest, epoch: int) -> list[Batch]:
     return [to_batch(part, manifest.n_columns, torch.device("cpu")) for part in rows.batches(0, Counts())]
 
 
-def one_machine(processes: int, threads: int) -> TrainingSettings:
-    """Settings of training on this machine alone."""
+def local_training(processes: int, threads: int) -> TrainingSettings:
+    """Return settings for training on this machine."""
     return TrainingSettings.model_validate({"processes": processes, "local": True, "threads": threads, "retries": 0})

@@ -1,1 +1,4 @@
-"""Programs that another Python runs, with other libraries (`make peers`): each prints one JSON object of seconds."""
+"""Programs for an environment with other libraries (`make peers`).
+
+Each prints one JSON object of seconds.
+"""

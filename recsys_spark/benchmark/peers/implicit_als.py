@@ -1,4 +1,4 @@
-"""The `implicit` package's ALS on a matrix: seconds of a pass by its exact solver and by conjugate gradients.
+"""Seconds of one pass of ALS of the `implicit` package, with both of its solvers.
 
 Arguments: .npz file of a CSR matrix (users, items), rank, passes, regularisation, threads.
 """
@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """The first pass of each solver is not counted."""
+    """Time each solver, without its first pass, and print the seconds as JSON."""
     rank, passes, threads = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[5])
     matrix = sparse.load_npz(sys.argv[1]).astype("float32")
     seconds = {}

@@ -1,4 +1,6 @@
-"""RePlay's ALS on pairs: fit, lists of all users without what they played, nearest items of all items.
+"""Seconds of RePlay's ALS: fit, lists of all users, nearest items of all items.
+
+Items that a user played are left out of the lists.
 
 Arguments: folder of Parquet files (user_idx, item_idx, play_count), rank, length of lists, neighbours, seed.
 """
@@ -15,7 +17,10 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Seconds of the three, in the session that the library makes for itself; reading the pairs is not counted."""
+    """Time the three in the session that RePlay creates, and print the seconds as JSON.
+
+    The time of reading the pairs is left out.
+    """
     rank, listed, neighbours, seed = map(int, sys.argv[2:])
     pairs = State().session.read.parquet(sys.argv[1]).select("user_idx", "item_idx", "play_count").cache()
     pairs.count()

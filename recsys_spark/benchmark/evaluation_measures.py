@@ -1,4 +1,4 @@
-"""What judging costs: beside the matrix product that no full ranking can do without, and beside MLlib's metrics."""
+"""Measures of model evaluation: full rankings, and ranking metrics."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from pyspark.mllib.evaluation import RankingMetrics
 from pyspark.sql import DataFrame
 
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, timed
+from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns, timed
 from recsys_spark.config.evaluation import EvaluationSettings
 from recsys_spark.core.csr import Csr
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, ScoringModel
 from recsys_spark.evaluation.user_evaluation import BLOCK_USERS, evaluate_batches
 from recsys_spark.evaluation.user_metrics import list_hits
 from recsys_spark.metrics.ranking import average_precision, ndcg, precision, recall
-from recsys_spark.preparation.held_out_pairs import FED, FOUND
+from recsys_spark.preparation.held_out_pairs import INPUT, TARGET
 from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.scorer import DotScorer
 from recsys_spark.ranking.top_n import TopN
 
-__all__ = ["judging", "judging_data", "our_means", "ranked_frame", "ranking_metrics", "their_means"]
+__all__ = ["evaluation_data", "full_ranking", "mllib_means", "package_means", "ranked_frame", "ranking_metrics"]
 
 FULL_USERS, FULL_ITEMS, RANK = 100_000, 20_000, 64
 GIVEN, TO_FIND, LISTED = 40, 10, 100
@@ -30,26 +30,26 @@ BATCH_USERS = 10_000
 METRICS = (ndcg, precision, recall, average_precision)
 
 
-def judging(bench: Bench) -> Line:
-    """Full rankings from factors with all metrics, slices and draws, against the bare product of the factors.
+def full_ranking(bench: Bench) -> Comparison:
+    """Compare evaluation on full rankings with the matrix product of the factors alone.
 
-    Both are timed inside one Spark task, where they have one core, on users that lie in its memory; both sides of the
-    product have the size of a block of users.
+    The evaluation includes all metrics, slices and bootstrap draws. Both are timed inside one Spark task, on one core,
+    with the users in memory. The product is computed in blocks of as many users as the evaluation's.
     """
     n_users = max(BLOCK_USERS, round(FULL_USERS * bench.scale))
-    batches, setup, n_items = judging_data(bench, n_users)
+    batches, setup, n_items = evaluation_data(bench, n_users)
     file = bench.folder / "users.parquet"
     pq.write_table(pa.Table.from_batches(batches), file)
     frame = bench.spark.read.parquet(str(file)).coalesce(1)
     clocks = frame.mapInArrow(partial(_in_task, setup, bench.repeats), "ours DOUBLE, reference DOUBLE").collect()
     ours, reference = clocks[0]["ours"], clocks[0]["reference"]
     size = f"{n_users} users x {n_items} items, rank {RANK}, {len(setup.columns)} values, {setup.draws} draws"
-    return Line("judging", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": 1})
+    return Comparison("full_ranking", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": 1})
 
 
 def _in_task(setup: EvaluationSetup, repeats: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    held = list(batches)
-    users = np.concatenate([_vectors(batch) for batch in held])
+    in_memory = list(batches)
+    users = np.concatenate([_vectors(batch) for batch in in_memory])
     matrix = setup.models[0].matrix
     items = matrix.whole()
     out = np.empty((BLOCK_USERS, len(items)), np.float32)
@@ -60,27 +60,27 @@ def _in_task(setup: EvaluationSetup, repeats: int, batches: Iterator[pa.RecordBa
             np.matmul(block, items.T, out=out[: len(block)])
 
     def judge() -> None:
-        for _ in evaluate_batches(setup, iter(held)):
+        for _ in evaluate_batches(setup, iter(in_memory)):
             pass
 
     ours, reference = take_turns(repeats, timed(judge), timed(product))
     yield pa.RecordBatch.from_pydict({"ours": pa.array([ours]), "reference": pa.array([reference])})
 
 
-def ranking_metrics(bench: Bench) -> Line:
-    """Four metrics at 10 of the same lists of 100, against MLlib's RankingMetrics, a pass each."""
+def ranking_metrics(bench: Bench) -> Comparison:
+    """Compare four metrics at 10 with MLlib's RankingMetrics, on lists of 100 items."""
     n_users = max(1000, round(FULL_USERS * bench.scale))
     frame = ranked_frame(bench, n_users).persist()
     frame.count()
-    ours, reference = take_turns(bench.repeats, timed(lambda: our_means(frame)), timed(lambda: their_means(frame)))
+    ours, reference = take_turns(bench.repeats, timed(lambda: package_means(frame)), timed(lambda: mllib_means(frame)))
     frame.unpersist()
     size = f"{n_users} lists of {LISTED} items"
     more = {"threads": bench.threads}
-    return Line("ranking_metrics", size, ours, "MLlib RankingMetrics", reference, ">= 10", more)
+    return Comparison("ranking_metrics", size, ours, "MLlib RankingMetrics", reference, ">= 10", more)
 
 
-def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], EvaluationSetup, int]:
-    """Users as build_evaluation_inputs gives them, a setup of one model, and how many items it knows."""
+def evaluation_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], EvaluationSetup, int]:
+    """Return batches of evaluation inputs, a setup with one model, and the number of items."""
     generator = np.random.default_rng(bench.seed)
     items = generator.normal(size=(FULL_ITEMS, RANK)).astype(np.float32)
     popularity = generator.integers(1, 1000, (FULL_ITEMS, 1)).astype(np.float32)
@@ -98,16 +98,16 @@ def judging_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], Eval
 
 def _batch(generator: np.random.Generator, first: int, n_users: int) -> pa.RecordBatch:
     n_pairs = GIVEN + TO_FIND
-    # A stride that has no factor in common with the number of items: a user's items differ.
+    # The stride has no common factor with the number of items, so that a user's items differ.
     start, stride = (
         generator.integers(0, FULL_ITEMS, (n_users, 1)),
         2 * generator.integers(1, 1000, (n_users, 1)) * 5 + 1,
     )
     item_idx = (start + stride * np.arange(n_pairs)) % FULL_ITEMS
     item_idx = np.concatenate([np.sort(item_idx[:, :GIVEN]), np.sort(item_idx[:, GIVEN:])], axis=1).astype(np.int32)
-    role = np.broadcast_to(np.repeat([FED, FOUND], [GIVEN, TO_FIND]).astype(np.int32), item_idx.shape)
+    role = np.broadcast_to(np.repeat([INPUT, TARGET], [GIVEN, TO_FIND]).astype(np.int32), item_idx.shape)
     offsets = np.arange(0, item_idx.size + 1, n_pairs, dtype=np.int32)
-    confidence = np.where(role == FED, np.float32(1), np.float32(np.nan)).ravel()
+    confidence = np.where(role == INPUT, np.float32(1), np.float32(np.nan)).ravel()
     vectors = generator.normal(size=(n_users, RANK)).astype(np.float32)
 
     def lists(values: NDArray[np.generic]) -> pa.Array:
@@ -135,7 +135,7 @@ def _vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:
 
 
 def ranked_frame(bench: Bench, n_users: int) -> DataFrame:
-    """(listed ARRAY<DOUBLE>, truth ARRAY<DOUBLE>), a row a user, in the types that RankingMetrics takes."""
+    """Return one row a user: listed ARRAY<DOUBLE>, truth ARRAY<DOUBLE>, as RankingMetrics takes them."""
     generator = np.random.default_rng(bench.seed)
     listed = (generator.integers(0, 1000, (n_users, 1)) + 7 * np.arange(LISTED)) % 1000
     truth = np.sort((generator.integers(0, 1000, (n_users, 1)) + 13 * np.arange(TO_FIND)) % 1000)
@@ -143,8 +143,8 @@ def ranked_frame(bench: Bench, n_users: int) -> DataFrame:
     return bench.spark.createDataFrame(rows.to_pandas(), "listed ARRAY<DOUBLE>, truth ARRAY<DOUBLE>")
 
 
-def our_means(frame: DataFrame, k: int = 10) -> list[float]:
-    """Means of METRICS at k: one pass, of which a task gives back its sums."""
+def package_means(frame: DataFrame, k: int = 10) -> list[float]:
+    """Return the means of METRICS at k, from sums that each task returns."""
     parts = frame.mapInArrow(partial(_sums, k), "sums ARRAY<DOUBLE>, users BIGINT").collect()
     users = sum(part["users"] for part in parts)
     return [sum(sums) / users for sums in zip(*(part["sums"] for part in parts), strict=True)]
@@ -162,7 +162,7 @@ def _sums(k: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         yield pa.RecordBatch.from_pydict({"sums": pa.array([sums]), "users": pa.array([n])})
 
 
-def their_means(frame: DataFrame, k: int = 10) -> list[float]:
-    """The same of MLlib."""
+def mllib_means(frame: DataFrame, k: int = 10) -> list[float]:
+    """Return MLlib's means of METRICS at k."""
     metrics: RankingMetrics[float] = RankingMetrics(frame.rdd.map(tuple))
     return [metrics.ndcgAt(k), metrics.precisionAt(k), metrics.recallAt(k), metrics.meanAveragePrecisionAt(k)]

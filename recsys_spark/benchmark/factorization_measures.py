@@ -1,4 +1,4 @@
-"""What an epoch of factorisation costs beside a bare loop over triples of user, item and rating in memory."""
+"""Measure of training epochs of matrix factorization."""
 
 import time
 from pathlib import Path
@@ -7,39 +7,44 @@ import numpy as np
 import torch
 from torch import nn
 
-from recsys_spark.benchmark.measure import Bench, Line, take_turns, torch_threads
-from recsys_spark.benchmark.training_measures import epoch_seconds, one_machine, prepared, trained_epochs
+from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns, torch_threads
+from recsys_spark.benchmark.training_measures import epoch_seconds, local_training, prepare_training, train_epochs
 from recsys_spark.networks.matrix_factorization import FactorizationSettings
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.shard_loader import Counts, Rows
 from recsys_spark.training.spec import TrainSpec
 
-__all__ = ["epoch_matrix_factorization", "read_triples", "triple_epochs"]
+__all__ = ["epoch_matrix_factorization", "read_triples", "train_on_triples"]
 
 Triples = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def epoch_matrix_factorization(bench: Bench) -> Line:
-    """An epoch of the trainer, from shards on disk, against as many steps on shuffled triples in memory, of the same
-    model and optimiser: lookups of both sides, squared error and penalties of what was looked up.
+def epoch_matrix_factorization(bench: Bench) -> Comparison:
+    """Compare an epoch of the trainer with a plain loop on triples in memory.
+
+    The trainer reads shards from disk. The loop takes as many steps on shuffled (user, item, rating) triples, with the
+    same model and optimiser: lookups of both sides, squared error, and penalties on the looked-up rows.
     """
-    size, spec = prepared(bench, bench.folder / "factorization", "matrix_factorization")
+    size, spec = prepare_training(bench, bench.folder / "factorization", "matrix_factorization")
     triples, n_steps = read_triples(spec)
     with torch_threads(bench.threads) as threads:
-        alone = one_machine(1, threads)
+        training = local_training(1, threads)
         ours, reference = take_turns(
             bench.repeats,
-            lambda: epoch_seconds([line["seconds"] for line in trained_epochs(bench, spec, alone)]),
-            lambda: epoch_seconds(triple_epochs(spec, triples, n_steps)),
+            lambda: epoch_seconds([line["seconds"] for line in train_epochs(bench, spec, training)]),
+            lambda: epoch_seconds(train_on_triples(spec, triples, n_steps)),
         )
     more = {"threads": threads, "steps": n_steps}
     reference_name = "bare torch loop on triples in memory"
-    return Line("epoch_matrix_factorization", size, ours, reference_name, reference, "<= 1.2", more)
+    return Comparison("epoch_matrix_factorization", size, ours, reference_name, reference, "<= 1.2", more)
 
 
 def read_triples(spec: TrainSpec) -> tuple[Triples, int]:
-    """User, item and rating of every entry of the shards, each (nnz,), and the steps that an epoch of them takes."""
+    """Return the entries of the shards, and the number of steps of an epoch.
+
+    Entries are user, item and rating, (nnz,) each.
+    """
     folder = Path(spec.train_folder)
     epoch = Epoch(folder, Manifest.read(folder), spec.network_settings().batch_rows, 1, 0)
     blocks = list(epoch.batches(0, Counts()))
@@ -49,8 +54,8 @@ def read_triples(spec: TrainSpec) -> tuple[Triples, int]:
     return (torch.from_numpy(users), torch.from_numpy(items), torch.from_numpy(ratings)), len(blocks)
 
 
-def triple_epochs(spec: TrainSpec, triples: Triples, n_steps: int) -> list[float]:
-    """Seconds of each epoch of the plain loop."""
+def train_on_triples(spec: TrainSpec, triples: Triples, n_steps: int) -> list[float]:
+    """Train on triples and return the seconds of each epoch."""
     settings, manifest = spec.network_settings(), Manifest.read(Path(spec.train_folder))
     assert isinstance(settings, FactorizationSettings)
     torch.manual_seed(spec.seed)

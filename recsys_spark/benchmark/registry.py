@@ -1,28 +1,26 @@
-"""The measures that there are, and a table of what they gave."""
+"""Registry of measures, and the table of their results."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.table import Table
 
-from recsys_spark.benchmark.als_measures import als_job
-from recsys_spark.benchmark.ease_measure import ease
-from recsys_spark.benchmark.factorization_measure import epoch_matrix_factorization
+from recsys_spark.benchmark.comparison import Bench, Comparison
+from recsys_spark.benchmark.ease_measures import ease
+from recsys_spark.benchmark.evaluation_measures import full_ranking, ranking_metrics
+from recsys_spark.benchmark.factorization_measures import epoch_matrix_factorization
 from recsys_spark.benchmark.gender_measures import gender_prediction, gender_training
-from recsys_spark.benchmark.ingestion_measures import ingestion, ingestion_again
-from recsys_spark.benchmark.judging_measures import judging, ranking_metrics
+from recsys_spark.benchmark.job_measures import als_job, ingestion, ingestion_again, row_scaling
 from recsys_spark.benchmark.list_measures import item_similarity_lists, recommendations
-from recsys_spark.benchmark.lsa_measure import lsa
-from recsys_spark.benchmark.measure import Bench, Line
+from recsys_spark.benchmark.lsa_measures import lsa
 from recsys_spark.benchmark.network_measures import epoch_svae, first_layer_3700, first_layer_100000
 from recsys_spark.benchmark.peer_measures import als_pass, small_data
-from recsys_spark.benchmark.scaling_measure import row_scaling
 from recsys_spark.benchmark.shard_measures import shard_loading
 from recsys_spark.benchmark.training_measures import epoch_mult_vae, two_processes
 from recsys_spark.core.errors import ConfigError
 
-__all__ = ["MEASURES", "chosen_measures", "table_of"]
+__all__ = ["MEASURES", "chosen_measures", "results_table"]
 
-Measure = Callable[[Bench], Line]
+Measure = Callable[[Bench], Comparison]
 
 MEASURES: dict[str, Measure] = {
     "ingestion": ingestion,
@@ -42,7 +40,7 @@ MEASURES: dict[str, Measure] = {
     "item_similarity": item_similarity_lists,
     "recommendations": recommendations,
     "small_data": small_data,
-    "judging": judging,
+    "judging": full_ranking,
     "ranking_metrics": ranking_metrics,
     "gender_prediction": gender_prediction,
     "gender_training": gender_training,
@@ -50,24 +48,34 @@ MEASURES: dict[str, Measure] = {
 
 
 def chosen_measures(names: Sequence[str]) -> dict[str, Measure]:
-    """The measures of these names, in their order; without names, all. Raises ConfigError for others."""
-    problems = list(_unknown(names))
+    """Return the measures of these names, in this order, or all measures without names.
+
+    Raises ConfigError for unknown names.
+    """
+    problems = list(_unknown_names(names))
     if problems:
         raise ConfigError(*problems)
     return {name: MEASURES[name] for name in names or MEASURES}
 
 
-def table_of(lines: Sequence[Line]) -> Table:
-    """A row a line, for a person."""
+def results_table(comparisons: Sequence[Comparison]) -> Table:
+    """Return a terminal table with one row a measure."""
     table = Table("measure", "ours", "reference", "ratio", "goal", "met")
-    for line in lines:
-        seconds = f"{line.reference_seconds:.3g} s ({line.reference})"
-        met = ("yes" if line.is_met else "no") if line.goal else "-"
-        table.add_row(line.measure, f"{line.ours_seconds:.3g} s", seconds, f"{line.ratio:.2f}", line.goal, met)
+    for comparison in comparisons:
+        seconds = f"{comparison.reference_seconds:.3g} s ({comparison.reference})"
+        met = ("yes" if comparison.is_met else "no") if comparison.goal else "-"
+        table.add_row(
+            comparison.measure,
+            f"{comparison.ours_seconds:.3g} s",
+            seconds,
+            f"{comparison.ratio:.2f}",
+            comparison.goal,
+            met,
+        )
     return table
 
 
-def _unknown(names: Sequence[str]) -> Iterator[str]:
+def _unknown_names(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name not in MEASURES:
-            yield f"benchmark.measures: no measure {name!r}; there are {', '.join(MEASURES)}"
+            yield f"benchmark.measures: {name!r} is not a measure; the measures are {', '.join(MEASURES)}"

@@ -1,7 +1,7 @@
-"""What a measure is: ours and a reference take turns on the same data, and a line says how they compare.
+"""Timing of this package against a reference on the same data.
 
-In turns, because another load on the machine then slows both; the median, because it passes over the turn that had to
-load libraries or was disturbed. There is no warm-up besides, which would cost as much as the turns of a slow reference.
+The two alternate, so that other load on the machine slows both. The median ignores a turn that was disturbed or had to
+load libraries. There is no separate warm-up, which would cost as much as a turn of a slow reference.
 """
 
 import time
@@ -16,18 +16,18 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_info
 
-__all__ = ["Bench", "Clock", "Line", "blas_threads", "compute", "take_turns", "timed", "torch_threads"]
+__all__ = ["Bench", "Clock", "Comparison", "blas_threads", "compute", "take_turns", "timed", "torch_threads"]
 
-# Does a piece of work once and gives its seconds, without what was to be prepared for it.
+# Runs a piece of work once and returns its seconds, without those of its preparation.
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What measures are taken with: users scale, items stay; the defaults have MovieLens-1M's shape.
+    """Settings of a benchmark run; the default sizes are those of MovieLens 1M.
 
-    `threads` 0 leaves the number to torch; `peers` is another Python, for programs that need other libraries. A measure
-    may use `folder` as it likes.
+    `scale` multiplies the users and leaves the items. `threads` 0 leaves the number to torch. `peers` is a Python
+    interpreter that has the libraries to compare with. Measures write to `folder`.
     """
 
     spark: SparkSession
@@ -41,13 +41,16 @@ class Bench:
     n_items: int = 3706
 
     def n_users(self, times: float = 1) -> int:
-        """Users of data `times` as large; enough for a few steps at the smallest scale."""
+        """Return the number of users, at least 24, of data `times` as large."""
         return max(24, round(self.full_users * self.scale * times))
 
 
 @dataclass(frozen=True)
-class Line:
-    """One measured comparison. `goal` is `>= x` or `<= x`, with a remark behind it if there is one; empty: none."""
+class Comparison:
+    """Measured seconds of this package and of a reference.
+
+    `goal` is `>= x` or `<= x`, which a remark may follow, or empty for no goal.
+    """
 
     measure: str
     size: str
@@ -59,20 +62,20 @@ class Line:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the reference where the goal is a least, how many times its time otherwise."""
+        """Return the relative speed if the goal is a minimum, else the relative time."""
         times = self.reference_seconds / self.ours_seconds
         return times if self.goal.startswith(">=") else 1 / times
 
     @property
     def is_met(self) -> bool:
-        """Whether there is a goal and it was reached, this time and on this machine."""
+        """Return True if there is a goal and this comparison reached it."""
         if not self.goal:
             return False
         bound = float(self.goal.split()[1])
         return self.ratio >= bound if self.goal.startswith(">=") else self.ratio <= bound
 
     def as_dict(self) -> dict[str, Any]:
-        """For the JSON line; figures are rounded to what can be told apart."""
+        """Return the fields of the JSON line, numbers rounded to 4 digits."""
         line = {
             "measure": self.measure,
             "size": self.size,
@@ -87,7 +90,10 @@ class Line:
 
 
 def timed(work: Callable[[], object], times: int = 1) -> Clock:
-    """A clock of all that `work` does; what is over in a moment is done several `times` a turn, and the mean given."""
+    """Return a clock of `work`.
+
+    It gives the mean seconds of several `times`, for work that one call does too fast to measure.
+    """
 
     def clock() -> float:
         started = time.perf_counter()
@@ -99,19 +105,19 @@ def timed(work: Callable[[], object], times: int = 1) -> Clock:
 
 
 def take_turns(repeats: int, ours: Clock, reference: Clock) -> tuple[float, float]:
-    """Median seconds of ours and of the reference."""
+    """Alternate the two and return the median seconds of each."""
     turns = [(ours(), reference()) for _ in range(repeats)]
     return median(turn[0] for turn in turns), median(turn[1] for turn in turns)
 
 
 def compute(rows: DataFrame) -> None:
-    """Has Spark make all rows, and throws them away."""
+    """Compute all rows in Spark and discard them."""
     rows.write.format("noop").mode("overwrite").save()
 
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[int]:
-    """Within it torch works with so many threads (0: as it is); gives their number."""
+    """Set torch's threads within the context (0: unchanged) and yield their number."""
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads or before)
@@ -121,5 +127,8 @@ def torch_threads(threads: int) -> Iterator[int]:
 
 
 def blas_threads() -> int:
-    """As many as numpy's products in this process take: the environment may have changed since it was loaded."""
+    """Return the number of threads of numpy's matrix products in this process.
+
+    The value comes from the loaded library, because the environment may have changed since it was loaded.
+    """
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)

@@ -1,7 +1,7 @@
-"""What a truncated SVD takes on Spark, from stored pairs to vectors, against the same method in one process's memory.
+"""Measure of the truncated SVD of LSA.
 
-The reference is scikit-learn's randomised SVD (Halko, Martinsson and Tropp 2011), with LU between the products as
-its own default has it for as many iterations.
+The reference is scikit-learn's randomised SVD (Halko, Martinsson and Tropp 2011) in the memory of one process. It uses
+LU between the products, scikit-learn's default for as many iterations.
 """
 
 import shutil
@@ -16,28 +16,30 @@ from pyspark.sql import DataFrame
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
-from recsys_spark.benchmark.measure import Bench, Line, blas_threads, compute, take_turns
+from recsys_spark.benchmark.comparison import Bench, Comparison, blas_threads, compute, take_turns
 from recsys_spark.models.lsa import Lsa, LsaSettings
 from recsys_spark.runtime.session import parallelism
 
-__all__ = ["lsa", "plays_matrix", "reference_svd", "stored_pairs"]
+__all__ = ["generate_play_counts", "lsa", "reference_svd", "write_pairs"]
 
 # The shape of Last.fm 360K.
 FULL_USERS, FULL_ITEMS, FULL_PAIRS = 360_000, 160_000, 17_600_000
 SETTINGS = LsaSettings(weighting="linear")
-# Popularity falls with this power of an item's rank.
+# Popularity falls with this power of an item's popularity rank.
 POWER = 0.8
 
 Floats = NDArray[np.float64]
 
 
-def lsa(bench: Bench) -> Line:
-    """Users, items and pairs scale together. Ours reads, spreads and weights the pairs, and makes vectors of users and
-    items; the reference finds its matrix ready.
+def lsa(bench: Bench) -> Comparison:
+    """Compare LSA on Spark, from stored pairs to vectors, with a randomised SVD in memory.
+
+    The package reads, distributes and weights the pairs, and computes vectors of users and items. The reference has
+    its matrix in memory. Users, items and pairs scale together.
     """
     n_users, n_items = round(FULL_USERS * bench.scale), round(FULL_ITEMS * bench.scale)
-    plays = plays_matrix(n_users, n_items, round(FULL_PAIRS * bench.scale), bench.seed)
-    pairs = stored_pairs(bench, plays)
+    plays = generate_play_counts(n_users, n_items, round(FULL_PAIRS * bench.scale), bench.seed)
+    pairs = write_pairs(bench, plays)
 
     def ours() -> float:
         folder = bench.folder / "lsa"
@@ -60,11 +62,14 @@ def lsa(bench: Bench) -> Line:
     seconds = take_turns(bench.repeats, ours, reference)
     size = f"{n_users:,} users x {n_items:,} items, {plays.nnz:,} pairs, rank {SETTINGS.rank}"
     more = {"threads": blas_threads(), "tasks": parallelism(bench.spark)}
-    return Line("lsa", size, seconds[0], "scikit-learn randomized_svd", seconds[1], "<= 3", more)
+    return Comparison("lsa", size, seconds[0], "scikit-learn randomized_svd", seconds[1], "<= 3", more)
 
 
-def plays_matrix(n_users: int, n_items: int, n_pairs: int, seed: int) -> sparse.csr_matrix:
-    """(n_users, n_items) of counts with a long tail, with about `n_pairs` entries, few items having most of them."""
+def generate_play_counts(n_users: int, n_items: int, n_pairs: int, seed: int) -> sparse.csr_matrix:
+    """Return play counts (n_users, n_items) with about `n_pairs` entries.
+
+    Counts have a long tail, and a few items have most of the entries.
+    """
     generator = np.random.default_rng(seed)
     weights = generator.permutation((np.arange(n_items) + 1.0) ** -POWER)
     drawn = int(1.5 * n_pairs)
@@ -76,7 +81,10 @@ def plays_matrix(n_users: int, n_items: int, n_pairs: int, seed: int) -> sparse.
 
 
 def reference_svd(plays: sparse.csr_matrix, settings: LsaSettings, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Left vectors (n, rank), values (rank,) and right vectors (rank, m), as our settings ask."""
+    """Return scikit-learn's SVD with these settings.
+
+    Left vectors (n, rank), singular values (rank,) and right vectors (rank, m).
+    """
     found: tuple[Floats, Floats, Floats] = randomized_svd(
         plays,
         settings.rank,
@@ -88,8 +96,8 @@ def reference_svd(plays: sparse.csr_matrix, settings: LsaSettings, seed: int) ->
     return found
 
 
-def stored_pairs(bench: Bench, plays: sparse.csr_matrix) -> DataFrame:
-    """The plays as interactions, which Spark reads from a file for each task that it runs at once."""
+def write_pairs(bench: Bench, plays: sparse.csr_matrix) -> DataFrame:
+    """Write plays as interactions, one Parquet file a parallel task, and return their frame."""
     entries, folder = plays.tocoo(), bench.folder / "interactions"
     folder.mkdir(parents=True)
     columns = {"user_idx": entries.row, "item_idx": entries.col, "play_count": entries.data.astype(np.int64)}
