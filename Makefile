@@ -22,13 +22,17 @@ TEST_READY := .venv/ready-test-$(SUM)
 # An environment that was made to test runs too, and is kept able to test.
 RUN_READY := $(if $(wildcard .venv/ready-test-*),$(TEST_READY),.venv/ready-run-$(SUM))
 
+# MkDocs has an environment of its own, so that the one of the jobs stays as it is.
+DOCS_BIN := .venv-docs/bin
+DOCS_READY := .venv-docs/ready-$(shell (echo '$(CURDIR)'; cat requirements/docs.lock) | cksum | cut -d ' ' -f 1)
+
 # Another Spark or other packages in the caller's environment would be used in place of the locked ones.
 unexport SPARK_HOME PYTHONHOME PYTHONPATH PYSPARK_SUBMIT_ARGS
 export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help run reproduce test test-slow check peers wheel lock jdk
+.PHONY: help run reproduce test test-slow check docs peers wheel lock jdk
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -50,6 +54,9 @@ check: $(TEST_READY) ## lint, format and types
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 
+docs: $(DOCS_READY) ## site/: the pages of docs/ as a site; the first call fetches MkDocs into .venv-docs
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build --strict --quiet
+
 peers: $(RUN_READY) ## .venv-peers: the libraries that some measures of the benchmark compare with
 	$(BIN)/uv venv --quiet --python $(BIN)/python --clear .venv-peers
 	$(BIN)/uv pip install --python .venv-peers/bin/python -r requirements/peers.in
@@ -60,7 +67,7 @@ wheel: $(RUN_READY) ## build dist/recsys_spark-*.whl
 	@ls dist/recsys_spark-*.whl
 
 lock: $(RUN_READY) ## resolve requirements/*.in anew; ARGS=--upgrade takes newer versions
-	for kind in uv run test; do $(BIN)/uv pip compile --quiet requirements/$$kind.in -o requirements/$$kind.lock \
+	for kind in uv run test docs; do $(BIN)/uv pip compile --quiet requirements/$$kind.in -o requirements/$$kind.lock \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
 	$(ARGS) || exit 1; done
 
@@ -75,6 +82,11 @@ lock: $(RUN_READY) ## resolve requirements/*.in anew; ARGS=--upgrade takes newer
 	requirements/$*.lock || $(PIP) install --no-deps --require-hashes -r requirements/$*.lock
 	@$(BIN)/uv pip install $(UV) --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m recsys_spark.runtime.delta_jars
+	@touch $@
+
+$(DOCS_READY): | $(RUN_READY)
+	@$(BIN)/uv venv --quiet --python $(BIN)/python --clear .venv-docs
+	@$(BIN)/uv pip sync --quiet --python $(DOCS_BIN)/python --require-hashes requirements/docs.lock
 	@touch $@
 
 FITS := import ensurepip, sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
