@@ -1,10 +1,9 @@
-"""Alternating least squares with Spark's MLlib: the workhorse for play logs, trained in one job on any
-cluster.
+"""Alternating least squares (ALS) by Spark's MLlib.
 
 Implicit mode explains every pair, played or not, and weights the played ones by confidence (Hu, Koren and
 Volinsky 2008); explicit mode fits ratings. MLlib scales the regularisation by the number of a row's ratings
-(Zhou et al. 2008), so reg_param cannot be compared with other libraries'. Its predictions are scores to rank
-by, not probabilities.
+(Zhou et al. 2008), so reg_param is not comparable with that of other libraries. Predictions are scores for ranking,
+not probabilities.
 """
 
 from dataclasses import dataclass
@@ -26,9 +25,9 @@ from recsys_spark.preparation.weighting import (
     Bm25Statistics,
     WeightingSettings,
     fit_bm25,
-    write_bm25,
     read_bm25,
     with_confidence,
+    write_bm25,
 )
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
@@ -46,7 +45,7 @@ __all__ = [
 
 
 class AlsSettings(WeightingSettings):
-    """Settings of ALS; the defaults were chosen by validation NDCG on play logs."""
+    """Settings of ALS, with defaults chosen by validation NDCG on play logs."""
 
     search_space: ClassVar[SearchSpace] = {
         "rank": Range(16, 256, log=True),
@@ -55,28 +54,30 @@ class AlsSettings(WeightingSettings):
     }
 
     rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
-    max_iter: int = Field(default=10, ge=1, le=1000, description="Passes over both sides.")
+    max_iter: int = Field(
+        default=10, ge=1, le=1000, description="Number of passes; each pass solves for all users and all items."
+    )
     reg_param: float = Field(default=0.15, gt=0, description="Regularisation, times the number of a row's ratings.")
     alpha: float = Field(default=1.0, ge=0, description="Implicit only: confidence is 1 + alpha x weight.")
     implicit: bool = Field(default=True, description="Learn from plays (true) or from ratings (false).")
     blocks: int = Field(
         default=0,
         ge=0,
-        description="Blocks a side; 0: one a core. Vectors depend on it slightly.",
+        description="Number of blocks of users and of items; 0: one a core. Vectors depend on it slightly.",
     )
     checkpoint_interval: int = Field(
         default=5,
         ge=-1,
-        description="Passes between checkpoints, where a checkpoint directory is set; -1: never.",
+        description="Passes between checkpoints, if a checkpoint directory is set; -1: never.",
     )
 
 
 @dataclass(frozen=True)
 class AlsFactors:
-    """A fitted model: user_vectors (user_idx INT, vector ARRAY<FLOAT>), item_vectors (item_idx INT, vector).
+    """Factors of a fitted model: user_vectors (user_idx INT, vector ARRAY<FLOAT>), item_vectors (item_idx INT, vector).
 
-    Rows exist for the users and items of the training data only. Spark keeps both cached for as long as this
-    object lives: write them, then let go of it. `n_observations` counts the pairs that were trained on.
+    Rows exist for the users and items of the training data only. Spark keeps both frames cached for the lifetime of
+    this object: write them, then delete it. `n_observations` is the number of pairs trained on.
     """
 
     user_vectors: DataFrame
@@ -87,11 +88,10 @@ class AlsFactors:
 def als_observations(
     interactions: DataFrame, settings: AlsSettings, statistics: Bm25Statistics | None = None
 ) -> DataFrame:
-    """`interactions` with the `confidence` FLOAT that ALS takes: the weight of the plays, or the rating in
-    explicit mode.
+    """Add the `confidence` FLOAT that ALS takes: the weight of the plays, or the rating in explicit mode.
 
-    Used for training and for folding in alike. Null where there is no rating, or for an item that
-    `statistics` do not know.
+    Training and fold-in use the same values. The confidence is null without a rating, or for an item that `statistics`
+    does not contain.
     """
     if settings.implicit:
         return with_confidence(interactions, settings, statistics)
@@ -105,21 +105,19 @@ def fit_als(
     parallelism: int,
     statistics: Bm25Statistics | None = None,
 ) -> AlsFactors:
-    """Trains on `interactions` (user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE; one row a
-    pair).
+    """Train on `interactions` (user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE; one row a pair).
 
-    `parallelism` is the number of tasks that the cluster runs at once. The input must be deterministic (read
-    from a table version): it is kept in memory and on disk while training. Equal input, seed and number of
-    blocks give equal vectors up to rounding. Without a checkpoint directory the lineage grows with every
-    pass: from about 15 passes on it may overflow the JVM's stack. Raises TrainingError if there is nothing to
-    train on.
+    `parallelism` is the number of tasks that the cluster runs at once. The input is cached on memory and disk, and must
+    be deterministic (read from a table version). Equal input, seed and number of blocks give equal vectors up to
+    rounding. Without a checkpoint directory the lineage grows with every pass and may overflow the JVM's stack from
+    about 15 passes on. Raises TrainingError if there is nothing to train on.
     """
     blocks = settings.blocks or parallelism
     observations = (
         als_observations(interactions, settings, statistics)
         .where("confidence is not null")
         .select("user_idx", "item_idx", "confidence")
-        # ALS sums in stored order: fixed partitions and order make its vectors repeatable.
+        # ALS sums in stored order, so fixed partitions and a fixed order make its vectors repeatable.
         .repartition(blocks, "user_idx")
         .sortWithinPartitions("user_idx", "item_idx")
         .persist()
@@ -127,7 +125,7 @@ def fit_als(
     try:
         n_observations = observations.count()
         if n_observations == 0:
-            raise TrainingError(_nothing_to_train_on(settings))
+            raise TrainingError(_no_observations(settings))
         model = als_estimator(settings, seed, blocks).fit(observations)
     finally:
         observations.unpersist()
@@ -135,7 +133,7 @@ def fit_als(
 
 
 def als_factors(model: ALSModel, n_observations: int) -> AlsFactors:
-    """The factors of MLlib's model under our names."""
+    """Return the factors of MLlib's model with the column names of the tables."""
     return AlsFactors(
         user_vectors=model.userFactors.select(F.col("id").alias("user_idx"), F.col("features").alias("vector")),
         item_vectors=model.itemFactors.select(F.col("id").alias("item_idx"), F.col("features").alias("vector")),
@@ -145,7 +143,7 @@ def als_factors(model: ALSModel, n_observations: int) -> AlsFactors:
 
 @dataclass(frozen=True)
 class AlsFoldIn:
-    """Solves for the vector that ALS would have given to a history (fold_in.py)."""
+    """Fold-in of a history: the closed-form solution of ALS with fixed items (fold_in.py)."""
 
     reg_param: float
     alpha: float
@@ -164,30 +162,33 @@ class AlsFoldIn:
 
 
 class Als(ModelKind):
-    """MLlib's ALS as the jobs see it: factors as vectors, new users by solving for theirs."""
+    """The kind `als`: MLlib's factors as vectors, and fold-in by the closed form."""
 
     Settings: ClassVar[type[BaseModel]] = AlsSettings
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
-        """Trains; the statistics behind weights are kept, so that later histories are weighted alike."""
+        """Train, and write the statistics of the weights below `folder`.
+
+        Later histories get the same weights by them.
+        """
         statistics = write_bm25(fit_bm25(interactions), folder) if self._needs_statistics else None
         factors = fit_als(interactions, self.settings, seed, parallelism, statistics)
         metrics = {"observations": float(factors.n_observations)}
         return Fitted(factors.item_vectors, factors.user_vectors, factors.item_vectors, metrics)
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """Dot products; strangers are folded in."""
+        """Return a scorer by dot products, with fold-in for users without a vector."""
         settings = self.settings
         return DotScorer(matrix, AlsFoldIn(settings.reg_param, settings.alpha, settings.implicit))
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
-        """The weights, or in explicit mode the ratings, that training would have used."""
+        """Add the confidence of training: the weights, or in explicit mode the ratings."""
         statistics = read_bm25(interactions.sparkSession, folder) if self._needs_statistics else None
         return als_observations(interactions, self.settings, statistics)
 
     @property
     def predicts_ratings(self) -> bool:
-        """In explicit mode."""
+        """Return True in explicit mode."""
         return not self.settings.implicit
 
     @property
@@ -196,7 +197,7 @@ class Als(ModelKind):
 
 
 def als_estimator(settings: AlsSettings, seed: int, blocks: int) -> ALS:
-    """MLlib's ALS with these settings, on pairs as als_observations gives them."""
+    """Return MLlib's ALS with these settings, for pairs of als_observations."""
     return ALS(
         userCol="user_idx",
         itemCol="item_idx",
@@ -214,7 +215,7 @@ def als_estimator(settings: AlsSettings, seed: int, blocks: int) -> ALS:
     )
 
 
-def _nothing_to_train_on(settings: AlsSettings) -> str:
+def _no_observations(settings: AlsSettings) -> str:
     if settings.implicit:
         return (
             "There are no interactions to train on. "

@@ -1,13 +1,13 @@
-"""Ridge regression from features of items to their vectors (Gantner et al. 2010 map attributes to factors alike).
+"""Ridge regression from features of items to their vectors.
 
-The normal equations are sums over items, so executors add them up and the driver solves one system of as many
-unknowns as there are features. The constant is not penalised: an item of which little is known lies near the mean of
-all vectors.
+Gantner et al. 2010 map attributes to factors in the same way. The normal equations are sums over items: executors
+compute the sums, and the driver solves one system with as many unknowns as there are features. The constant is not
+penalised, so the prediction for an item with few features lies near the mean of all vectors.
 
-A prediction is a mean over items that share features, so it is shorter than trained vectors of items that people
-love or avoid for reasons that no feature tells. Products with it are cautious: a predicted item comes first on fewer
-lists than it will once it has been played. Nothing is scaled up to hide that; directions, and so neighbours, do not
-depend on length.
+A prediction is a mean over items that share features. It is shorter than the vector of an item that people love or
+avoid for reasons outside the features. So products with predicted vectors are conservative, and a predicted item leads
+fewer lists than it will once it has plays. Predictions are not scaled up. Their directions, and so the neighbours, do
+not depend on length.
 """
 
 import shutil
@@ -28,19 +28,19 @@ from recsys_spark.ranking.matrix_frames import vectors_to_arrow
 
 __all__ = ["fit_attribute_ridge", "predicted_vectors"]
 
-# Items whose sums are one file. Fixed, so that sums are the same however the items are spread.
+# Items whose sums are one file. The number is fixed, so that sums do not depend on the partitions of the items.
 CHUNK_ITEMS = 1 << 16
 
 
 def fit_attribute_ridge(
     entries: DataFrame, matrices: Sequence[ItemMatrix], n_features: int, reg_param: float, folder: Path
 ) -> NDArray[np.float64]:
-    """Coefficients, (n_features + 1, sum of the ranks): the last row is the constant, columns are those of the
-    matrices one after the other.
+    """Return the coefficients, (n_features + 1, sum of the ranks); the last row is the constant.
 
-    `entries` (feature_entries) of items that have a vector in all of them. `folder` is seen by all executors and empty
-    again afterwards: for each 65,536 items it takes 8 (n_features + 1) (n_features + 1 + ranks) bytes, which a task
-    and twice the driver hold. The driver gets a small row for each of these files.
+    Columns are those of the matrices one after the other. `entries` (feature_entries) are of items that have a vector
+    in all matrices. `folder` must be visible to all executors, and is removed afterwards. For each 65,536 items it
+    takes 8 (n_features + 1) (n_features + 1 + ranks) bytes, which a task holds once and the driver twice. The driver
+    gets a small row for each of these files.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -58,12 +58,18 @@ def fit_attribute_ridge(
 
 
 def predicted_vectors(entries: DataFrame, coefficients: ItemMatrix) -> DataFrame:
-    """(item_idx INT, vector ARRAY<FLOAT>) of `entries` (feature_entries), from coefficients (n_features + 1, rank)."""
+    """Return (item_idx INT, vector ARRAY<FLOAT>) predicted for the items of `entries` (feature_entries).
+
+    `coefficients` has shape (n_features + 1, rank).
+    """
     return entries.mapInArrow(partial(_predict, coefficients), "item_idx INT, vector ARRAY<FLOAT>")
 
 
 def _write_sums(folder: Path, matrices: tuple[ItemMatrix, ...], n_features: int, chunk: pa.Table) -> pa.Table:
-    """One file; its name is new, so that another attempt at the task does no harm."""
+    """Write the sums of one chunk to a file.
+
+    Its name is new, so that repeated attempts of a task do not collide.
+    """
     in_order = chunk.sort_by("item_idx")
     item_idx = in_order["item_idx"].to_numpy()
     features = _csr(in_order.combine_chunks().to_batches()[0], n_features)
@@ -83,7 +89,7 @@ def _predict(coefficients: ItemMatrix, batches: Iterator[pa.RecordBatch]) -> Ite
 
 
 def _csr(batch: pa.RecordBatch, n_features: int) -> sparse.csr_matrix:
-    """Features of items, (n, n_features + 1), the last column of ones."""
+    """Return the features of items, (n, n_features + 1), with a last column of ones."""
     lengths = batch["numbers"].value_lengths().to_numpy()
     indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     numbers, weights = (batch[name].flatten().to_numpy() for name in ("numbers", "weights"))

@@ -1,7 +1,7 @@
-"""The mean rating, moved by how much higher or lower an item is rated than others and a user rates than others (Koren
-2010, baseline estimates): what any model of ratings must beat.
+"""Baseline estimates of ratings: the mean rating plus an item bias and a user bias (Koren 2010).
 
-Both moves are means of what is left, pulled to zero where there are few ratings.
+Both biases are mean residuals, shrunk to zero where there are few ratings. Any model of ratings should have a lower
+error than this baseline.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ __all__ = ["BiasFoldIn", "BiasedMean", "BiasedMeanSettings"]
 
 
 class BiasedMeanSettings(BaseModel):
-    """Settings of the baseline of ratings."""
+    """Settings of the baseline for ratings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     search_space: ClassVar[SearchSpace] = {
@@ -32,13 +32,17 @@ class BiasedMeanSettings(BaseModel):
         "user_shrinkage": Range(1.0, 100.0, log=True),
     }
 
-    item_shrinkage: float = Field(default=25.0, ge=0, description="Ratings of an item that count as much as the mean.")
-    user_shrinkage: float = Field(default=10.0, ge=0, description="Ratings of a user that count as much as none.")
+    item_shrinkage: float = Field(
+        default=25.0, ge=0, description="Shrinkage of item biases to zero, as a number of ratings."
+    )
+    user_shrinkage: float = Field(
+        default=10.0, ge=0, description="Shrinkage of user biases to zero, as a number of ratings."
+    )
 
 
 @dataclass(frozen=True)
 class BiasFoldIn:
-    """The vector of a history, (move of the user, 1): zero where none of its items is known or rated."""
+    """Fold-in of a history: the vector (user bias, 1), or zero without a rated item of the model."""
 
     user_shrinkage: float
     fold_in: FoldIn = "solve"
@@ -46,15 +50,15 @@ class BiasFoldIn:
     def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
         known = histories.of_items(matrix.norms() > 0) & np.isfinite(histories.confidence)
         rows = histories.rows()[known]
-        left = histories.confidence[known] - matrix.rows(histories.item_idx[known])[:, 1]
+        residuals = histories.confidence[known] - matrix.rows(histories.item_idx[known])[:, 1]
         numbers = np.bincount(rows, minlength=len(histories))
-        sums = np.bincount(rows, weights=left, minlength=len(histories))
-        moves = np.divide(sums, numbers + self.user_shrinkage, out=np.zeros(len(histories)), where=numbers > 0)
-        return np.column_stack([moves, numbers > 0]).astype(np.float32)
+        sums = np.bincount(rows, weights=residuals, minlength=len(histories))
+        biases = np.divide(sums, numbers + self.user_shrinkage, out=np.zeros(len(histories)), where=numbers > 0)
+        return np.column_stack([biases, numbers > 0]).astype(np.float32)
 
 
 class BiasedMean(ModelKind):
-    """score = (move of the user, 1) . (1, mean + move of the item)."""
+    """The kind `biased_mean`: score = (user bias, 1) . (1, mean + item bias)."""
 
     Settings: ClassVar[type[BaseModel]] = BiasedMeanSettings
     has_item_vectors: ClassVar[bool] = False
@@ -62,29 +66,32 @@ class BiasedMean(ModelKind):
 
     @property
     def predicts_ratings(self) -> bool:
-        """Nothing else."""
+        """Return True: scores are ratings."""
         return True
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
-        """Means in two passes; raises TrainingError without ratings."""
+        """Compute the mean and the item biases in two passes.
+
+        Raises TrainingError without ratings.
+        """
         ratings = interactions.where("rating is not null").select("user_idx", "item_idx", "rating")
         mean = ratings.agg(F.avg("rating")).first()
         if mean is None or mean[0] is None:
             raise TrainingError("No interaction has a rating to train on. Ingest a source with ratings.")
-        left = F.col("rating") - F.lit(mean[0])
-        items = ratings.groupBy("item_idx").agg(_shrunk(left, self.settings.item_shrinkage).alias("move"))
-        return Fitted(items.select("item_idx", _vector(F.lit(1.0), F.lit(mean[0]) + F.col("move"))))
+        residual = F.col("rating") - F.lit(mean[0])
+        items = ratings.groupBy("item_idx").agg(_shrunk_mean(residual, self.settings.item_shrinkage).alias("bias"))
+        return Fitted(items.select("item_idx", _vector(F.lit(1.0), F.lit(mean[0]) + F.col("bias"))))
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """Dot products; everybody's move is worked out from the history."""
+        """Return a scorer by dot products that computes every user's bias from the history."""
         return DotScorer(matrix, BiasFoldIn(self.settings.user_shrinkage))
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
-        """The ratings."""
+        """Add the ratings as confidence."""
         return interactions.withColumn("confidence", F.col("rating").cast("float"))
 
 
-def _shrunk(values: Column, shrinkage: float) -> Column:
+def _shrunk_mean(values: Column, shrinkage: float) -> Column:
     return F.sum(values) / (F.count(values) + F.lit(shrinkage))
 
 

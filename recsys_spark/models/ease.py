@@ -1,9 +1,8 @@
-"""EASE: how much each item speaks for each other one, in closed form (Steck 2019).
+"""EASE: a linear model of items by items in closed form (Steck 2019).
 
-No training loop, no rank, one setting, and on catalogues of some ten thousand items hard to beat. The price is a
-dense matrix of items by items and time that grows with the cube of their number, on one machine: beyond max_items
-take als or mult_vae. The matrix holds only the items that it can say something about, so that a long tail costs
-nothing once minimum support has cut it off.
+EASE has one setting, no rank and no training loop, and is among the best models on catalogues of some ten thousand
+items. It needs a dense matrix of items by items, and time that grows with the cube of their number, on one machine.
+Above max_items take als or mult_vae. The matrix holds only items that share a user with another item.
 """
 
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ TILE_ITEMS = 1024
 
 
 class EaseSettings(BaseModel):
-    """Settings of EASE; every pair counts as one, however often it was played."""
+    """Settings of EASE, which counts every pair as one, whatever its plays."""
 
     search_space: ClassVar[SearchSpace] = {"reg": Range(10.0, 10_000.0, log=True)}
 
@@ -52,14 +51,14 @@ class EaseSettings(BaseModel):
 
 
 class Ease(ModelKind):
-    """The closed form as the jobs see it: no vectors; any history is served by a forward pass."""
+    """The kind `ease`: no vectors, and scores of any history by a forward pass."""
 
     Settings: ClassVar[type[BaseModel]] = EaseSettings
     has_item_vectors: ClassVar[bool] = False
     has_user_vectors: ClassVar[bool] = False
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
-        """Counts on the executors, solves on the driver; below `folder` leaves the matrix and which items it is of.
+        """Count on the executors, solve on the driver, and write matrix and items below `folder`.
 
         Raises TrainingError if no two items have a user in common, ConfigError above max_items.
         """
@@ -80,15 +79,18 @@ class Ease(ModelKind):
         return Fitted(matrix, metrics={"items": float(size)})
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """Sums of what the items of a history say."""
+        """Return a scorer that sums the rows of a history's items."""
         return EaseScorer(matrix)
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
-        """One for every pair."""
+        """Add a confidence of one for every pair."""
         return interactions.withColumn("confidence", F.lit(1.0).cast("float"))
 
     def _items(self, histories: DataFrame) -> NDArray[np.int32]:
-        """Items that have a user in common with another one, ascending: at most max_items + 1 reach the driver."""
+        """Return the items that share a user with another item, ascending.
+
+        At most max_items + 1 items are collected to the driver.
+        """
         limit = self.settings.max_items
         linked = histories.where(F.size("item_idx") > 1).select(F.explode("item_idx").alias("item_idx")).distinct()
         items = np.sort(np.array([row[0] for row in linked.limit(limit + 1).collect()], dtype=np.int32))
@@ -106,15 +108,15 @@ class Ease(ModelKind):
 
 
 def ease_weights(gram: NDArray[np.float64], reg: float) -> Iterator[NDArray[np.float32]]:
-    """The rows of B, (n, n), in blocks: B[i, j] = -P[i, j] / P[j, j] for P = (gram + reg I)^-1, and a diagonal of zero.
+    """Yield the rows of B, (n, n), in blocks: B[i, j] = -P[i, j] / P[j, j] for P = (gram + reg I)^-1.
 
-    gram (n, n), C-contiguous: its upper triangle counts, and it is overwritten. Row i is what item i says of all.
-    Raises TrainingError if rounding leaves the matrix without an inverse.
+    The diagonal of B is zero. Row i has the weights of item i for all items. gram (n, n) is C-contiguous; its upper
+    triangle is read, and it is overwritten. Raises TrainingError if rounding makes the matrix singular.
     """
     n = len(gram)
     diagonal = np.einsum("ii->i", gram)
     diagonal += reg
-    # LAPACK sees the transpose without a copy: our upper triangle is its lower one.
+    # LAPACK reads the transpose without a copy: the upper triangle is its lower one.
     factor, failed = dpotrf(gram.T, lower=1, clean=0, overwrite_a=1)
     if not failed:
         inverse, failed = dpotri(factor, lower=1, overwrite_c=1)
@@ -134,8 +136,10 @@ def ease_weights(gram: NDArray[np.float64], reg: float) -> Iterator[NDArray[np.f
 
 @dataclass(frozen=True)
 class EaseScorer:
-    """Scores are the sums of the matrix's rows for the items of a history; row and column c belong to the c-th item
-    of the file beside its folder. Items outside it score minus infinity, users without an item in it are left out.
+    """Scorer by sums of the matrix's rows of a history's items.
+
+    Row and column c belong to the c-th item of the file beside the matrix's folder. Items outside it score minus
+    infinity. Users without an item in it are left out.
     """
 
     matrix: ItemMatrix
@@ -152,7 +156,7 @@ class EaseScorer:
         return Queries(rows, histories[rows], np.full(rows.size, Origin.MODEL))
 
     def score(self, queries: sparse.csr_matrix) -> Scores:
-        # A sparse product adds the items of a history in ascending order, whatever the block: nothing to refine.
+        # A sparse product adds the items of a history in ascending order in every block, so nothing needs refining.
         return Scores(queries.shape[0], self._tiles(queries))
 
     def _tiles(self, queries: sparse.csr_matrix) -> Iterator[Tile]:
@@ -168,7 +172,7 @@ class EaseScorer:
             yield first, scores
 
     def _weights(self, used: NDArray[np.intp], columns: slice) -> NDArray[np.float32]:
-        """Some rows of some columns, (used, columns), as a product wants them: contiguous."""
+        """Return the rows of `used` and some columns as one contiguous array, (used, columns)."""
         size, tiles = self.matrix.tile_items, range(self.matrix.n_tiles)
         bounds = np.searchsorted(used, np.arange(len(tiles) + 1) * size)
         parts = (self.matrix.tile(t)[used[bounds[t] : bounds[t + 1]] - t * size, columns] for t in tiles)

@@ -1,9 +1,9 @@
-"""User vectors for histories that a factorisation was not trained on: one ridge regression a user.
+"""User vectors of new histories for a trained factorisation: one ridge regression a user.
 
-With the items fixed, ALS has a closed form for each user; solving it for a new history gives the vector that
-training would have given, so that new users need no retraining. Users are solved in batches of padded arrays
-of similar length, since a loop over users would spend its time in Python. The scaling is exactly MLlib's:
-regularisation grows with the length of the history.
+With fixed item vectors, ALS has a closed form for each user. Its solution for a new history is the vector that training
+would have computed, so new users need no retraining. Users are solved in batches of padded arrays of similar length,
+since a loop over users in Python would be slow. The scaling is MLlib's: regularisation grows with the length of the
+history.
 """
 
 from collections.abc import Iterator
@@ -29,21 +29,21 @@ def fold_in_implicit(
     reg_param: float,
     alpha: float,
 ) -> NDArray[np.float32]:
-    """Vectors, (n_users, k), of histories given as CSR rows over the items.
+    """Return the vectors, (n_users, k), of histories given as CSR rows over the items.
 
     item_vectors (n_items, k), gram its product with itself (k, k) over all items of the model, indptr
     (n_users + 1,), indices and confidence (nnz,). Solves (Y'Y + sum alpha |r_i| y_i y_i' + reg_param n I) x =
     sum over r_i > 0 of (1 + alpha r_i) y_i with n = number of r_i > 0 (Hu, Koren and Volinsky 2008; the
     scaling by n is MLlib's). Entries for items outside the matrix, with a zero vector or without a confidence
-    (NaN) are ignored; where nothing is left the vector is zero. Peak memory is about 100 MB, or what the
-    longest history takes: its length x k x 16 bytes.
+    (NaN) are ignored; a history without other entries has a zero vector. Peak memory is about 100 MB, or the length of
+    the longest history x k x 16 bytes if that is more.
     """
     confidence = np.asarray(confidence, dtype=np.float64)
     positive = confidence > 0
     curvature = alpha * np.abs(confidence)
     return _solve(
         item_vectors,
-        _Histories(indptr, indices, _known(item_vectors, indices) & (np.nan_to_num(confidence) != 0)),
+        _Histories(indptr, indices, _has_vector(item_vectors, indices) & (np.nan_to_num(confidence) != 0)),
         curvature=curvature,
         target=np.where(positive, 1 + curvature, 0),
         counted=positive,
@@ -55,17 +55,16 @@ def fold_in_implicit(
 def fold_in_explicit(
     item_vectors: Floats, indptr: Integers, indices: Integers, rating: Floats, reg_param: float
 ) -> NDArray[np.float32]:
-    """Vectors, (n_users, k), of rated histories: solves (sum y_i y_i' + reg_param n I) x = sum rating_i y_i
-    over n ratings.
+    """Return the vectors, (n_users, k), of rated histories given as CSR rows over the items.
 
-    Arguments, ignored entries and memory as for fold_in_implicit; ALS with weighted regularisation (Zhou et
-    al. 2008).
+    Solves (sum y_i y_i' + reg_param n I) x = sum rating_i y_i over n ratings: ALS with weighted regularisation (Zhou et
+    al. 2008). Arguments, ignored entries and memory are as in fold_in_implicit.
     """
     rating = np.asarray(rating, dtype=np.float64)
     ones = np.ones(rating.size)
     return _solve(
         item_vectors,
-        _Histories(indptr, indices, _known(item_vectors, indices) & ~np.isnan(rating)),
+        _Histories(indptr, indices, _has_vector(item_vectors, indices) & ~np.isnan(rating)),
         curvature=ones,
         target=rating,
         counted=ones,
@@ -75,36 +74,36 @@ def fold_in_explicit(
 
 
 class _Histories:
-    """The entries that count, still in CSR order, with the rows they make up."""
+    """The valid entries of histories in CSR order, with row starts and lengths."""
 
-    def __init__(self, indptr: Integers, indices: Integers, counts: NDArray[np.bool_]) -> None:
-        self.entries = np.flatnonzero(counts)
+    def __init__(self, indptr: Integers, indices: Integers, is_valid: NDArray[np.bool_]) -> None:
+        self.entries = np.flatnonzero(is_valid)
         self.indices = indices[self.entries]
         self.starts = np.searchsorted(self.entries, indptr)
         self.lengths = np.diff(self.starts)
 
     def batches(self, rank: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]]:
-        """(users (b,), places among the entries (b, longest), which places are real) for users of similar
-        length.
+        """Yield batches of users of similar length: (users (b,), places (b, longest), is_entry (b, longest)).
+
+        Places index the entries; those where is_entry is False are padding.
         """
         users = np.argsort(self.lengths, kind="stable")
         users = users[self.lengths[users] > 0]
         while users.size:
-            # From the long end, so that the first user of a batch tells its padded length.
+            # Batches are taken from the end: the last user has the longest history.
             longest = int(self.lengths[users[-1]])
             size = max(1, BATCH_BYTES // (8 * rank * (2 * longest + 2 * rank)))
             users, batch = users[:-size], users[-size:]
             offsets = np.arange(longest)
-            real = offsets < self.lengths[batch, None]
-            yield batch, np.where(real, self.starts[batch, None] + offsets, 0), real
+            is_entry = offsets < self.lengths[batch, None]
+            yield batch, np.where(is_entry, self.starts[batch, None] + offsets, 0), is_entry
 
 
-def _known(item_vectors: Floats, indices: Integers) -> NDArray[np.bool_]:
+def _has_vector(item_vectors: Floats, indices: Integers) -> NDArray[np.bool_]:
     inside = (indices >= 0) & (indices < len(item_vectors))
-    has_vector = item_vectors.any(axis=1)
-    known: NDArray[np.bool_] = inside.copy()
-    known[inside] = has_vector[indices[inside]]
-    return known
+    found: NDArray[np.bool_] = inside.copy()
+    found[inside] = item_vectors.any(axis=1)[indices[inside]]
+    return found
 
 
 def _solve(
@@ -116,16 +115,16 @@ def _solve(
     gram: Floats,
     reg_param: float,
 ) -> NDArray[np.float32]:
-    """Per user: (gram + sum curvature_i y_i y_i' + reg_param sum counted_i I) x = sum target_i y_i."""
+    """Solve for each user: (gram + sum curvature_i y_i y_i' + reg_param sum counted_i I) x = sum target_i y_i."""
     rank = item_vectors.shape[1]
     curvature, target, counted = (values[histories.entries] for values in (curvature, target, counted))
     vectors = np.zeros((histories.lengths.size, rank), dtype=np.float32)
-    for users, places, real in histories.batches(rank):
+    for users, places, is_entry in histories.batches(rank):
         items = item_vectors[histories.indices[places]].astype(np.float64)
-        weighted = items * np.where(real, curvature[places], 0)[:, :, None]
+        weighted = items * np.where(is_entry, curvature[places], 0)[:, :, None]
         system = gram + np.matmul(weighted.transpose(0, 2, 1), items)
-        ridge = reg_param * np.where(real, counted[places], 0).sum(axis=1)
+        ridge = reg_param * np.where(is_entry, counted[places], 0).sum(axis=1)
         system[:, np.arange(rank), np.arange(rank)] += ridge[:, None]
-        right = np.matmul(np.where(real, target[places], 0)[:, None, :], items)
+        right = np.matmul(np.where(is_entry, target[places], 0)[:, None, :], items)
         vectors[users] = np.linalg.solve(system, right.transpose(0, 2, 1))[:, :, 0]
     return vectors

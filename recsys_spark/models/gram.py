@@ -1,9 +1,9 @@
-"""How often each pair of items is played by the same user: counted by the executors, summed in one place.
+"""Co-occurrence counts of items: the number of users who have played both items of each pair.
 
-Shuffling a row for every pair of items of every user would move the square of the data. Here a task multiplies the
-sparse matrix of its users with itself, a block of rows at a time, and leaves the counts as files that the driver adds
-up: for a few ten thousand items this is the fastest way, and the most that one machine's closed form can use. Counts
-are whole numbers, so the sum does not depend on how the users are spread.
+A shuffle of a row for every pair of items of every user would move the square of the data. Instead, each task
+multiplies the sparse matrix of its users with itself, a block of rows at a time, and writes the counts to files that
+the driver sums. For a few ten thousand items, the limit of a closed form on one machine, this is the fastest way.
+Counts are whole numbers, so the sum does not depend on the partitions of the users.
 """
 
 import shutil
@@ -22,19 +22,19 @@ from scipy import sparse
 __all__ = ["csr_of_histories", "gram_matrix"]
 
 BLOCK_ITEMS = 1024
-# The files of all tasks together; more items mean fewer tasks.
+# Limit for the files of all tasks together; with more items, fewer tasks are used.
 MAX_BYTES = 8 << 30
-WRITTEN = "path STRING, first INT"
+FILE_SCHEMA = "path STRING, first INT"
 
 
 def gram_matrix(histories: DataFrame, items: NDArray[np.int32], folder: Path, n_tasks: int) -> NDArray[np.float64]:
-    """(n, n): at [i, j], j >= i, the number of histories that hold both items[i] and items[j]; what lies below the
-    diagonal is not to be used.
+    """Return the co-occurrence counts of items, (n, n).
 
-    `histories` has item_idx ARRAY<INT>, different items in each; items (n,) are ascending, others do not count.
-    `folder` is seen by all executors and empty again afterwards: it takes 2 n^2 bytes a task, and n_tasks is lowered
-    to keep within 8 GiB. A task holds its share of the pairs (about 24 bytes each), the driver 8 n^2 bytes and one
-    small row for each task and 1024 items.
+    Entry [i, j], j >= i, is the number of histories that contain both items[i] and items[j]. Entries below the diagonal
+    are undefined. `histories` has item_idx ARRAY<INT> of distinct items; items (n,) are ascending, and other items are
+    ignored. `folder` must be visible to all executors, and is removed afterwards. It takes 2 n^2 bytes a task, and
+    n_tasks is lowered to keep within 8 GiB. A task holds its pairs (about 24 bytes each), the driver 8 n^2 bytes and
+    one small row for each task and 1024 items.
     """
     n_tasks = max(1, min(n_tasks, MAX_BYTES // (2 * items.size**2)))
     shutil.rmtree(folder, ignore_errors=True)
@@ -42,7 +42,7 @@ def gram_matrix(histories: DataFrame, items: NDArray[np.int32], folder: Path, n_
     gram = np.zeros((items.size, items.size))
     try:
         count = partial(_write_counts, folder, items)
-        for path, first in histories.select("item_idx").coalesce(n_tasks).mapInArrow(count, WRITTEN).collect():
+        for path, first in histories.select("item_idx").coalesce(n_tasks).mapInArrow(count, FILE_SCHEMA).collect():
             block = np.load(path, mmap_mode="r", allow_pickle=False)
             gram[first : first + len(block), first:] += block
     finally:
@@ -53,20 +53,24 @@ def gram_matrix(histories: DataFrame, items: NDArray[np.int32], folder: Path, n_
 def csr_of_histories(
     indptr: NDArray[np.int64], item_idx: NDArray[np.int32], items: NDArray[np.int32], dtype: type[np.number[Any]]
 ) -> sparse.csr_matrix:
-    """Histories given as CSR over item_idx, as a matrix (n_users, n_items) of ones over `items`; other items are left
-    out.
+    """Convert CSR histories of item_idx to a matrix of ones, (n_users, n_items), over `items`.
+
+    Items that are not in `items` are left out.
     """
     columns = np.minimum(np.searchsorted(items, item_idx), items.size - 1)
-    known = items[columns] == item_idx
-    kept = np.concatenate(([0], np.cumsum(known)))[indptr]
+    is_column = items[columns] == item_idx
+    kept = np.concatenate(([0], np.cumsum(is_column)))[indptr]
     shape = (indptr.size - 1, items.size)
-    return sparse.csr_matrix((np.ones(kept[-1], dtype=dtype), columns[known], kept), shape=shape)
+    return sparse.csr_matrix((np.ones(kept[-1], dtype=dtype), columns[is_column], kept), shape=shape)
 
 
 def _write_counts(
     folder: Path, items: NDArray[np.int32], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """A file of counts for each block of rows; names are new, so that another attempt at the task does no harm."""
+    """Write the counts of each block of rows to a file.
+
+    File names are new, so that repeated attempts of a task do not collide.
+    """
     parts = [_csr(batch, items) for batch in batches if batch.num_rows]
     if not parts:
         return

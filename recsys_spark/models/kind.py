@@ -1,4 +1,7 @@
-"""What a model kind that trains on Spark must answer. A new one is a class like these and a line in the registry."""
+"""Interface of the model kinds that train on Spark.
+
+A new kind is a subclass of ModelKind and a line in the registry (core/names.py).
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,13 +21,13 @@ __all__ = ["Fitted", "ModelKind", "load_kind"]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training gives.
+    """Result of a training.
 
-    user_vectors (user_idx INT, vector ARRAY<FLOAT>) and item_vectors (item_idx INT, vector) go to the tables of
-    these names, where the kind has such vectors. `matrix` (item_idx INT, vector) is what scoring maps into the
-    executors: the item vectors, or whatever else the kind's scorer needs of each item. A kind that makes it on the
-    driver has written it below its folder as `items` already, and gives the ItemMatrix. Frames in `cached` are kept in
-    memory for as long as the others are read, and given up by who reads them.
+    user_vectors (user_idx INT, vector ARRAY<FLOAT>) and item_vectors (item_idx INT, vector) are the rows for the tables
+    of these names, where the kind has such vectors. `matrix` (item_idx INT, vector) is the scoring matrix that
+    executors map: the item vectors, or other values that the kind's scorer needs of each item. A kind that computes it
+    on the driver has written it below its folder as `items`, and returns the ItemMatrix. Frames in `cached` are needed
+    as long as the others are read; the caller unpersists them.
     """
 
     matrix: DataFrame | ItemMatrix
@@ -47,28 +50,29 @@ class ModelKind(ABC):
 
     @property
     def predicts_ratings(self) -> bool:
-        """Whether scores are ratings, to be judged by their error."""
+        """Return True if scores are ratings, which are evaluated by their error."""
         return False
 
     @property
     def metric(self) -> str:
-        """What versions are compared by: the error of ratings where it predicts those, else of lists."""
+        """Return the metric that compares versions: the error of ratings if it predicts them, else NDCG of lists."""
         return "rmse" if self.predicts_ratings else "ndcg@10"
 
     @abstractmethod
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
-        """Trains on interactions (one row a pair); what else scoring will need is written below `folder`.
+        """Train on interactions (one row a pair).
 
-        Raises TrainingError when there is nothing to train on.
+        Other files that scoring needs are written below `folder`. Raises TrainingError when there is nothing to train
+        on.
         """
 
     @abstractmethod
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """The trained model as recommending sees it."""
+        """Return the scorer of a trained model."""
 
     @abstractmethod
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
-        """Adds `confidence` FLOAT to histories, weighted as the training data were; null: not to be counted."""
+        """Add `confidence` FLOAT to histories, with the weights of the training data; null means no weight."""
 
 
 def load_kind(kind: str) -> type[ModelKind]:

@@ -1,12 +1,11 @@
-"""Latent semantic analysis: the truncated SVD of the weighted plays (Deerwester et al. 1990).
+"""Latent semantic analysis (LSA): the truncated SVD of the weighted plays (Deerwester et al. 1990).
 
-The best summary of the matrix of users and items in a few directions, in closed form and without regularisation. Where
-ALS explains that something was played, this explains how much, and takes what was not played for a zero as good as any
-other: weights decide what it finds. BM25 makes rare items and light listeners count.
+It is the best approximation of the user-item matrix of a given rank, in closed form and without regularisation. ALS
+explains whether an item was played; LSA explains the weight, and takes a missing pair as a zero like any other entry.
+So its results depend on the weights. BM25 gives more weight to rare items and to users with few plays.
 
-A user is a left singular vector, an item a right one times its singular value, so that their products are the weights
-as the few directions tell them. The vector of a new history is its projection, by the very formula that made those of
-the training data.
+A user vector is a left singular vector, an item vector a right singular vector times its singular value; their products
+approximate the weights. The vector of a new history is its projection, by the formula of the training data's vectors.
 """
 
 import logging
@@ -25,15 +24,21 @@ from scipy import sparse
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.models.kind import Fitted, ModelKind
-from recsys_spark.models.truncated_svd import MatrixFacts, Projection, TruncatedSvd, matrix_facts, truncated_svd
-from recsys_spark.models.user_blocks import encoded_users, user_blocks
+from recsys_spark.models.truncated_svd import (
+    MatrixStatistics,
+    Projection,
+    TruncatedSvd,
+    matrix_statistics,
+    truncated_svd,
+)
+from recsys_spark.models.user_blocks import encode_users, user_blocks
 from recsys_spark.preparation.weighting import (
     Weighting,
     WeightingSettings,
     fit_bm25,
-    write_bm25,
     read_bm25,
     with_confidence,
+    write_bm25,
 )
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_files import save_item_matrix
@@ -44,7 +49,7 @@ __all__ = ["Lsa", "LsaFoldIn", "LsaSettings"]
 
 log = logging.getLogger(__name__)
 
-# The files of all tasks of a pass together; a wider matrix means fewer tasks.
+# Limit for the files of all tasks of a pass together; for a wider matrix, fewer tasks are used.
 MAX_PASS_BYTES = 8 << 30
 
 
@@ -60,10 +65,10 @@ class LsaSettings(WeightingSettings):
         default="bm25", description=WeightingSettings.model_fields["weighting"].description or ""
     )
     rank: int = Field(default=50, ge=1, le=1024, description="Length of the vectors.")
-    iterations: int = Field(default=5, ge=0, le=100, description="Power iterations: more come closer to the exact SVD.")
-    oversampling: int = Field(default=10, ge=0, le=1024, description="Directions looked at beyond those kept.")
+    iterations: int = Field(default=5, ge=0, le=100, description="Power iterations; more are more exact.")
+    oversampling: int = Field(default=10, ge=0, le=1024, description="Further directions to compute, for accuracy.")
     center: bool = Field(
-        default=False, description="Take each item's mean off (PCA); vectors get one more component, for the means."
+        default=False, description="Subtract each item's mean (PCA); vectors get one more component, for the means."
     )
     max_matrix_bytes: int = Field(
         default=2 << 30,
@@ -74,11 +79,11 @@ class LsaSettings(WeightingSettings):
 
 @dataclass(frozen=True)
 class LsaFoldIn:
-    """Projects a history on the directions of the items: x V / S, from the rows V S of the matrix.
+    """Fold-in of a history by projection on the directions of the items: x V / S, from the rows V S of the matrix.
 
-    That is the vector for which products with the item vectors come closest to the history: the least squares solution,
-    which orthogonal directions give without solving anything. Where items were centred, the last column of the matrix
-    holds their means and the last component of a user is 1.
+    The result is the least squares solution: its products with the item vectors are closest to the history. Orthogonal
+    directions make it a product, without a linear system. For centred items, the last column of the matrix holds the
+    means, and the last component of a user vector is 1.
     """
 
     center: bool = False
@@ -86,87 +91,87 @@ class LsaFoldIn:
 
     def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
         inside = (histories.item_idx >= 0) & (histories.item_idx < matrix.n_items)
-        known = histories.only(inside & np.isfinite(histories.confidence))
-        items, places = np.unique(known.item_idx, return_inverse=True)
+        valid = histories.only(inside & np.isfinite(histories.confidence))
+        items, places = np.unique(valid.item_idx, return_inverse=True)
         rows = matrix.rows(items)
-        entries = sparse.csr_matrix((known.confidence, places, known.indptr), (len(known), items.size))
+        entries = sparse.csr_matrix((valid.confidence, places, valid.indptr), (len(valid), items.size))
         vectors = entries @ rows.astype(np.float64)
-        gram, is_served = matrix.gram(), vectors.any(axis=1)
+        gram, has_items = matrix.gram(), vectors.any(axis=1)
         if self.center:
             vectors -= gram[-1]
         squares = np.diag(gram)
         vectors = np.divide(vectors, squares, out=np.zeros_like(vectors), where=squares > 0)
         if self.center:
             vectors[:, -1] = 1
-        folded: NDArray[np.float32] = (vectors * is_served[:, None]).astype(np.float32)
+        folded: NDArray[np.float32] = (vectors * has_items[:, None]).astype(np.float32)
         return folded
 
 
 class Lsa(ModelKind):
-    """The truncated SVD as the jobs see it."""
+    """The kind `lsa`: vectors by truncated SVD, and fold-in by projection."""
 
     Settings: ClassVar[type[BaseModel]] = LsaSettings
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
-        """Decomposes the weighted pairs; below `folder` leaves the item vectors and the statistics behind weights.
+        """Decompose the weighted pairs, and write item vectors and statistics of weights below `folder`.
 
-        Items without plays and users without a known item have no vector. With `center`, cosines between items are
-        those of the directions alone (`item_vectors`), and vectors in tables have the component for the means as well.
+        Items without plays, and users without an item of the model, have no vector. With `center`, cosines between
+        items are those of the directions alone (`item_vectors`); vectors in tables also have the component for means.
         Raises ConfigError for a rank that the data cannot have or a matrix above max_matrix_bytes, TrainingError when
         there is nothing to train on.
         """
         settings: LsaSettings = self.settings
-        statistics = write_bm25(fit_bm25(interactions), folder) if settings.needs_statistics else None
-        weighted = with_confidence(interactions, settings, statistics)
+        bm25 = write_bm25(fit_bm25(interactions), folder) if settings.needs_statistics else None
+        weighted = with_confidence(interactions, settings, bm25)
         n_items = _n_items(interactions)
         blocks = user_blocks(weighted, self._n_tasks(n_items, parallelism)).persist()
         passes = folder / "passes"
         shutil.rmtree(passes, ignore_errors=True)
         passes.mkdir(parents=True)
         try:
-            facts = matrix_facts(blocks, n_items, passes)
-            how = Projection(settings.rank, settings.oversampling, settings.iterations, settings.center, seed)
-            found = truncated_svd(blocks, facts, how, passes)
-            matrix = self._save(found, facts, folder)
+            statistics = matrix_statistics(blocks, n_items, passes)
+            projection = Projection(settings.rank, settings.oversampling, settings.iterations, settings.center, seed)
+            svd = truncated_svd(blocks, statistics, projection, passes)
+            matrix = self._save(svd, statistics, folder)
         except BaseException:
             blocks.unpersist()
             raise
         finally:
             shutil.rmtree(passes, ignore_errors=True)
-        user_vectors = encoded_users(blocks, matrix, LsaFoldIn(settings.center))
+        user_vectors = encode_users(blocks, matrix, LsaFoldIn(settings.center))
         item_vectors = matrix_frame(interactions.sparkSession, matrix, "item")
-        return Fitted(matrix, user_vectors, item_vectors, _metrics(found, facts, settings.center), cached=(blocks,))
+        return Fitted(matrix, user_vectors, item_vectors, _metrics(svd, statistics, settings.center), cached=(blocks,))
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """Dot products; strangers are projected."""
+        """Return a scorer by dot products, with projection of users without a vector."""
         return DotScorer(matrix, LsaFoldIn(self.settings.center))
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
-        """The weights that training would have used."""
+        """Add the weights of training as confidence."""
         statistics = read_bm25(interactions.sparkSession, folder) if self.settings.needs_statistics else None
         return with_confidence(interactions, self.settings, statistics)
 
     def _n_tasks(self, n_items: int, parallelism: int) -> int:
-        """As many as there are cores, unless their files would fill the disk."""
+        """Return the number of tasks: one a core, or fewer to keep their files within MAX_PASS_BYTES."""
         settings: LsaSettings = self.settings
         size = 8 * n_items * (settings.rank + settings.oversampling)
         if size > settings.max_matrix_bytes:
             raise ConfigError(
                 f"{n_items} items by rank + oversampling take {size:,} bytes, above models.lsa.max_matrix_bytes = "
                 f"{settings.max_matrix_bytes:,}. Raise that key if the driver and every task have the memory for it; "
-                "else lower models.lsa.rank, or interactions.min_item_users should leave fewer items"
+                "else lower models.lsa.rank, or raise interactions.min_item_users to leave fewer items"
             )
         return max(1, min(parallelism, MAX_PASS_BYTES // max(size, 1)))
 
-    def _save(self, found: TruncatedSvd, facts: MatrixFacts, folder: Path) -> ItemMatrix:
-        rows = (found.items * found.values).astype(np.float32)
+    def _save(self, svd: TruncatedSvd, statistics: MatrixStatistics, folder: Path) -> ItemMatrix:
+        rows = (svd.items * svd.values).astype(np.float32)
         n_items, rank = rows.shape
         limit: int = self.settings.max_matrix_bytes
         for name in ("items", "item_vectors"):
             shutil.rmtree(folder / name, ignore_errors=True)
         if self.settings.center:
             save_item_matrix(rows, folder / "item_vectors", n_items, rank, limit)
-            rows, rank = np.column_stack([rows, facts.mean.astype(np.float32)]), rank + 1
+            rows, rank = np.column_stack([rows, statistics.mean.astype(np.float32)]), rank + 1
         return save_item_matrix(rows, folder / "items", n_items, rank, limit)
 
 
@@ -175,8 +180,8 @@ def _n_items(interactions: DataFrame) -> int:
     return 0 if row[0] is None else int(row[0]) + 1
 
 
-def _metrics(found: TruncatedSvd, facts: MatrixFacts, center: bool) -> dict[str, float]:
-    """Pairs trained on, and how much of their squares the directions hold."""
-    explained = 100 * float((found.values**2).sum()) / facts.total(center)
-    log.info("%d directions explain %.1f %% of the squared weights", np.count_nonzero(found.values), explained)
-    return {"observations": float(facts.users.sum()), "explained_percent": explained}
+def _metrics(svd: TruncatedSvd, statistics: MatrixStatistics, center: bool) -> dict[str, float]:
+    """Return the number of pairs, and the explained share of their squares in percent."""
+    explained = 100 * float((svd.values**2).sum()) / statistics.total(center)
+    log.info("%d directions explain %.1f %% of the squared weights", np.count_nonzero(svd.values), explained)
+    return {"observations": float(statistics.users.sum()), "explained_percent": explained}

@@ -1,6 +1,4 @@
-"""What most people play: the baseline that any model must beat, and the list for users of whom nothing is
-known.
-"""
+"""Popularity: the baseline for other models, and the fallback for users without a usable history."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,14 +28,14 @@ class PopularitySettings(BaseModel):
 
     count: Literal["users", "plays"] = Field(
         default="users",
-        description="What makes an item popular: users who played it (one user cannot push it up), or plays.",
+        description="Score of an item: users who played it (one user counts once), or plays.",
     )
 
 
 def popularity_scores(interactions: DataFrame, settings: PopularitySettings) -> DataFrame:
-    """(item_idx INT, score DOUBLE): the number of different users who played the item, or of its plays.
+    """Return (item_idx INT, score DOUBLE): the number of users of an item, or of its plays.
 
-    `interactions` has (user_idx, item_idx, play_count), one row a pair; items nobody played have no row.
+    `interactions` has (user_idx, item_idx, play_count), one row a pair. Items without plays have no row.
     """
     score = F.count(F.lit(1)) if settings.count == "users" else F.sum("play_count")
     return interactions.groupBy("item_idx").agg(score.cast("double").alias("score"))
@@ -45,7 +43,7 @@ def popularity_scores(interactions: DataFrame, settings: PopularitySettings) -> 
 
 @dataclass(frozen=True)
 class PopularityScorer:
-    """The same scores for everyone: `matrix` has rank 1 and holds the popularity of each item."""
+    """Scorer with equal scores for all users; `matrix` has rank 1 and holds the popularity of each item."""
 
     matrix: ItemMatrix
     fold_in: FoldIn = "forward"
@@ -55,14 +53,14 @@ class PopularityScorer:
         return Queries(np.arange(len(users)), ones, np.full(len(users), Origin.POPULAR))
 
     def score(self, queries: NDArray[np.float32]) -> Scores:
-        # A product with one is exact: there is nothing to refine.
+        # A product with one is exact, so nothing needs refining.
         scores = Scores(len(queries), products(self.matrix, queries))
         return exclude_items(scores, self.matrix.norms() > 0)
 
 
 @dataclass(frozen=True)
 class GroupPopularityScorer:
-    """The scores of each user's group: `matrix` has a column a group, and everybody's is the first."""
+    """Scorer by the popularity in each user's group; `matrix` has a column a group, the first for all users."""
 
     matrix: ItemMatrix
     fold_in: FoldIn = "forward"
@@ -80,23 +78,26 @@ class GroupPopularityScorer:
 
 
 class Popularity(ModelKind):
-    """Everyone gets the same list. Its matrix has one column: the popularity of each item."""
+    """The kind `popularity`: the same list for all users, from a matrix of one column."""
 
     Settings: ClassVar[type[BaseModel]] = PopularitySettings
     has_item_vectors: ClassVar[bool] = False
     has_user_vectors: ClassVar[bool] = False
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
-        """Counts; raises TrainingError without interactions."""
+        """Count users or plays of each item.
+
+        Raises TrainingError without interactions.
+        """
         scores = popularity_scores(interactions, self.settings)
         if scores.isEmpty():
             raise TrainingError("there are no interactions to count: run ingest_plays and build_interactions")
         return Fitted(scores.select("item_idx", F.array(F.col("score").cast("float")).alias("vector")))
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:
-        """The same scores for everyone."""
+        """Return the scorer of equal scores for all users."""
         return PopularityScorer(matrix)
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
-        """Histories only matter for what they rule out."""
+        """Add a confidence of one: histories are only used to exclude items."""
         return interactions.withColumn("confidence", F.lit(1.0).cast("float"))

@@ -1,8 +1,8 @@
-"""Weighted histories as blocks of a sparse matrix that is gone through many times.
+"""Weighted histories as blocks of a sparse matrix, for algorithms of many passes.
 
-Spark spreads users over tasks once and keeps each task's rows as CSR arrays in a few binary columns: a tenth of what
-rows of pairs would take, and ready to be multiplied. What a pass adds up is as wide as the catalogue: tasks leave it
-as files, and the driver adds them.
+Users are distributed over tasks once. The rows of each task are kept as CSR arrays in a few binary columns, which take
+a tenth of the memory of rows of pairs and need no conversion before products. The result of a pass is as wide as the
+catalogue: tasks write it to files, and the driver sums them.
 """
 
 import uuid
@@ -21,23 +21,23 @@ from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_frames import vectors_to_arrow
 from recsys_spark.ranking.scorer import Histories, HistoryEncoder
 
-__all__ = ["Share", "added_up", "encoded_users", "user_blocks"]
+__all__ = ["Share", "encode_users", "sum_over_blocks", "user_blocks"]
 
-# What a task adds to a sum, from the matrix (n_users, n_items) of its users.
+# Computes the part of a sum for the matrix (n_users, n_items) of a task.
 Share = Callable[[sparse.csr_matrix], NDArray[np.float64]]
 
 BLOCK_PAIRS = 1 << 20
 COLUMNS = {"users": np.int32, "indptr": np.int64, "items": np.int32, "weights": np.float32}
 BLOCK = ", ".join(f"{name} BINARY" for name in COLUMNS)
-WRITTEN = "path STRING, users BIGINT"
+FILE_SCHEMA = "path STRING, users BIGINT"
 
 
 def user_blocks(weighted: DataFrame, n_tasks: int) -> DataFrame:
-    """CSR blocks of `weighted` (user_idx, item_idx, confidence; one row a pair) in `n_tasks` partitions; pairs without
-    a weight, or with one of zero, are left out, and so are users without any other.
+    """Return CSR blocks of `weighted` (user_idx, item_idx, confidence; one row a pair) in `n_tasks` partitions.
 
-    users (n,) int32 ascending, indptr (n + 1,) int64, items (nnz,) int32, weights (nnz,) float32, all as bytes. A
-    block has whole users and about a million pairs, more where one user has.
+    Pairs with a null or zero weight are left out, and so are users without other pairs. Columns are users (n,) int32
+    ascending, indptr (n + 1,) int64, items (nnz,) int32, weights (nnz,) float32, all as bytes. A block has whole users
+    and about a million pairs, or the pairs of one user if these are more.
     """
     pairs = weighted.select(
         F.col("user_idx").cast("int"), F.col("item_idx").cast("int"), F.col("confidence").cast("float")
@@ -46,14 +46,15 @@ def user_blocks(weighted: DataFrame, n_tasks: int) -> DataFrame:
     return in_order.mapInArrow(_to_blocks, BLOCK)
 
 
-def added_up(blocks: DataFrame, n_items: int, share: Share, folder: Path) -> tuple[NDArray[np.float64], int]:
-    """The sum of `share` over all tasks, and the number of users; nothing where there are none.
+def sum_over_blocks(blocks: DataFrame, n_items: int, share: Share, folder: Path) -> tuple[NDArray[np.float64], int]:
+    """Return the sum of `share` over all tasks, and the number of users.
 
-    `folder` is seen by all executors; the files in it are as large as the sum, one a task, and gone afterwards. A task
-    holds its share of the pairs (about 24 bytes each), the driver the sum and a row for each task.
+    The sum is empty if there are no users. `folder` must be visible to all executors. Each task writes a file as large
+    as the sum, which is removed afterwards. A task holds its pairs (about 24 bytes each), the driver the sum and a row
+    for each task.
     """
     total, users = np.zeros(0), 0
-    for path, number in blocks.mapInArrow(partial(_write_share, folder, n_items, share), WRITTEN).collect():
+    for path, number in blocks.mapInArrow(partial(_write_share, folder, n_items, share), FILE_SCHEMA).collect():
         part = np.load(path, allow_pickle=False)
         total = np.add(total, part, out=total) if users else part
         users += number
@@ -61,8 +62,8 @@ def added_up(blocks: DataFrame, n_items: int, share: Share, folder: Path) -> tup
     return total, users
 
 
-def encoded_users(blocks: DataFrame, matrix: ItemMatrix, encoder: HistoryEncoder) -> DataFrame:
-    """(user_idx INT, vector ARRAY<FLOAT>): what the encoder makes of each user's history, where that is not zero."""
+def encode_users(blocks: DataFrame, matrix: ItemMatrix, encoder: HistoryEncoder) -> DataFrame:
+    """Return (user_idx INT, vector ARRAY<FLOAT>) by the encoder, without users whose vector is zero."""
     return blocks.mapInArrow(partial(_encode, matrix, encoder), "user_idx INT, vector ARRAY<FLOAT>")
 
 
@@ -75,7 +76,7 @@ def _to_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if size >= BLOCK_PAIRS:
             pairs = pa.Table.from_batches(waiting)
             users = pairs["user_idx"].to_numpy()
-            # The last user may go on in the next batch.
+            # The next batch may continue with the last user.
             whole = int(np.searchsorted(users, users[-1]))
             if whole:
                 yield _block(pairs.slice(0, whole))
@@ -94,7 +95,7 @@ def _block(pairs: pa.Table) -> pa.RecordBatch:
 
 
 def _arrays(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[NDArray[np.int32], Histories]]:
-    """The users and histories of each block."""
+    """Yield the users and histories of each block."""
     for batch in batches:
         for row in range(batch.num_rows):
             users, *history = (np.frombuffer(batch[name][row].as_buffer(), dtype) for name, dtype in COLUMNS.items())
@@ -104,7 +105,10 @@ def _arrays(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[NDArray[np.int3
 def _write_share(
     folder: Path, n_items: int, share: Share, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """One file; its name is new, so that another attempt at the task does no harm."""
+    """Write a task's part to a file.
+
+    Its name is new, so that repeated attempts of a task do not collide.
+    """
     parts = [history for _, history in _arrays(batches)]
     if not parts:
         return
@@ -121,5 +125,5 @@ def _write_share(
 def _encode(matrix: ItemMatrix, encoder: HistoryEncoder, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for users, histories in _arrays(batches):
         vectors = encoder(matrix, histories)
-        some = vectors.any(axis=1)
-        yield vectors_to_arrow("user_idx", users[some], vectors[some])
+        has_vector = vectors.any(axis=1)
+        yield vectors_to_arrow("user_idx", users[has_vector], vectors[has_vector])

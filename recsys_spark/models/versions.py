@@ -1,7 +1,7 @@
-"""The models table: which versions there are, what each was made from, and which one serves.
+"""The models table: model versions, their inputs, and their order.
 
-A version is named by what determines it, so the same work gives the same name and a finished version is used
-again. Its row is written last: a version without a row was not finished.
+The name of a version is a hash of everything that determines the model. So the same work has the same name, and a
+complete version is reused. The row of a version is written last: a version without a row is incomplete.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One row of models, as far as jobs need it."""
+    """A row of the models table, with the columns that jobs need."""
 
     version: str
     kind: str
@@ -50,7 +50,7 @@ class ModelVersion:
 
     @property
     def fit(self) -> str:
-        """What it was trained on (model.fit)."""
+        """Return the data that the version was trained on (model.fit)."""
         return str(self.params.get("fit", "train"))
 
 
@@ -63,7 +63,10 @@ def version_name(
     fit: str = "train",
     users_version: int | None = None,
 ) -> str:
-    """kind-hash of everything that determines the model; `users_version` where it learns from profiles as well."""
+    """Return `KIND-HASH`, with a hash of everything that determines the model.
+
+    `users_version` is given for models that also learn from user profiles.
+    """
     parts: list[Any] = [kind, settings.model_dump(mode="json"), seed, split_id, fit, data_version, __version__]
     parts += [] if users_version is None else [users_version]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -71,12 +74,12 @@ def version_name(
 
 
 def kind_of(version: str) -> str:
-    """The kind that a version's name starts with."""
+    """Return the kind that a version's name begins with."""
     return version.rpartition("-")[0]
 
 
 def is_recorded(tables: Tables, version: str) -> bool:
-    """Whether the version was trained to its end."""
+    """Return True if the version has a row in models, so its training is complete."""
     tables.ensure("models")
     return not tables.read("models").where(F.col("model_version") == version).isEmpty()
 
@@ -92,7 +95,7 @@ def record_model(
     parent_version: str | None = None,
     selection_metric: str | None = None,
 ) -> None:
-    """Adds the version's row; nothing where it has one."""
+    """Add the version's row to models, unless it exists."""
     if is_recorded(tables, version):
         return
     inputs = json.dumps(dict(tables.inputs), sort_keys=True)
@@ -105,8 +108,9 @@ def record_model(
 
 
 def not_before(rows: DataFrame, models: DataFrame, time: str) -> DataFrame:
-    """`rows` whose column `time` lies behind all times of that column in `models`: the newest version is the one that
-    was made last, even where the clock was set back in between.
+    """Move the column `time` of `rows` behind all times of that column in `models`.
+
+    So the newest version is always the one recorded last, even if the clock was set back in between.
     """
     latest = models.agg(F.max(time).alias("latest"))
     dated = rows.join(F.broadcast(latest), how="cross")
@@ -115,21 +119,21 @@ def not_before(rows: DataFrame, models: DataFrame, time: str) -> DataFrame:
 
 
 def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
-    """The named version, or the newest one of a kind.
+    """Return the named version, or the newest version of a kind.
 
     Raises MissingInputError naming the job that trains it.
     """
-    wanted: Column = F.col("algorithm") == kind if version is None else F.col("model_version") == version
-    found = next(find_versions(tables, wanted), None)
+    condition: Column = F.col("algorithm") == kind if version is None else F.col("model_version") == version
+    found = next(find_versions(tables, condition), None)
     if found is None:
-        what = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
+        missing = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
         kind = kind if version is None else kind_of(version)
-        raise MissingInputError(f"there is no {what}: run {training_job(kind)} --model.kind {kind} first")
+        raise MissingInputError(f"there is no {missing}: run {training_job(kind)} --model.kind {kind} first")
     return found
 
 
 def find_versions(tables: Tables, condition: Column) -> Iterator[ModelVersion]:
-    """The versions for which a condition on models holds, the newest first."""
+    """Yield the versions that meet a condition on models, newest first."""
     tables.ensure("models")
     for row in tables.read("models").where(condition).orderBy(F.desc("created_at"), "model_version").collect():
         yield ModelVersion(

@@ -1,6 +1,6 @@
 """Predicted vectors of cold items: items that a model has no vector of.
 
-An item is cold if it came after the training or if nobody has played it. Its vector is predicted from its attributes
+An item is cold if it came after the training or has no plays. Its vector is predicted from its attributes
 and the words of its name, as far as other items share them (attribute_ridge.py describes the quality of such vectors).
 Cold items with a vector have neighbours and can be recommended. Items without a usable attribute or word stay without
 a vector and are counted.
@@ -91,8 +91,9 @@ def cold_items_fingerprint(tables: Tables, config: BaseConfig) -> str:
 
 
 def load_catalogue(tables: Tables, config: BaseConfig, model: TrainedModel) -> ItemCatalogue:
-    """Return the model's items and the cold items, whose vectors are predicted at the first call.
+    """Return the items of a model and its cold items.
 
+    The first call predicts the vectors of cold items.
     There are no cold items where content is not enabled, the kind has no item vectors, or no feature is frequent
     enough. Matrices are kept below the model's folder and used again while the settings, items and item_index are the
     same. The driver holds twice the normal equations (fit_attribute_ridge) and a vocabulary of content.max_features.
@@ -114,7 +115,7 @@ def load_catalogue(tables: Tables, config: BaseConfig, model: TrainedModel) -> I
 
 
 def _matrices(model: TrainedModel) -> dict[str, ItemMatrix]:
-    """Return the scoring matrix, and the item vectors where the kind keeps them apart, by folder name."""
+    """Return the model's matrices by folder name: for scores, and for item vectors if they differ."""
     apart = {} if model.item_vectors == model.matrix else {"item_vectors": model.item_vectors}
     return {"items": model.matrix, **apart}
 
@@ -161,7 +162,7 @@ def _predict(
 
 
 def _save(tables: Tables, config: BaseConfig, model: TrainedModel, folder: Path, predicted: DataFrame) -> int:
-    """Write the matrices with the predicted rows, if there are any, and return the number of these rows."""
+    """Write the matrices with predicted rows, if any, and return their number."""
     size, limit, first = n_items(tables), config.outputs.max_item_matrix_bytes, 1
     number = predicted.count()
     if not number:

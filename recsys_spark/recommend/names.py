@@ -99,7 +99,7 @@ def users_per_item(tables: Tables) -> DataFrame:
 
 
 def item_names(tables: Tables, item_idx: Sequence[int]) -> dict[int, str]:
-    """Return the names of a few items by item_idx, or their ids where they have no name."""
+    """Return the names of a few items by item_idx; an item without a name has its id."""
     index = tables.read("item_index").where(F.col("item_idx").isin(list(item_idx)))
     rows = index.join(tables.read("items"), on="item_id", how="left").collect()
     return {row["item_idx"]: row["name"] or row["item_id"] for row in rows}

@@ -68,7 +68,7 @@ def stored_lists(tables: Tables, k: int, versions: Sequence[str]) -> Iterator[Da
 
 
 def items_to_show(tables: Tables, asked: Sequence[str]) -> DataFrame:
-    """Return (item_id, item_idx, users) of the items that `asked` names, or of the most popular items.
+    """Return (item_id, item_idx, users) of the named items, by default the most popular.
 
     Raises MissingInputError, with the nearest names, when no text names an item.
     """

@@ -71,9 +71,9 @@ def item_values(items: DataFrame, attribute: str) -> DataFrame:
 def agreement(lists: DataFrame, measured: DataFrame, values: DataFrame) -> DataFrame:
     """Return (model, agreement DOUBLE, items BIGINT): how often neighbours share a value of an attribute.
 
-    The agreement of one item is the share of its neighbours that have a value in common with it (`values`: item_values).
-    A neighbour without values has none in common. The result is the mean over the items of `measured` (item_id) that
-    have a value.
+    The agreement of one item is the share of its neighbours that have a value in common with it (`values`:
+    item_values). A neighbour without values has none in common. The result is the mean over the items of `measured`
+    (item_id) that have a value.
     """
     near = lists.join(measured, on="item_id", how="left_semi").join(values, on="item_id", how="inner")
     near = near.select("model", "item_id", "values", F.explode("neighbours").alias("neighbour"))

@@ -41,9 +41,10 @@ def show_lists(lists: DataFrame, shown: DataFrame, items: DataFrame, versions: S
 
 
 def show_overlap(lists: DataFrame, versions: Sequence[str], k: int) -> int:
-    """Print the mean overlap of each pair of models, and return the largest number of items compared.
+    """Print the mean overlap of each pair of models.
 
-    A pair is compared on the items that both models have lists of. The driver gets a row a pair.
+    A pair is compared on the items that both models have lists of. Returns the largest number of these items. The
+    driver gets a row a pair.
     """
     by_pair = overlaps(lists).groupBy("first", "second")
     means = by_pair.agg(F.mean("overlap").alias("mean"), F.count("item_id").alias("items")).collect()
@@ -57,9 +58,10 @@ def show_overlap(lists: DataFrame, versions: Sequence[str], k: int) -> int:
 
 
 def show_agreement(measured: DataFrame, versions: Sequence[str], attribute: str, k: int) -> int:
-    """Print the agreement of each model and of random lists, and return the number of items measured.
+    """Print the agreement of each model and of random lists.
 
-    Nothing is printed, and 0 returned, where no item has a value of the attribute. The driver gets a row a model.
+    Returns the number of items measured. It is 0, and nothing is printed, where no item has a value of the attribute.
+    The driver gets a row a model.
     """
     found = {row["model"]: row for row in measured.collect()}
     title = f"Share of the {k} nearest items with a common value of {attribute!r}"

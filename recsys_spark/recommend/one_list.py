@@ -19,7 +19,7 @@ from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 from recsys_spark.recommend.cold_items import load_catalogue
 from recsys_spark.recommend.item_filters import allowed_items
-from recsys_spark.recommend.names import resolve_items, item_names
+from recsys_spark.recommend.names import item_names, resolve_items
 from recsys_spark.recommend.recommendations import ListSettings, recommend_for_history
 from recsys_spark.recommend.similarity import nearest_to_all
 from recsys_spark.recommend.trained_model import TrainedModel, popular_scorer

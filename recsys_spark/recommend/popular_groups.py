@@ -57,9 +57,10 @@ class PopularLists:
 
 
 def popular_lists(tables: Tables, config: BaseConfig) -> PopularLists:
-    """Return popularity by the groups of `recommendations.popular_by`, or of all users where no group is large enough.
+    """Return popularity by the groups of `recommendations.popular_by`.
 
-    The driver gets one small row a group, of which there are at most `recommendations.popular_max_groups`.
+    Where no group is large enough, all users count. The driver gets one small row a group, of which there are at most
+    `recommendations.popular_max_groups`.
     """
     settings = config.recommendations
     if not settings.popular_by:

@@ -1,7 +1,7 @@
-"""Top lists for users, whatever the model: trained users, new histories, and users of whom nothing is known.
+"""Top-k lists of users, for any model: users with vectors, new histories, and users without data.
 
-Users come in Arrow batches and are scored in blocks against tiles of items, so no users x items matrix
-exists. Whom the model cannot serve gets the fallback's list, by the same code.
+Users come in Arrow batches and are scored in blocks against tiles of items, so no matrix of users by items exists.
+Users without a vector or a usable history get the list of a fallback scorer, by the same code.
 """
 
 from collections.abc import Iterator
@@ -33,15 +33,17 @@ __all__ = [
     "user_block",
 ]
 
-# What user_block reads where it is there.
+# Optional column of user_block.
 GROUP_COLUMN = "popular_group"
 SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
 
 
 @dataclass(frozen=True)
 class ListSettings:
-    """What a list may hold: `k` items, played ones or not, only items whose place in `allowed` (n_items,) is
-    True. Items whose row of `content` (n_items, 1) is not zero have vectors that were predicted: so says their origin.
+    """Limits of a list: its length `k`, and the items that it may contain.
+
+    Items are limited to those that are True in `allowed` (n_items,), and with `filter_seen` to items that the user has
+    not played. Items whose row of `content` (n_items, 1) is not zero have predicted vectors, and the origin content.
     """
 
     k: int
@@ -53,13 +55,13 @@ class ListSettings:
 def recommendation_users(
     user_index: DataFrame, user_vectors: DataFrame | None, interactions: DataFrame, order: str = "column"
 ) -> DataFrame:
-    """The users of `recommend`: (user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence
-    ARRAY<FLOAT>).
+    """Return the users of `recommend` with their vectors and histories.
 
-    Every user of `user_index` (user_id, user_idx) but forgotten ones (user_id is null), also without
-    interactions (history is null). `user_vectors` (user_idx, vector) of one model version, None if the model
-    stores none. `interactions` (user_idx, item_idx, confidence FLOAT): the history is ordered by item_idx, or with
-    `order` time as history_order says first; its confidence is left out where there is a vector.
+    Columns: user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence ARRAY<FLOAT>. There is a row for
+    every user of `user_index` (user_id, user_idx) except forgotten ones (user_id is null); the history of a user
+    without interactions is null. `user_vectors` (user_idx, vector) are those of one model version, None if the model
+    stores none. `interactions` has (user_idx, item_idx, confidence FLOAT). Histories are ordered by item_idx, or with
+    `order` time by history_order first. The confidence is null for users with a vector.
     """
     pair = F.struct(*history_order(order), "item_idx", F.col("confidence").cast("float").alias("confidence"))
     histories = interactions.groupBy("user_idx").agg(F.sort_array(F.collect_list(pair)).alias("pairs"))
@@ -77,15 +79,15 @@ def recommendation_users(
 
 
 def block_columns() -> list[Column]:
-    """The columns of recommendation_users that user_block reads, with an empty list for none."""
+    """Return the columns of recommendation_users that user_block reads, with empty lists in place of nulls."""
     elements = {"vector": "float", "history": "int", "history_confidence": "float"}
     return [or_empty(F.col(name), element).alias(name) for name, element in elements.items()]
 
 
 def or_empty(lists: Column, element: str) -> Column:
-    """A column of lists of `element`, with an empty one in place of null.
+    """Replace null lists of `element` by empty lists.
 
-    A column of which all lists are null takes Spark several times as long to hand to Python as full ones do.
+    Spark takes several times as long to transfer a column of null lists to Python as a column of full lists.
     """
     return F.coalesce(lists, F.array().cast(f"array<{element}>"))
 
@@ -98,19 +100,18 @@ def recommend(
     n_tasks: int | None = None,
     block_users: int = 256,
 ) -> DataFrame:
-    """(user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users`
-    (recommendation_users).
+    """Return (user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users`.
 
-    A user gets the model's list where the scorer can make one (origin model or fold_in, content for items of
-    settings.content), else the fallback's (popular), which may go by a column popular_group INT of `users`. Order:
-    score descending, then item_idx ascending. Lists are shorter than k where fewer items are left. `n_tasks` spreads
-    the users anew, about four tasks for each core; None keeps their partitions. A task holds an Arrow batch of users
-    and block_users x (3 k + 4096) x 8 bytes beside the mapped matrices.
+    `users` are those of recommendation_users. A user gets the list of `scorer` if it can score the user (origin model
+    or fold_in, content for items of settings.content), else the list of `fallback` (popular), which may use a column
+    popular_group INT of `users`. Order: score descending, then item_idx ascending. Lists are shorter than k where fewer
+    items are left. `n_tasks` repartitions the users, about four tasks for each core; None keeps their partitions. A
+    task holds an Arrow batch of users and block_users x (3 k + 4096) x 8 bytes beside the mapped matrices.
     """
-    spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
+    partitioned = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)
     group = [GROUP_COLUMN] if GROUP_COLUMN in users.columns else []
-    return spread.select("user_idx", *block_columns(), *group).mapInArrow(lists, SCHEMA)
+    return partitioned.select("user_idx", *block_columns(), *group).mapInArrow(lists, SCHEMA)
 
 
 def recommend_for_history(
@@ -119,8 +120,9 @@ def recommend_for_history(
     confidence: NDArray[np.float32],
     settings: ListSettings,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """One list, best first, for a history in memory: item_idx (n,) and scores (n,), both empty if the scorer
-    cannot make one.
+    """Return the list of one history in memory, best first: item_idx (n,) and scores (n,).
+
+    Both are empty if the scorer cannot score the history.
     """
     order = np.argsort(item_idx)
     indptr = np.array([0, item_idx.size])
@@ -159,9 +161,7 @@ def _lists_or_fallback(block: UserBlock, scorer: Scorer, fallback: Scorer, setti
 
 
 def _lists(block: UserBlock, scorer: Scorer, settings: ListSettings) -> Iterator[Lists]:
-    """Lists of the users that the scorer can serve: at most one (rows, lists, origins), none if there is no
-    such user.
-    """
+    """Yield (rows, lists, origins) of the users that can be scored, at most once."""
     rows, values, origins = scorer.encode(block)
     if not rows.size:
         return
@@ -175,7 +175,10 @@ def _lists(block: UserBlock, scorer: Scorer, settings: ListSettings) -> Iterator
 
 
 def user_block(batch: pa.RecordBatch) -> UserBlock:
-    """A batch with block_columns as arrays; without a popular_group a user is in group 0, as everybody is."""
+    """Convert a batch with block_columns to arrays.
+
+    Users without a popular_group are in group 0, that of all users.
+    """
     lengths = pc.list_value_length(batch["history"]).to_numpy()
     item_idx = batch["history"].flatten().to_numpy()
     confidence = np.full(item_idx.size, np.nan, dtype=np.float32)
@@ -190,7 +193,10 @@ def user_block(batch: pa.RecordBatch) -> UserBlock:
 
 
 def dense_vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
-    """Vectors (n, k), zero where a list is empty or null; None if all are. Raises TrainingError for several lengths."""
+    """Convert lists to vectors (n, k), zero for an empty or null list; None if all lists are.
+
+    Raises TrainingError for lists of different lengths.
+    """
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     has_vector = lengths > 0
     if not has_vector.any():

@@ -1,7 +1,7 @@
-"""Nearest items by cosine, exact: every item against every other, in blocks, on the executors.
+"""Exact nearest items by cosine: every item against every other, in blocks, on the executors.
 
-Up to several hundred thousand items an exact product is cheaper than keeping an approximate index right.
-Neither the driver nor any task ever holds more than a block of rows of the similarity matrix.
+Up to several hundred thousand items an exact product costs less than building and tuning an approximate index. The
+driver and the tasks hold at most a block of rows of the similarity matrix.
 """
 
 from collections.abc import Iterator
@@ -25,19 +25,22 @@ SCHEMA = "item_idx INT, position INT, similar_item_idx INT, similarity DOUBLE"
 def item_similarity(
     spark: SparkSession, matrix: ItemMatrix, n_neighbours: int, n_tasks: int, block_items: int = 256
 ) -> DataFrame:
-    """(item_idx INT, position INT from 1, similar_item_idx INT, similarity DOUBLE): the nearest items of each
-    item.
+    """Return the nearest items of each item.
 
-    Order: similarity descending, then similar_item_idx ascending. An item is not its own neighbour; one
-    without a vector has no neighbours and is nobody's. `n_tasks`: about four for each core. A task holds
-    block_items x (3 n_neighbours + 4096) x 8 bytes beside the mapped matrix.
+    Columns: item_idx INT, position INT from 1, similar_item_idx INT, similarity DOUBLE. Order: similarity descending,
+    then similar_item_idx ascending. An item is not its own neighbour. An item without a vector has no neighbours and is
+    no neighbour of others. `n_tasks`: about four for each core. A task holds block_items x (3 n_neighbours + 4096) x 8
+    bytes beside the mapped matrix.
     """
     neighbours = partial(_neighbour_batches, matrix, n_neighbours, block_items)
     return spark.range(0, matrix.n_items, 1, n_tasks).mapInArrow(neighbours, SCHEMA)
 
 
 def nearest_items(matrix: ItemMatrix, item_idx: NDArray[np.int64], n_neighbours: int) -> TopN:
-    """The nearest items of a few items, all of which have a vector, one row each; as item_similarity."""
+    """Return the nearest items of a few items, ordered as in item_similarity.
+
+    All given items need a vector.
+    """
     scores = cosine_scores(matrix, matrix.rows(item_idx))
     return top_n(exclude_pairs(scores, np.arange(item_idx.size), item_idx), n_neighbours)
 
@@ -45,11 +48,10 @@ def nearest_items(matrix: ItemMatrix, item_idx: NDArray[np.int64], n_neighbours:
 def nearest_to_all(
     matrix: ItemMatrix, item_idx: NDArray[np.int32], n: int, allowed: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The `n` items nearest to several different ones (m,) taken together: item_idx, best first, and the cosines with
-    the mean of their directions.
+    """Return the `n` items nearest to the mean direction of several distinct items (m,).
 
-    Given items are left out, as are those whose place in `allowed` (n_items,) is False. Both are empty where no given
-    item has a vector.
+    The result is item_idx, best first, and the cosines with the mean. The given items, and items that are False in
+    `allowed` (n_items,), are left out. Both arrays are empty if no given item has a vector.
     """
     inside = item_idx[item_idx < matrix.n_items]
     vectors = matrix.rows(inside).astype(np.float64)

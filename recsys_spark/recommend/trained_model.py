@@ -126,6 +126,6 @@ def popular_folder(files_root: str, name: str) -> Path:
 
 
 def n_items(tables: Tables) -> int:
-    """Return the largest item_idx plus one, as of this run, or 0 if item_index is empty."""
+    """Return the largest item_idx plus one, as of this run, or 0 without items."""
     row = tables.read("item_index").agg(F.max("item_idx")).first()
     return 0 if row is None or row[0] is None else int(row[0]) + 1

@@ -1,4 +1,4 @@
-"""Training: what is learnt, from which rows, and what is refused."""
+"""ALS: results, the rows used, and refused inputs."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ def vectors(frame: DataFrame) -> dict[int, list[float]]:
     return {row[0]: row[1] for row in frame.collect()}
 
 
-def test_ratings_are_fitted_and_rows_without_one_left_out(spark: SparkSession) -> None:
-    """Ratings of rank one: user u gives item i (u + 1) * (i + 1); user 8 and item 9 have plays only."""
+def test_ratings_are_fitted_and_rows_without_rating_are_left_out(spark: SparkSession) -> None:
+    """Ratings have rank one: user u rates item i (u + 1) * (i + 1); user 8 and item 9 have plays only."""
     rated = [(u, i, 1, float((u + 1) * (i + 1))) for u in range(8) for i in range(6)]
     unrated = [(8, 0, 50, None), (0, 9, 50, None)]
     settings = AlsSettings(rank=2, max_iter=6, reg_param=1e-4, implicit=False)
@@ -28,7 +28,7 @@ def test_ratings_are_fitted_and_rows_without_one_left_out(spark: SparkSession) -
         assert np.dot(users[user], items[item]) == pytest.approx(rating, rel=0.02)
 
 
-def test_implicit_scores_what_is_played_above_the_rest(spark: SparkSession) -> None:
+def test_implicit_mode_scores_played_items_highest(spark: SparkSession) -> None:
     plays = [(u, i, 1 + u, None) for u in range(10) for i in range(10) if (u + i) % 2 == 0]
     factors = fit_als(spark.createDataFrame(plays, SCHEMA), AlsSettings(rank=4, max_iter=5), seed=1, parallelism=2)
     users, items = vectors(factors.user_vectors), vectors(factors.item_vectors)

@@ -1,4 +1,4 @@
-"""Ridge regression on features, against the same equations in one piece."""
+"""Ridge regression on features, compared with the same equations solved in numpy."""
 
 from pathlib import Path
 
@@ -32,15 +32,15 @@ def frame_of(spark: SparkSession, features: NDArray[np.float64]) -> DataFrame:
     return spark.createDataFrame(rows, "item_idx INT, numbers ARRAY<INT>, weights ARRAY<DOUBLE>")
 
 
-def in_one_piece(features: NDArray[np.float64], vectors: NDArray[np.float32], reg_param: float) -> NDArray[np.float64]:
-    """Centred, so that the constant is the mean: another way to the same solution."""
+def solve_centred(features: NDArray[np.float64], vectors: NDArray[np.float32], reg_param: float) -> NDArray[np.float64]:
+    """Solve the same equations on centred data, where the constant is the mean."""
     x, y = features - features.mean(axis=0), vectors - vectors.mean(axis=0, dtype=np.float64)
     weights = np.linalg.solve(x.T @ x + reg_param * np.eye(N_FEATURES), x.T @ y)
     return np.vstack([weights, vectors.mean(axis=0, dtype=np.float64) - features.mean(axis=0) @ weights])
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
-def test_coefficients_are_those_of_the_whole_however_the_items_lie(
+def test_coefficients_do_not_depend_on_partitions(
     spark: SparkSession,
     make_matrix: MakeMatrix,
     tmp_path: Path,
@@ -48,7 +48,7 @@ def test_coefficients_are_those_of_the_whole_however_the_items_lie(
     monkeypatch: pytest.MonkeyPatch,
     partitions: int,
 ) -> None:
-    # Set here it counts for the plan; tasks do not ask for it.
+    # The driver reads the number for its plan; tasks do not read it.
     monkeypatch.setattr(attribute_ridge, "CHUNK_ITEMS", 16)
     random = np.random.default_rng(6)
     first, second = (random.normal(size=(N_ITEMS, rank)).astype(np.float32) for rank in (3, 2))
@@ -56,14 +56,14 @@ def test_coefficients_are_those_of_the_whole_however_the_items_lie(
     entries = frame_of(spark, features).repartition(partitions)
     found = fit_attribute_ridge(entries, matrices, N_FEATURES, 0.5, tmp_path / "sums")
     some = features.any(axis=1)
-    expected = in_one_piece(features[some], np.hstack([first, second])[some], 0.5)
+    expected = solve_centred(features[some], np.hstack([first, second])[some], 0.5)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
     again = fit_attribute_ridge(frame_of(spark, features).repartition(3), matrices, N_FEATURES, 0.5, tmp_path / "sums")
     assert (again == found).all(), "sums depend on how the items are spread"
     assert not (tmp_path / "sums").exists()
 
 
-def test_predictions_are_products_and_end_at_the_mean_with_a_great_penalty(
+def test_predictions_are_products_and_shrink_to_the_mean(
     spark: SparkSession, make_matrix: MakeMatrix, tmp_path: Path, features: NDArray[np.float64]
 ) -> None:
     vectors = np.random.default_rng(7).normal(size=(N_ITEMS, 4)).astype(np.float32)

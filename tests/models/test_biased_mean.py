@@ -1,4 +1,4 @@
-"""The baseline of ratings, beside loops over a few of them."""
+"""The baseline for ratings, compared with loops over a few of them."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -18,7 +18,7 @@ SCHEMA = "user_idx INT, item_idx INT, rating DOUBLE"
 
 
 def by_hand() -> tuple[float, dict[int, float], dict[int, float]]:
-    """Mean, moves of items, moves of users."""
+    """Compute the mean, the biases of items and the biases of users."""
     known = [(user, item, rating) for user, item, rating in RATINGS if rating is not None]
     mean = sum(rating for *_, rating in known) / len(known)
     of_items, of_users = defaultdict(list), defaultdict(list)
@@ -31,7 +31,7 @@ def by_hand() -> tuple[float, dict[int, float], dict[int, float]]:
 
 
 def histories() -> Histories:
-    """The users' ratings; a fourth user rated an item that nobody else did, a fifth one nothing."""
+    """Return the users' ratings; a fourth user rated an item without other ratings, a fifth one nothing."""
     rows = [[(i, r) for u, i, r in RATINGS if u == user] for user in range(3)] + [[(4, 5.0)], []]
     indptr = np.cumsum([0, *map(len, rows)])
     items = np.array([item for row in rows for item, _ in row], dtype=np.int32)
@@ -39,7 +39,7 @@ def histories() -> Histories:
     return Histories(indptr, items, ratings)
 
 
-def test_predictions_are_the_mean_with_both_moves(spark: SparkSession, tmp_path: Path) -> None:
+def test_predictions_are_the_mean_with_both_biases(spark: SparkSession, tmp_path: Path) -> None:
     model = BiasedMean(BiasedMeanSettings(item_shrinkage=BY_ITEM, user_shrinkage=BY_USER))
     fitted = model.fit(spark.createDataFrame(RATINGS, SCHEMA), tmp_path, 1, 2)
     assert isinstance(fitted.matrix, DataFrame)
@@ -54,7 +54,7 @@ def test_predictions_are_the_mean_with_both_moves(spark: SparkSession, tmp_path:
             assert found[user, item] == pytest.approx(expected, rel=1e-6), (user, item)
 
 
-def test_without_ratings_there_is_nothing_to_learn(spark: SparkSession, tmp_path: Path) -> None:
+def test_training_without_ratings_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     unrated = spark.createDataFrame([(0, 0, None)], SCHEMA)
     with pytest.raises(TrainingError, match="rating"):
         BiasedMean(BiasedMeanSettings()).fit(unrated, tmp_path, 1, 2)

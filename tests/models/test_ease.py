@@ -1,4 +1,4 @@
-"""EASE against the closed form in a few lines of numpy, and what recommending makes of it."""
+"""EASE compared with its closed form in numpy, and lists made from it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT"
 
 
 def closed_form(x: NDArray[np.float64], reg: float) -> NDArray[np.float64]:
-    """Steck 2019, as in the paper's appendix."""
+    """Compute the weights as in the appendix of Steck 2019."""
     inverse = np.linalg.inv(x.T @ x + reg * np.eye(x.shape[1]))
     weights: NDArray[np.float64] = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)
@@ -35,7 +35,7 @@ def random_users(n_users: int, n_items: int, seed: int = 0) -> NDArray[np.float6
 
 
 def interactions_of(spark: SparkSession, x: NDArray[np.float64], items: NDArray[np.int64] | None = None) -> DataFrame:
-    """A pair for each 1, with differing numbers of plays, none of which may count."""
+    """Return a pair for each 1, with different numbers of plays, which EASE ignores."""
     users, columns = np.nonzero(x)
     item_idx = columns if items is None else items[columns]
     return spark.createDataFrame([(int(u), int(i), 1 + int(u)) for u, i in zip(users, item_idx, strict=True)], SCHEMA)
@@ -56,7 +56,7 @@ def block(*items: list[int]) -> UserBlock:
 
 
 def scores_of(scorer: EaseScorer, users: UserBlock, n_items: int) -> NDArray[np.float32]:
-    """Of all items; minus infinity where no tile speaks of an item."""
+    """Return the scores of all items; minus infinity for an item in no tile."""
     queries = scorer.encode(users)
     scores = scorer.score(queries.values)
     found = np.full((scores.n_rows, n_items), -np.inf, dtype=np.float32)
@@ -67,7 +67,7 @@ def scores_of(scorer: EaseScorer, users: UserBlock, n_items: int) -> NDArray[np.
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """So that little data has several blocks and tiles."""
+    """Use small blocks and tiles, so that little data has several of them."""
     monkeypatch.setattr(ease, "TILE_ITEMS", 16)
     yield
 
@@ -75,7 +75,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("n_items", [2, 16, 17, 50])
 def test_weights_are_the_closed_form(n_items: int) -> None:
     x = random_users(200, n_items)
-    # What lies below the diagonal must not matter.
+    # Entries below the diagonal must be ignored.
     upper = np.triu(x.T @ x) + np.tril(np.full((n_items, n_items), 99.0), -1)
     weights = np.concatenate(list(ease_weights(upper, 30)))
     np.testing.assert_allclose(weights, closed_form(x, 30), atol=1e-6)
@@ -83,7 +83,7 @@ def test_weights_are_the_closed_form(n_items: int) -> None:
 
 
 def test_fit_and_score_are_the_closed_form(spark: SparkSession, tmp_path: Path) -> None:
-    """60 items in 50 columns: numbers have gaps, and item 59 is played by someone who plays nothing else."""
+    """There are 60 items in 50 columns; the only user of item 59 plays no other item."""
     x = random_users(80, 50)
     items = np.sort(np.random.default_rng(1).permutation(59)[:50])
     alone = spark.createDataFrame([(500, 59, 7)], SCHEMA)
@@ -95,7 +95,7 @@ def test_fit_and_score_are_the_closed_form(spark: SparkSession, tmp_path: Path) 
     np.testing.assert_allclose(scores[:, items], x @ expected, atol=1e-5)
     assert (np.delete(scores, items, axis=1) == -np.inf).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ease_items.npy", "items"]
-    # The same bits in any block of users.
+    # Scores are bitwise equal in any block of users.
     np.testing.assert_array_equal(scores[7:8], scores_of(scorer, block(histories[7]), 60))
     np.testing.assert_array_equal(scores[3:20], scores_of(scorer, block(*histories[3:20]), 60))
 
@@ -109,13 +109,13 @@ def test_counts_do_not_depend_on_tasks_or_blocks(
     histories = [([int(i) for i in np.flatnonzero(row)],) for row in x]
     # More partitions than users leave some of them empty.
     spread = spark.createDataFrame(histories, "item_idx ARRAY<INT>").repartition(80 if n_tasks == 3 else 2)
-    known = np.delete(np.arange(20, dtype=np.int32), [4, 19])
-    counts = gram_matrix(spread, known, tmp_path / "gram", n_tasks)
-    np.testing.assert_array_equal(np.triu(counts), np.triu(x[:, known].T @ x[:, known]))
+    items = np.delete(np.arange(20, dtype=np.int32), [4, 19])
+    counts = gram_matrix(spread, items, tmp_path / "gram", n_tasks)
+    np.testing.assert_array_equal(np.triu(counts), np.triu(x[:, items].T @ x[:, items]))
     assert not (tmp_path / "gram").exists()
 
 
-def test_users_of_whom_nothing_is_known_are_left_out(spark: SparkSession, tmp_path: Path) -> None:
+def test_users_without_items_of_the_model_are_left_out(spark: SparkSession, tmp_path: Path) -> None:
     scorer = fitted(interactions_of(spark, random_users(40, 12)), tmp_path)
     rows, values, origins = scorer.encode(block([], [3, 5], [-1, 99], [0, 1, 77]))
     assert rows.tolist() == [1, 3]
@@ -126,7 +126,7 @@ def test_users_of_whom_nothing_is_known_are_left_out(spark: SparkSession, tmp_pa
 
 
 def test_checkerboard_lists_and_the_fallback(spark: SparkSession, tmp_path: Path, make_matrix: MakeMatrix) -> None:
-    """Even users play even items but the one of their own number; user 20 plays nothing, user 21 a lonely item."""
+    """Even users play even items except their own number; user 20 plays nothing, user 21 an item of its own."""
     x = np.add.outer(np.arange(20), np.arange(20)) % 2 == 0
     np.fill_diagonal(x, False)
     interactions = interactions_of(spark, x.astype(np.float64)).union(spark.createDataFrame([(21, 20, 1)], SCHEMA))
@@ -141,7 +141,7 @@ def test_checkerboard_lists_and_the_fallback(spark: SparkSession, tmp_path: Path
     assert popular == {20, 21}
 
 
-def test_too_many_items_say_what_to_use(spark: SparkSession, tmp_path: Path) -> None:
+def test_too_many_items_are_refused_with_a_remedy(spark: SparkSession, tmp_path: Path) -> None:
     interactions = interactions_of(spark, random_users(40, 12))
     with pytest.raises(ConfigError, match=r"models\.ease\.max_items = 11: train als or mult_vae"):
         fitted(interactions, tmp_path, max_items=11)
@@ -149,7 +149,9 @@ def test_too_many_items_say_what_to_use(spark: SparkSession, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("rows", [[], [(0, 0, 5)], [(0, 0, 1), (1, 0, 1), (2, 7, 1)]])
-def test_nothing_played_together(spark: SparkSession, tmp_path: Path, rows: list[tuple[int, int, int]]) -> None:
+def test_items_without_common_users_are_refused(
+    spark: SparkSession, tmp_path: Path, rows: list[tuple[int, int, int]]
+) -> None:
     with pytest.raises(TrainingError, match="no user has two items"):
         fitted(spark.createDataFrame(rows, SCHEMA), tmp_path)
 

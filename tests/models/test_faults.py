@@ -1,4 +1,4 @@
-"""Odd data for the factorisations: more directions than there can be, gaps in numbers, counts that say nothing."""
+"""Unusual data for the factorisations: too many directions, gaps in indexes, constant counts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,19 +41,19 @@ def lsa(spark: SparkSession, folder: Path, plays: Plays, **settings: Any) -> tup
 
 
 def fit_lsa(spark: SparkSession, folder: Path, plays: Plays, **settings: Any) -> Fitted:
-    """Looks in all directions that there are, so that it need not iterate."""
+    """Train on all directions that exist, so that no iteration is needed."""
     folder.mkdir(exist_ok=True)
     chosen = LsaSettings.model_validate({"rank": 2, "iterations": 0, **settings})
     return Lsa(chosen).fit(frame(spark, plays), folder, 1, 2)
 
 
 def two_tastes(count: int, n: int = 10, stride: int = 1) -> Plays:
-    """Even users play even items and odd ones odd ones; numbers are `stride` apart."""
+    """Return plays of even items by even users and odd items by odd users; indexes are `stride` apart."""
     return {(stride * u, stride * i): count for u in range(n) for i in range(n) if (u + i) % 2 == 0}
 
 
-def assert_tastes_are_told_apart(plays: Plays, users: Vectors, items: Vectors) -> None:
-    """Vectors for whom there are plays alone, all finite, and what is played above what is not."""
+def assert_tastes_are_separated(plays: Plays, users: Vectors, items: Vectors) -> None:
+    """Check that only users and items with plays have vectors, and played items score highest."""
     assert (set(users), set(items)) == ({u for u, _ in plays}, {i for _, i in plays})
     assert all(np.isfinite(vector).all() and vector.any() for vector in [*users.values(), *items.values()])
     for user, own in users.items():
@@ -66,17 +66,17 @@ def assert_tastes_are_told_apart(plays: Plays, users: Vectors, items: Vectors) -
 @pytest.mark.parametrize(("weighting", "count"), [("linear", 1), ("bm25", 1), ("log", 7), ("tf_idf", 7)])
 def test_als_where_all_counts_are_equal(spark: SparkSession, weighting: str, count: int) -> None:
     plays = two_tastes(count)
-    assert_tastes_are_told_apart(plays, *als(spark, plays, weighting=weighting))
+    assert_tastes_are_separated(plays, *als(spark, plays, weighting=weighting))
 
 
 @pytest.mark.parametrize(("weighting", "count"), [("linear", 1), ("bm25", 1), ("log", 7), ("tf_idf", 7)])
 def test_lsa_where_all_counts_are_equal(spark: SparkSession, tmp_path: Path, weighting: str, count: int) -> None:
     plays = two_tastes(count)
-    assert_tastes_are_told_apart(plays, *lsa(spark, tmp_path, plays, weighting=weighting))
+    assert_tastes_are_separated(plays, *lsa(spark, tmp_path, plays, weighting=weighting))
 
 
 def test_equal_counts_scale_the_items_of_lsa_and_leave_its_users(spark: SparkSession, tmp_path: Path) -> None:
-    """Counts that are all 1 are what `binary` makes of any; one more play shifts nothing but lengths."""
+    """Counts of 1 give the weights of `binary`; a larger constant changes lengths only."""
     rng = np.random.default_rng(3)
     pairs = [(u, i) for u in range(12) for i in range(9) if rng.random() < 0.5]
     ones, sevens = dict.fromkeys(pairs, 1), dict.fromkeys(pairs, 7)
@@ -97,16 +97,16 @@ def test_als_on_ratings_that_are_all_equal(spark: SparkSession) -> None:
 
 
 def test_als_with_more_factors_than_users_or_items(spark: SparkSession) -> None:
-    """Its regularisation decides what least squares leave open."""
+    """Regularisation makes the solution unique."""
     plays = two_tastes(2, n=6)
-    assert_tastes_are_told_apart(plays, *als(spark, plays, rank=40))
+    assert_tastes_are_separated(plays, *als(spark, plays, rank=40))
 
 
 @pytest.mark.parametrize(("n_users", "n_items"), [(3, 9), (9, 3)])
-def test_lsa_names_the_smaller_side_as_its_limit(
+def test_lsa_rank_is_limited_by_the_smaller_side(
     spark: SparkSession, tmp_path: Path, n_users: int, n_items: int
 ) -> None:
-    """Of users or items, whichever are fewer; oversampling beyond it does no harm."""
+    """The limit is the smaller number of users and items; oversampling may exceed it."""
     plays = {(u, i): 1 + (u * i) % 4 for u in range(n_users) for i in range(n_items)}
     with pytest.raises(ConfigError, match=rf"{n_users} users with {n_items} items .* at most 3"):
         fit_lsa(spark, tmp_path, plays, rank=4, weighting="linear")
@@ -115,18 +115,16 @@ def test_lsa_names_the_smaller_side_as_its_limit(
         assert users[user] @ items[item] == pytest.approx(count, rel=1e-4), "all directions give back everything"
 
 
-def test_gaps_in_numbers_are_nobody(spark: SparkSession, tmp_path: Path) -> None:
+def test_gaps_in_indexes_have_no_vectors(spark: SparkSession, tmp_path: Path) -> None:
     plays = two_tastes(3, n=6, stride=50)
     for users, items in (als(spark, plays), lsa(spark, tmp_path, plays)):
-        assert_tastes_are_told_apart(plays, users, items)
+        assert_tastes_are_separated(plays, users, items)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["als", "lsa"])
-def test_what_support_filters_leave_out_is_in_no_output(
-    workspace: Workspace, write: Callable[..., Path], kind: str
-) -> None:
-    """An item with one user and a user with one item keep their numbers, the first ones, and lose their plays."""
+def test_filtered_users_and_items_are_in_no_output(workspace: Workspace, write: Callable[..., Path], kind: str) -> None:
+    """An item with one user and a user with one item keep only their indexes."""
     plays = [f"u{u:02d},i{i:02d},{1 + (u + i) % 3}" for u, i in two_tastes(1)]
     columns = ("--source.columns.play_count", "n", "--source.kind", "totals")
     path = write("plays.csv", "\n".join(["user_id,item_id,n", "aa,aa,5", *plays, ""]))

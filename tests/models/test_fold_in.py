@@ -1,4 +1,4 @@
-"""Folded-in vectors against MLlib's own and against one plain solve a user."""
+"""Vectors by fold-in, compared with MLlib's and with one solution a user in numpy."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def as_array(vectors: DataFrame, key: str) -> Array:
 
 @pytest.fixture(scope="module")
 def interactions(spark: SparkSession) -> DataFrame:
-    """60 users by 40 items with counts from 1 to 50; a third of the pairs have no rating."""
+    """Return 60 users by 40 items with counts from 1 to 50; a third of the pairs have no rating."""
     rng = np.random.default_rng(0)
     users, items = np.nonzero(rng.random((60, 40)) < 0.2)
     plays = np.exp(rng.uniform(0, 4, users.size)).astype(int)
@@ -54,7 +54,7 @@ def test_equals_the_vectors_of_training(interactions: DataFrame, weighting: Weig
 
 
 def ragged(rng: np.random.Generator, n_items: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Histories of very different lengths, empty ones first, between and last."""
+    """Return histories of very different lengths, with empty ones first, between and last."""
     lengths = [0, 3, 1, 0, 30, 2, 2, 12, 1, 0]
     chosen = [rng.choice(n_items, length, replace=False) for length in lengths]
     return np.concatenate(([0], np.cumsum(lengths))), np.concatenate(chosen)
@@ -62,7 +62,7 @@ def ragged(rng: np.random.Generator, n_items: int) -> tuple[NDArray[np.intp], ND
 
 @pytest.mark.parametrize("batch_bytes", [1, 1 << 14, 64 << 20])
 def test_batches_equal_one_solve_a_user(monkeypatch: pytest.MonkeyPatch, batch_bytes: int) -> None:
-    """With a confident zero (negative) and no confidence (0) among the entries."""
+    """Entries include a negative and a zero confidence."""
     monkeypatch.setattr(fold_in, "BATCH_BYTES", batch_bytes)
     rng = np.random.default_rng(1)
     items = rng.normal(size=(40, 5)).astype(np.float32)
@@ -81,8 +81,11 @@ def test_batches_equal_one_solve_a_user(monkeypatch: pytest.MonkeyPatch, batch_b
         np.testing.assert_allclose(actual[user], np.linalg.solve(system, right), rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_unknown_is_ignored() -> None:
-    """Outside the matrix, a zero vector, no confidence: the rest alone decides, its length too."""
+def test_invalid_entries_are_ignored() -> None:
+    """Items outside the matrix, zero vectors and missing confidences do not count.
+
+    The regularisation does not count them either.
+    """
     items = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     items[4] = 0
     gram = items.T @ items
@@ -97,7 +100,7 @@ def test_what_is_unknown_is_ignored() -> None:
     np.testing.assert_array_equal(with_noise, (implicit, explicit))
 
 
-def test_nothing_known_gives_zero() -> None:
+def test_history_without_valid_entries_has_a_zero_vector() -> None:
     items = np.ones((3, 2), dtype=np.float32)
     indptr, indices, values = np.array([0, 0, 2]), np.array([7, 8]), np.ones(2)
     assert not fold_in_implicit(items, items.T @ items, indptr, indices, values, 0.1, 1.0).any()

@@ -1,4 +1,4 @@
-"""LSA against LAPACK's SVD, scikit-learn's, and tastes that were planted."""
+"""LSA compared with the SVD of LAPACK and scikit-learn, and on planted tastes."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 def random_plays(n_users: int = 70, n_items: int = 40, seed: int = 0) -> Floats:
-    """Counts with a long tail; items 7 and 23 and user 5 have none."""
+    """Return counts with a long tail; items 7 and 23 and user 5 have none."""
     rng = np.random.default_rng(seed)
     share = rng.uniform(0.05, 0.6, n_items)
     plays = rng.geometric(0.2, (n_users, n_items)) * (rng.random((n_users, n_items)) < share)
@@ -47,7 +47,7 @@ def fit(interactions: DataFrame, folder: Path, seed: int = 1, parallelism: int =
 
 
 def vectors(frame: DataFrame | None, n: int) -> Floats:
-    """(n, k), zero where there is no row."""
+    """Return the vectors as (n, k), zero where there is no row."""
     assert frame is not None
     rows = {row[0]: row["vector"] for row in frame.collect()}
     found = np.zeros((n, len(next(iter(rows.values())))))
@@ -66,10 +66,10 @@ def block(*items: list[int], weight: float = 1.0) -> UserBlock:
 
 
 @pytest.mark.parametrize(("rank", "iterations"), [(1, 12), (6, 40), (38, 0)])
-def test_the_best_summary_of_its_rank_as_lapack_finds_it(
+def test_best_approximation_of_its_rank_equals_lapack(
     spark: SparkSession, tmp_path: Path, rank: int, iterations: int
 ) -> None:
-    """The spectrum of chance is flat, which takes many iterations; where all directions are wanted it takes none."""
+    """A random matrix has a flat spectrum, so few directions need many iterations; all directions need none."""
     plays = random_plays()
     users, items = both(fit(interactions_of(spark, plays), tmp_path, rank=rank, iterations=iterations), plays)
     left, values, right = np.linalg.svd(plays)
@@ -81,7 +81,7 @@ def test_the_best_summary_of_its_rank_as_lapack_finds_it(
     assert (items[np.argmax(np.abs(items), axis=0), np.arange(rank)] > 0).all()
 
 
-def test_scikit_learn_finds_the_same(spark: SparkSession, tmp_path: Path) -> None:
+def test_equals_scikit_learn(spark: SparkSession, tmp_path: Path) -> None:
     plays = random_plays(seed=3)
     fitted = fit(interactions_of(spark, plays), tmp_path, iterations=40)
     users, items = both(fitted, plays)
@@ -92,8 +92,8 @@ def test_scikit_learn_finds_the_same(spark: SparkSession, tmp_path: Path) -> Non
     assert fitted.metrics == pytest.approx({"observations": np.count_nonzero(plays), "explained_percent": explained})
 
 
-def test_centred_it_is_pca_and_means_come_back_in_the_scores(spark: SparkSession, tmp_path: Path) -> None:
-    """Of the users that there are; cosines of items leave the means out."""
+def test_centred_lsa_is_pca_with_means_in_the_scores(spark: SparkSession, tmp_path: Path) -> None:
+    """Means are over users with plays; cosines of items leave them out."""
     plays = random_plays(seed=4)
     fitted = fit(interactions_of(spark, plays), tmp_path, center=True, iterations=40)
     users, items = both(fitted, plays)
@@ -109,10 +109,10 @@ def test_centred_it_is_pca_and_means_come_back_in_the_scores(spark: SparkSession
 
 
 @pytest.mark.parametrize(("center", "weighting"), [(False, "bm25"), (True, "tf_idf"), (False, "log")])
-def test_a_history_met_again_gets_the_vector_of_training(
+def test_fold_in_of_a_training_history_is_its_vector(
     spark: SparkSession, tmp_path: Path, center: bool, weighting: str
 ) -> None:
-    """Weighted by the statistics that training kept."""
+    """Weights come from the statistics that training wrote."""
     plays = random_plays()
     interactions = interactions_of(spark, plays)
     fitted = fit(interactions, tmp_path, center=center, weighting=weighting)
@@ -129,7 +129,7 @@ def test_a_history_met_again_gets_the_vector_of_training(
     assert {path.name for path in tmp_path.iterdir()} <= {"items", "item_vectors", "bm25.json", "bm25_idf"}
 
 
-def test_only_what_is_known_counts_in_a_history(spark: SparkSession, tmp_path: Path) -> None:
+def test_only_items_of_the_model_count_in_a_history(spark: SparkSession, tmp_path: Path) -> None:
     plays = random_plays()
     for center in (False, True):
         matrix = fit(interactions_of(spark, plays), tmp_path / str(center), center=center).matrix
@@ -152,10 +152,8 @@ def test_items_without_plays_and_users_without_any_have_no_row(spark: SparkSessi
 
 
 @pytest.mark.parametrize("center", [False, True])
-def test_equal_seeds_give_equal_vectors_however_users_are_spread(
-    spark: SparkSession, tmp_path: Path, center: bool
-) -> None:
-    """With few iterations another seed gives others: what is found depends on where one starts."""
+def test_equal_seeds_give_equal_vectors_for_any_partitions(spark: SparkSession, tmp_path: Path, center: bool) -> None:
+    """With few iterations, another seed gives other vectors."""
     plays = random_plays(seed=2)
     interactions = interactions_of(spark, plays)
     flags: dict[str, Any] = {"center": center, "iterations": 0, "oversampling": 0}
@@ -168,7 +166,10 @@ def test_equal_seeds_give_equal_vectors_however_users_are_spread(
 
 
 def checkerboard(n: int = 20) -> Floats:
-    """Even users play even items but the one of their own number."""
+    """Return plays of even items by even users and odd by odd.
+
+    The item of the user's own index is withheld.
+    """
     plays = (np.add.outer(np.arange(n), np.arange(n)) % 2 == 0).astype(np.float64)
     np.fill_diagonal(plays, 0)
     return plays
@@ -189,8 +190,8 @@ def test_two_tastes_are_two_directions_and_the_withheld_item_comes_first(
     assert {(row["item_idx"] - row["similar_item_idx"]) % 2 for row in nearest} == {0}
 
 
-def test_directions_that_are_not_there_are_zero(spark: SparkSession, tmp_path: Path) -> None:
-    """A matrix of rank one: every count is the product of a user's and an item's number."""
+def test_directions_beyond_the_rank_are_zero(spark: SparkSession, tmp_path: Path) -> None:
+    """The matrix has rank one: every count is the product of a value of the user and one of the item."""
     plays = np.outer(np.arange(1, 13), np.arange(1, 11)).astype(np.float64)
     fitted = fit(interactions_of(spark, plays), tmp_path, rank=4)
     users, items = both(fitted, plays)
@@ -199,7 +200,7 @@ def test_directions_that_are_not_there_are_zero(spark: SparkSession, tmp_path: P
     assert fitted.metrics["explained_percent"] == pytest.approx(100)
 
 
-def test_everything_played_alike(spark: SparkSession, tmp_path: Path) -> None:
+def test_constant_matrix(spark: SparkSession, tmp_path: Path) -> None:
     plays = np.full((6, 5), 3.0)
     interactions = interactions_of(spark, plays)
     users, items = both(fit(interactions, tmp_path / "plain", rank=2), plays)
@@ -214,14 +215,14 @@ def test_one_user_or_one_item(spark: SparkSession, tmp_path: Path, plays: Floats
     assert (users @ items.T > 0).all()
 
 
-def test_a_rank_that_cannot_be_names_the_largest_that_can(spark: SparkSession, tmp_path: Path) -> None:
-    """38 items are played by anybody."""
+def test_error_on_rank_names_the_largest_possible_one(spark: SparkSession, tmp_path: Path) -> None:
+    """Only 38 items have plays."""
     with pytest.raises(ConfigError, match=r"models\.lsa\.rank = 40, but 69 users with 38 items .* at most 38"):
         fit(interactions_of(spark, random_plays()), tmp_path, rank=40)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_matrix_that_is_too_large_says_so_before_anything_runs(spark: SparkSession, tmp_path: Path) -> None:
+def test_too_large_matrix_is_refused_before_any_job(spark: SparkSession, tmp_path: Path) -> None:
     interactions = interactions_of(spark, random_plays())
     size = 8 * 40 * (6 + 10)
     with pytest.raises(ConfigError, match=r"above models\.lsa\.max_matrix_bytes = 5,119"):
@@ -237,12 +238,12 @@ def test_files_of_a_pass_are_limited_by_fewer_tasks(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("rows", [[], [(0, 0, 0), (1, 3, 0)]])
 def test_nothing_to_train_on(spark: SparkSession, tmp_path: Path, rows: list[tuple[int, int, int]]) -> None:
-    """No rows, or weights of zero alone."""
+    """There are no rows, or only weights of zero."""
     with pytest.raises(TrainingError, match="build_interactions"):
         fit(spark.createDataFrame(rows, SCHEMA), tmp_path)
 
 
-def test_what_is_kept_in_memory_is_given_up(spark: SparkSession, tmp_path: Path) -> None:
+def test_cached_frames_are_unpersisted(spark: SparkSession, tmp_path: Path) -> None:
     interactions = interactions_of(spark, random_plays())
     fitted = fit(interactions, tmp_path / "a")
     (blocks,) = fitted.cached
@@ -252,7 +253,7 @@ def test_what_is_kept_in_memory_is_given_up(spark: SparkSession, tmp_path: Path)
     assert vectors(fitted.user_vectors, 70).any(), "and is made again where it is needed after all"
 
 
-def test_blocks_have_whole_users_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_have_whole_users_for_any_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_blocks, "BLOCK_PAIRS", 64)
     plays = random_plays()
     users, items = np.nonzero(plays)

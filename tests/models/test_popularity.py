@@ -1,4 +1,4 @@
-"""Popularity by users and by plays, on a case worked by hand."""
+"""Popularity by users and by plays, on a small example."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What training keeps belongs together, whatever an earlier attempt left."""
+"""Consistency of the outputs of one training after a killed attempt."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,16 +11,16 @@ from tests.conftest import Workspace
 ALS = ["--model.kind", "als", "--models.als.rank", "3", "--models.als.max_iter", "2"]
 
 
-def test_what_a_killed_training_left_is_not_mixed_with_vectors_of_the_next(
+def test_files_of_a_killed_training_do_not_mix_with_new_vectors(
     workspace: Workspace, write: Callable[..., Path]
 ) -> None:
-    """With another number of blocks the factors are others, of the same version."""
+    """Another number of blocks gives other factors for the same version."""
     write("a.csv", "user_id,item_id\n" + "".join(f"u{n % 7},i{n % 5}\n" for n in range(35)))
     workspace.done("ingest_plays", "--source.format", "plays", "--source.path", workspace.root.parent / "raw")
     workspace.done("build_interactions")
     version = workspace.done("train_spark_model", *ALS).summary["model_version"]
     folder = workspace.root / "_files" / "models" / version
-    # Killed behind its files and before its row, by a run whose factors were others.
+    # An earlier run with other factors was killed between its files and its row.
     workspace.spark.sql(f"DELETE FROM delta.`{workspace.root / 'models'}`")
     tile = folder / "items" / "tile-00000.npy"
     np.save(tile, np.load(tile) + 1)

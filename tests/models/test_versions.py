@@ -1,4 +1,4 @@
-"""The newest version is the one that was made last, whatever the clock says."""
+"""Order of versions by creation, independent of the clock."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,9 +21,7 @@ def at(time: datetime) -> type:
     return Clock
 
 
-def test_a_clock_that_was_set_back_makes_no_old_version_the_newest(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_newest_version_after_the_clock_was_set_back(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, time in enumerate([NOON, NOON - timedelta(hours=1), NOON - timedelta(hours=2)]):
         monkeypatch.setattr(model_versions, "datetime", at(time))
         tables = workspace.tables()
@@ -36,7 +34,7 @@ def test_a_clock_that_was_set_back_makes_no_old_version_the_newest(
     assert [row[0] for row in made] == [start, start + 1, start + 2, start + 3_600_000_000]
 
 
-def test_a_time_that_is_not_set_stays_so(workspace: Workspace) -> None:
+def test_unset_time_stays_unset(workspace: Workspace) -> None:
     rows = workspace.spark.createDataFrame([("a", None), ("b", NOON)], "name STRING, time TIMESTAMP")
     models = rows.where("name = 'b'")
     dated = {

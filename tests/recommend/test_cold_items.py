@@ -1,4 +1,4 @@
-"""Items without plays: with attributes they get neighbours and places on lists, without any they are counted.
+"""Items without plays: neighbours and recommendations with attributes, counts without.
 
 Users of even numbers play rock, the others play folk; each lacks two of the items of their own taste.
 """
@@ -34,7 +34,7 @@ def raw(write: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def trained(workspace: Workspace, raw: Path) -> Workspace:
-    """A model that was trained before the new items came."""
+    """Train a model before the new items arrive."""
     ingest(workspace, raw)
     workspace.done("build_interactions")
     workspace.done("train_spark_model", *FLAGS)
@@ -57,7 +57,7 @@ def outputs(workspace: Workspace, *flags: str) -> tuple[list[dict[str, Any]], li
 
 
 @pytest.mark.slow
-def test_new_items_find_their_neighbours_and_their_listeners(
+def test_new_items_have_neighbours_and_are_recommended(
     trained: Workspace, raw: Path, write: Callable[..., Path]
 ) -> None:
     before = outputs(trained)
@@ -84,7 +84,7 @@ def test_new_items_find_their_neighbours_and_their_listeners(
     assert {row["item_id"] for row in similar} == {f"i{n:02d}" for n in range(ITEMS)} | {"new-rock", "new-folk"}
     assert {row["item_id"][:3] for row in recommended if row["origin"] == "content"} == {"new"}
     assert {row["origin"] for row in recommended if row["item_id"][:3] != "new"} == {"model"}
-    # What was known keeps its scores.
+    # Items of the model keep their scores.
     scores = {(row["user_id"], row["item_id"]): row["score"] for row in before[1]}
     kept = [row for row in recommended if (row["user_id"], row["item_id"]) in scores]
     assert kept and all(row["score"] == scores[row["user_id"], row["item_id"]] for row in kept)
@@ -115,7 +115,7 @@ def test_training_with_unplayed_items_in_the_index_changes_nothing(
 
 
 @pytest.mark.slow
-def test_little_played_items_count_as_new_where_asked_for(trained: Workspace) -> None:
+def test_little_played_items_count_as_cold_if_configured(trained: Workspace) -> None:
     flags = [*FLAGS, *CONTENT]
     assert trained.done("build_recommendations", *flags).rows["items_content"] == 0
     plays = trained.table("interactions").groupBy("item_idx").sum("play_count").collect()
@@ -123,6 +123,6 @@ def test_little_played_items_count_as_new_where_asked_for(trained: Workspace) ->
     few = sum(row[1] < most for row in plays)
     outcome = trained.done("build_recommendations", *flags, "--content.min_plays", str(most))
     assert outcome.rows["items_content"] == few
-    # Nothing is left to learn from.
+    # No item is left to learn from.
     outcome = trained.done("build_recommendations", *flags, "--content.min_plays", str(most + 1))
     assert outcome.rows["items_content"] == 0 and outcome.rows["users_model"] == USERS

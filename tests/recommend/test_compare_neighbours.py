@@ -1,4 +1,4 @@
-"""Neighbours of several models: figures against brute force, chance that is chance, and what the job prints."""
+"""Neighbours of several models: measures by brute force, random lists, and the job's output."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -19,12 +19,12 @@ GENRES = {"a": "Drama|War", "b": "War", "c": "Comedy| Drama", "d": " | ", "e": "
 
 
 def as_lists(spark: SparkSession, lists: dict[tuple[str, str], str]) -> DataFrame:
-    """{(model, item): neighbours, a letter each}."""
+    """Convert {(model, item): neighbours, a letter each} to rows."""
     return spark.createDataFrame([(*key, list(letters)) for key, letters in lists.items()], LISTS)
 
 
 def items_of(spark: SparkSession, genres: dict[str, str]) -> DataFrame:
-    """An item for each letter; `g` has no attributes, `h` others."""
+    """Return an item for each letter; `g` has no attributes, `h` others."""
     rows = [(item, f"Item {item}", {"genres": text}) for item, text in genres.items()]
     return spark.createDataFrame(
         [*rows, ("g", "Item g", None), ("h", None, {"year": "1990"})],
@@ -32,7 +32,7 @@ def items_of(spark: SparkSession, genres: dict[str, str]) -> DataFrame:
     )
 
 
-def test_lists_are_cut_and_ordered_whatever_the_order_of_rows(spark: SparkSession) -> None:
+def test_lists_are_cut_and_ordered_for_any_order_of_rows(spark: SparkSession) -> None:
     rows = [(ALS, "als", "a", position, other, 0.5) for position, other in ((3, "d"), (1, "c"), (2, "b"))]
     similarity = spark.createDataFrame(rows, TABLES["item_similarity"].schema)
     for k, expected in ((2, ["c", "b"]), (9, ["c", "b", "d"])):
@@ -40,7 +40,7 @@ def test_lists_are_cut_and_ordered_whatever_the_order_of_rows(spark: SparkSessio
 
 
 def test_the_overlap_is_a_share_of_the_longer_list(spark: SparkSession) -> None:
-    """Places in a list do not count; items that one model has no list of are not compared."""
+    """Positions do not count; items that only one model has a list of are not compared."""
     lists = as_lists(spark, {("y", "a"): "bcde", ("x", "a"): "ecxy", ("z", "a"): "b", ("x", "b"): "a", ("z", "c"): "a"})
     found = {(row["item_id"], row["first"], row["second"]): row["overlap"] for row in overlaps(lists).collect()}
     assert found == {("a", "x", "y"): 0.5, ("a", "y", "z"): 0.25, ("a", "x", "z"): 0.0}
@@ -59,24 +59,24 @@ def test_overlaps_of_many_lists_are_those_of_sets(spark: SparkSession) -> None:
     assert found == pytest.approx(expected) and len(set(found.values())) > 3
 
 
-def test_what_items_state(spark: SparkSession) -> None:
+def test_values_of_items(spark: SparkSession) -> None:
     found = {row["item_id"]: row["values"] for row in item_values(items_of(spark, GENRES), "genres").collect()}
     assert found == {"a": ["Drama", "War"], "b": ["War"], "c": ["Comedy", "Drama"], "e": ["Comedy"], "f": ["Film-Noir"]}
     assert item_values(items_of(spark, GENRES), "mood").isEmpty()
 
 
 def test_agreement_is_the_mean_over_items_of_the_share_of_neighbours(spark: SparkSession) -> None:
-    """Of a: b and c share something, d states nothing, and g and an unknown item neither. Of c: e and a, of three."""
+    """With a, 2 of 5 neighbours share a value: d, g and a missing item have none. With c, 2 of 3: e and a."""
     lists = as_lists(spark, {("x", "a"): "bcdg?", ("x", "c"): "eab", ("x", "e"): "c", ("x", "d"): "a", ("y", "a"): "f"})
-    judged = spark.createDataFrame([(item,) for item in "acdg"], "item_id STRING")
-    found = agreement(lists, judged, item_values(items_of(spark, GENRES), "genres")).collect()
+    measured = spark.createDataFrame([(item,) for item in "acdg"], "item_id STRING")
+    found = agreement(lists, measured, item_values(items_of(spark, GENRES), "genres")).collect()
     assert {row["model"]: (row["agreement"], row["items"]) for row in found} == {
         "x": (pytest.approx((2 / 5 + 2 / 3) / 2), 2),
         "y": (0.0, 1),
     }
 
 
-def test_random_neighbours_are_others_and_the_same_for_a_seed(spark: SparkSession) -> None:
+def test_random_neighbours_are_other_items_and_equal_for_equal_seeds(spark: SparkSession) -> None:
     ids = [f"i{number}" for number in range(40)]
     frame = spark.createDataFrame([(item,) for item in ids], "item_id STRING")
 
@@ -95,8 +95,8 @@ def test_random_neighbours_are_others_and_the_same_for_a_seed(spark: SparkSessio
     assert random_lists(frame.limit(1), 3, 1).isEmpty()
 
 
-def test_chance_agrees_as_often_as_a_class_is_large(spark: SparkSession) -> None:
-    """900 items of three classes, of which an item's own has half, three tenths or a fifth of the others."""
+def test_agreement_of_random_lists_is_the_share_of_the_class(spark: SparkSession) -> None:
+    """Three classes have a half, three tenths and a fifth of 900 items."""
     sizes = {"x": 450, "y": 270, "z": 180}
     classes = [name for name, size in sizes.items() for _ in range(size)]
     items = spark.createDataFrame(
@@ -110,7 +110,10 @@ def test_chance_agrees_as_often_as_a_class_is_large(spark: SparkSession) -> None
 
 @pytest.fixture
 def shop(workspace: Workspace) -> Workspace:
-    """Six items, three models: ALS knows genres, the older LSA does not, the newer one has no lists."""
+    """Write six items and three models.
+
+    Lists of ALS follow the genres, those of the older LSA do not, and the newer LSA has none.
+    """
     tables, spark = workspace.tables(), workspace.spark
     for number, version in enumerate((ALS, LSA, OTHER)):
         now = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=number)
@@ -137,7 +140,7 @@ def shop(workspace: Workspace) -> Workspace:
 FLAGS = ("--compare.models", f"als,{LSA}", "--compare.k", 2)
 
 
-def test_the_job_prints_lists_side_by_side_and_figures_by_hand(shop: Workspace) -> None:
+def test_job_prints_lists_side_by_side_and_measures(shop: Workspace) -> None:
     outcome = shop.done("compare_neighbours", *FLAGS, "--compare.min_users", 8)
     assert outcome.rows == {"models": 2, "items_shown": 6, "items_compared": 3, "items_judged": 2}
     lines = [[cell.strip() for cell in line.split("│")] for line in outcome.stdout.splitlines()]
@@ -145,9 +148,9 @@ def test_the_job_prints_lists_side_by_side_and_figures_by_hand(shop: Workspace) 
     assert lines[first][1:-1] == ["Item a", "9", "Item b", "Item b", "50%"]
     assert lines[first + 1][1:-1] == ["", "", "Item c", "Item f", ""]
     names = [cells[1] for cells in lines if len(cells) > 5 and cells[1].startswith("Item")]
-    assert names == [f"Item {item}" for item in "abcdef"], "the most played first"
+    assert names == [f"Item {item}" for item in "abcdef"], "most played first"
     assert [ALS, LSA, f"{(1 / 2 + 0 + 0) / 3:.4f}", "3"] in [cells[1:-1] for cells in lines]
-    # Of a and b, which have 8 users or more: b and c share with a, a with b; of LSA's b alone with a.
+    # Items a and b have 8 users or more. For ALS, b and c share a value with a, and a with b; for LSA only b with a.
     assert [ALS, f"{(1 + 1 / 2) / 2:.4f}", "2"] in [cells[1:-1] for cells in lines]
     assert [LSA, f"{(1 / 2 + 0) / 2:.4f}", "2"] in [cells[1:-1] for cells in lines]
     assert any(cells[1:2] == ["random"] for cells in lines)
@@ -170,7 +173,7 @@ def test_without_the_attribute_overlap_remains(shop: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("models", "k", "code", "told"),
+    ("models", "k", "code", "message"),
     [
         ("als,lsa", 2, 4, f"run build_item_similarity --model.version {OTHER} first"),
         ("als,ease", 2, 4, "train_spark_model --model.kind ease"),
@@ -179,14 +182,16 @@ def test_without_the_attribute_overlap_remains(shop: Workspace) -> None:
         (f"als,{LSA}", 3, 0, ""),
     ],
 )
-def test_what_cannot_be_compared_says_why(shop: Workspace, models: str, k: int, code: int, told: str) -> None:
-    """Three items with lists have two others each: no list can be longer, whatever k is."""
+def test_models_that_cannot_be_compared_are_refused(
+    shop: Workspace, models: str, k: int, code: int, message: str
+) -> None:
+    """Each of three items has two others, so lists have at most two items."""
     outcome = shop.run("compare_neighbours", "--compare.models", models, "--compare.k", k)
-    assert outcome.code == code and told in outcome.stderr
+    assert outcome.code == code and message in outcome.stderr
 
 
-def test_lists_that_were_built_shorter_are_refused(shop: Workspace) -> None:
-    """With a fourth item in LSA's lists, three neighbours are possible and two were kept."""
+def test_shorter_lists_are_refused(shop: Workspace) -> None:
+    """A fourth item in LSA's lists makes three neighbours possible, but lists have two."""
     more = [(LSA, "lsa", "d", place, other, 0.5) for place, other in enumerate("ab", start=1)]
     shop.tables().append("item_similarity", shop.spark.createDataFrame(more, TABLES["item_similarity"].schema))
     outcome = shop.run("compare_neighbours", "--compare.models", f"als,{LSA}", "--compare.k", 3)

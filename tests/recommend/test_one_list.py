@@ -1,4 +1,4 @@
-"""One list of items in, one list out: by the model, else by what is near, else by what is popular."""
+"""Recommendations for one list of items: by the model, else the nearest, else the popular."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ ALL = ListSettings(k=3)
 
 
 class Sum:
-    """Folds a history in as the sum of its vectors."""
+    """Fold-in of a history as the sum of its vectors."""
 
     fold_in: FoldIn = "solve"
 
@@ -27,7 +27,7 @@ class Sum:
 
 @pytest.fixture
 def vectors() -> NDArray[np.float32]:
-    """Items 0-9 in directions that turn by 20 degrees, of growing length; item 10 has no vector."""
+    """Return items 0-9 in directions 20 degrees apart, of growing length; item 10 has no vector."""
     angles = np.deg2rad(20 * np.arange(11))
     lengths = np.append(np.arange(1, 11), 0)
     return (lengths[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])).astype(np.float32)
@@ -38,20 +38,20 @@ def given_items(*items: int) -> GivenItems:
     return GivenItems(numbers, numbers, np.ones(numbers.size, dtype=np.float32))
 
 
-def test_a_model_that_folds_in_answers_itself(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
+def test_model_with_fold_in_makes_the_list(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
     matrix, popular = make_matrix(vectors, 4), PopularityScorer(make_matrix(np.arange(12.0)[:, None]))
     found = best_list(DotScorer(matrix, Sum()), matrix, lambda: popular, given_items(0, 1), ALL)
     assert (found.source, found.item_idx.tolist()) == ("model", [3, 2, 4])
 
 
-def test_without_fold_in_the_nearest_items_answer(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
+def test_without_fold_in_the_nearest_items_are_listed(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
     matrix, popular = make_matrix(vectors, 4), PopularityScorer(make_matrix(np.arange(12.0)[:, None]))
     found = best_list(DotScorer(matrix), matrix, lambda: popular, given_items(0, 2, 10), ALL)
     assert (found.source, found.item_idx.tolist()) == ("nearest", [1, 3, 4])
     np.testing.assert_allclose(found.score, np.cos(np.deg2rad([0, 40, 60])), rtol=1e-6)
 
 
-def test_what_is_popular_is_the_last_answer(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
+def test_popular_items_are_the_last_resort(make_matrix: MakeMatrix, vectors: NDArray[np.float32]) -> None:
     matrix, popular = make_matrix(vectors, 4), PopularityScorer(make_matrix(np.arange(12.0)[:, None]))
     for without in (matrix, None):
         found = best_list(DotScorer(matrix), without, lambda: popular, given_items(10, 11), ALL)
@@ -59,7 +59,7 @@ def test_what_is_popular_is_the_last_answer(make_matrix: MakeMatrix, vectors: ND
     assert best_list(popular, None, lambda: popular, given_items(3), ALL).source == "popular"
 
 
-def test_nearest_to_all_is_brute_force(make_matrix: MakeMatrix) -> None:
+def test_nearest_to_all_equals_brute_force(make_matrix: MakeMatrix) -> None:
     vectors = np.random.default_rng(4).normal(size=(50, 5)).astype(np.float32)
     vectors[20] = 0
     allowed = np.arange(50) % 7 != 3

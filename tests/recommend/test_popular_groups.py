@@ -1,4 +1,4 @@
-"""What strangers get: the list of the smallest group that is known of them and large enough, counted by hand."""
+"""Lists of users without plays: popularity in the smallest group of theirs that is large enough."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from tests.conftest import Workspace
 Person = tuple[int, str | None, int | None]
 BOTH = ("country", "age_group")
 GROUPS = ["--recommendations.popular_min_users", "3", "--recommendations.top_k", "2"]
-# What the users of each country play, by age group; "" is no country.
+# Items that the users of each country play, by age group; "" is no country.
 TASTES = {("KR", 20): "aab", ("KR", 40): "ccd", ("BR", 20): "eef", ("", 40): "ggh"}
 
 
@@ -33,7 +33,7 @@ def keys(frame: DataFrame) -> dict[int, list[tuple[str | None, str | None]]]:
     return found
 
 
-def test_groups_go_from_both_to_country_to_age_and_need_what_they_are_named_after(spark: SparkSession) -> None:
+def test_groups_are_ordered_by_detail_and_need_their_attributes(spark: SparkSession) -> None:
     people = [(0, "KR", 20), (1, "KR", None), (2, None, 60), (3, None, None), (4, " ", 17)]
     assert keys(candidates(spark, people)) == {
         0: [("KR", "18-24"), ("KR", None), (None, "18-24")],
@@ -64,7 +64,7 @@ def test_only_users_with_plays_make_a_group_large(spark: SparkSession) -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_counts_are_those_of_a_loop_however_the_data_lie(spark: SparkSession, partitions: int) -> None:
+def test_counts_equal_a_loop_for_any_partitions(spark: SparkSession, partitions: int) -> None:
     random = np.random.default_rng(3)
     pairs = sorted({(user, item) for user, item in random.integers((40, 9), size=(300, 2)).tolist()})
     people = [(n, ["KR", "BR", None][n % 3], [20, 40, None][n % 2]) for n in range(40)]
@@ -88,7 +88,10 @@ def test_counts_are_those_of_a_loop_however_the_data_lie(spark: SparkSession, pa
 
 @pytest.fixture
 def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
-    """Three users of each taste play two items, one of them only one; strangers came without a play that counts."""
+    """Ingest plays of three users of each taste, and users without valid plays.
+
+    Each user plays two items, one of them only one.
+    """
     plays, users = ["user_id,item_id"], []
     for (country, age), items in TASTES.items():
         for number in range(3):
@@ -101,8 +104,8 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
     return workspace
 
 
-def stated(workspace: Workspace, people: list[tuple[str, str | None, int | None]]) -> None:
-    """Profiles, and numbers for those who have none yet."""
+def write_profiles(workspace: Workspace, people: list[tuple[str, str | None, int | None]]) -> None:
+    """Write profiles, and indexes of users who have none yet."""
     tables = workspace.tables()
     rows = workspace.spark.createDataFrame(people, "user_id STRING, country STRING, age INT").withColumns(
         {
@@ -112,8 +115,8 @@ def stated(workspace: Workspace, people: list[tuple[str, str | None, int | None]
         }
     )
     tables.merge("users", rows, ("user_id",), {"country": "new.country", "age": "new.age"})
-    known = {row["user_id"]: row["user_idx"] for row in tables.read("user_index").collect()}
-    new = [(name, len(known) + place) for place, name in enumerate(n for n, _, _ in people if n not in known)]
+    indexes = {row["user_id"]: row["user_idx"] for row in tables.read("user_index").collect()}
+    new = [(name, len(indexes) + place) for place, name in enumerate(n for n, _, _ in people if n not in indexes)]
     if new:
         tables.append("user_index", workspace.spark.createDataFrame(new, "user_id STRING, user_idx INT"))
 
@@ -126,17 +129,17 @@ def lists(workspace: Workspace) -> dict[str, list[tuple[str, str]]]:
 
 
 @pytest.mark.slow
-def test_strangers_get_the_list_of_where_they_come_from(built: Workspace) -> None:
+def test_new_users_get_the_list_of_their_group(built: Workspace) -> None:
     flags = ["--model.kind", "als", "--models.als.rank", "2", *GROUPS]
     people = [(f"{country or 'no'}-{age}-{n}", country or None, age) for country, age in TASTES for n in range(3)]
-    strangers = [
+    new_users = [
         ("x-both", "BR", 20),
         ("x-country", "KR", 70),
         ("x-age", "Nowhere", 40),
         ("x-old", "Nowhere", 70),
         ("x-null", None, None),
     ]
-    stated(built, [*people, *strangers])
+    write_profiles(built, [*people, *new_users])
     built.done("train_spark_model", *flags)
     outcome = built.done("build_recommendations", *flags)
     # KR, BR, two ages, and KR of two ages, BR of one: all have three users or more.
@@ -148,15 +151,15 @@ def test_strangers_get_the_list_of_where_they_come_from(built: Workspace) -> Non
     before = built.versions()
     built.done("build_recommendations", *flags)
     assert built.versions() == before
-    # Somebody moves: their list follows.
-    stated(built, [("x-null", "BR", None)])
+    # A user moves to another country and gets its list.
+    write_profiles(built, [("x-null", "BR", None)])
     built.done("build_recommendations", *flags)
     assert [item for item, _ in lists(built)["x-null"]] == ["e", "f"]
     built.done("build_recommendations", *flags, "--recommendations.popular_by", "")
     assert {"".join(item for item, _ in rows) for name, rows in lists(built).items() if name[:2] == "x-"} == {"ac"}
 
 
-def test_counts_that_nobody_asked_for_in_a_week_are_removed_and_others_stay(tmp_path: Path) -> None:
+def test_counts_unused_for_a_week_are_removed(tmp_path: Path) -> None:
     unused, used = (popular_folder(str(tmp_path), name) for name in ("v1", "v2"))
     (unused / "tile").touch()
     eight_days_ago = time.time() - 8 * 24 * 3600
@@ -168,9 +171,9 @@ def test_counts_that_nobody_asked_for_in_a_week_are_removed_and_others_stay(tmp_
 
 
 @pytest.mark.slow
-def test_groups_that_are_too_small_leave_everybodys_list(built: Workspace) -> None:
+def test_too_small_groups_fall_back_to_all_users(built: Workspace) -> None:
     flags = ["--model.kind", "als", "--models.als.rank", "2", "--recommendations.top_k", "2"]
-    stated(built, [("x", "KR", 20)])
+    write_profiles(built, [("x", "KR", 20)])
     built.done("train_spark_model", *flags)
     outcome = built.done("build_recommendations", *flags)
     assert outcome.rows["popular_groups"] == 0

@@ -1,4 +1,4 @@
-"""Lists for every sort of user, on a checkerboard: even users like even items, odd users odd ones.
+"""Lists for every sort of user, on a checkerboard of users and items.
 
 The diagonal is withheld from training, so user u has played every item of its colour but item u: that item is
 the right recommendation. Items 18 and 19 are newer than the model.
@@ -39,7 +39,7 @@ Lists = dict[int, list[tuple[int, int, float, str]]]
 
 @dataclass(frozen=True)
 class Board:
-    """A trained model and users of every sort."""
+    """A trained model, and users of every sort."""
 
     users: DataFrame
     scorer: DotScorer
@@ -48,7 +48,10 @@ class Board:
 
 @pytest.fixture(scope="module")
 def board(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Board:
-    """Users 0-15 are trained; 16 is new and odd, 17 knows only new items, 18 nothing; 19 is forgotten."""
+    """Return a board of users 0-15 in training, and others.
+
+    User 16 is new and odd, 17 has only new items, 18 has none, 19 is forgotten.
+    """
     folder = tmp_path_factory.mktemp("matrices")
     schema = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE"
     played = [(u, i, 1 + (u + i) % 3, None) for u in range(SIZE) for i in range(SIZE) if u != i and (u + i) % 2 == 0]
@@ -125,8 +128,8 @@ def test_new_listener_is_folded_in(board: Board) -> None:
     assert {row[3] for row in rows} == {"fold_in"}
 
 
-def test_strangers_get_what_is_popular(board: Board) -> None:
-    """Every item was played by 7 users: a tie throughout, so the order is that of item_idx."""
+def test_users_without_data_get_popular_items(board: Board) -> None:
+    """Every item has 7 users, so all are tied and ordered by item_idx."""
     lists = lists_of(board, ListSettings(k=3))
     for user in (17, 18):
         assert lists[user] == [(place + 1, place, 7.0, "popular") for place in range(3)]
@@ -136,8 +139,8 @@ def test_forgotten_users_get_nothing(board: Board) -> None:
     assert sorted(lists_of(board, ListSettings(k=1))) == list(range(19))
 
 
-def test_more_places_than_items(board: Board) -> None:
-    """Items 16 to 19 have no vector: no list holds them, not even as the last ones."""
+def test_k_above_the_number_of_items(board: Board) -> None:
+    """Items 16 to 19 have no vector and are in no list."""
     lists = lists_of(board, ListSettings(k=500, filter_seen=False))
     assert all(sorted(items(rows)) == list(range(SIZE)) for rows in lists.values())
     lists = lists_of(board, ListSettings(k=500))
@@ -164,8 +167,9 @@ def test_blocks_and_tasks_do_not_matter(board: Board, n_tasks: int | None, block
 
 
 def test_one_history_in_memory(board: Board) -> None:
-    """The same list as the job's; of nothing known, none from the model and the popular one from the
-    fallback.
+    """The list equals the job's.
+
+    Without an item of the model there is no list by the model, and the popular one by the fallback.
     """
     job = lists_of(board, ListSettings(k=6))[16]
     weights = np.log1p(np.array([1, 2], dtype=np.float32))
@@ -195,9 +199,9 @@ def test_vectors_of_another_length_are_refused(board: Board, spark: SparkSession
 
 
 def co_occurrence(weights: NDArray[np.float32]) -> Scorer:
-    """A kind without vectors: an item's score is the number of items of the history that go with it."""
+    """Return a scorer without vectors: a score is the number of related items in the history."""
 
-    # Defined here, the class travels to the workers by value, as they do not see the tests.
+    # A class defined in a function is pickled by value, since workers cannot import the tests.
     @dataclass(frozen=True)
     class CoOccurrence:
         weights: NDArray[np.float32]

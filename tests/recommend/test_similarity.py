@@ -1,4 +1,4 @@
-"""Nearest items against all cosines in double precision."""
+"""Nearest items, compared with all cosines in double precision."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ def collect(spark: SparkSession, matrix: ItemMatrix, n: int, **options: int) -> 
 
 
 def brute_force(vectors: NDArray[np.float32], n: int) -> Rows:
-    """Cosines in double precision, equal when they are equal as float32."""
+    """Compute the nearest items in double precision; cosines tie when equal as float32."""
     exact = vectors.astype(np.float64)
     norms = np.linalg.norm(exact, axis=1)
     rows: Rows = []
@@ -33,7 +33,7 @@ def brute_force(vectors: NDArray[np.float32], n: int) -> Rows:
 
 @pytest.fixture
 def vectors() -> NDArray[np.float32]:
-    """130 items: zero vectors, exact duplicates, multiples and opposites among them."""
+    """Return 130 items with zero vectors, exact duplicates, multiples and opposites among them."""
     vectors = np.random.default_rng(0).normal(size=(130, 8)).astype(np.float32)
     vectors[[0, 64, 129]] = 0
     vectors[20:40] = vectors[10]
@@ -66,7 +66,7 @@ def test_more_neighbours_than_items(spark: SparkSession, make_matrix: MakeMatrix
     assert len(actual) == 127 * 126
 
 
-def test_duplicates_are_exactly_alike_and_nothing_exceeds_one(
+def test_duplicates_have_cosine_one_and_none_exceeds_it(
     spark: SparkSession, make_matrix: MakeMatrix, vectors: NDArray[np.float32]
 ) -> None:
     rows = collect(spark, make_matrix(vectors), 21)
