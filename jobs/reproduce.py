@@ -10,35 +10,42 @@ from recsys_spark.core.paths import local_path
 from recsys_spark.reproduction.datasets import find_datasets
 from recsys_spark.reproduction.entries import ENTRIES, Entry
 from recsys_spark.reproduction.results import Results, key_of, markdown, table_rows, terminal_table
-from recsys_spark.reproduction.running import prepare, run_repeat
+from recsys_spark.reproduction.runner import prepare_dataset, run_repeat
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.reproduce")
 
 
 def work(run: JobRun) -> None:
-    """Each repeat is kept as a line of results.jsonl when it is done; the table goes to results.md as well."""
+    """Run the repeats that have no result yet, and write the table to results.md.
+
+    Each finished repeat is a line of results.jsonl, so that an interrupted job continues where it stopped.
+    """
     settings, root = run.config.reproduce, local_path(run.config.tables.root or "")
     if run.config.tables.root is None or root is None:
-        raise ConfigError("reproduce keeps its results in a folder of this machine: set tables.root to one")
+        raise ConfigError("reproduce keeps its results in a local folder: set tables.root to a local path")
     datasets, results = find_datasets(settings.data), Results(root / "results.jsonl")
-    entries = [entry for entry in ENTRIES if entry.data in datasets and _is_wanted(entry, settings.kinds)]
-    todo = [(entry, n) for entry in entries for n in range(1, entry.repeats + 1) if not results.get(key_of(entry, n))]
-    log.info("%d repeats of %d entries to run, on %s", len(todo), len(entries), ", ".join(sorted(datasets)))
-    for dataset in [datasets[name] for name in dict.fromkeys(entry.data for entry, _ in todo)]:
-        prepare(run, dataset)
-    for number, (entry, repeat) in enumerate(todo, start=1):
+    entries = [entry for entry in ENTRIES if entry.data in datasets and _is_selected(entry, settings.kinds)]
+    pending = [
+        (entry, n) for entry in entries for n in range(1, entry.repeats + 1) if not results.get(key_of(entry, n))
+    ]
+    log.info(
+        "%d repeats of %d entries to run on the data sets %s", len(pending), len(entries), ", ".join(sorted(datasets))
+    )
+    for dataset in [datasets[name] for name in dict.fromkeys(entry.data for entry, _ in pending)]:
+        prepare_dataset(run, dataset)
+    for number, (entry, repeat) in enumerate(pending, start=1):
         result = run_repeat(run, entry, repeat, datasets[entry.data])
         results.add(result)
         print(json.dumps(asdict(result), sort_keys=True), flush=True)
-        log.info("%d of %d done", number, len(todo))
+        log.info("repeat %d of %d done", number, len(pending))
     rows = list(table_rows(entries, results))
     (root / "results.md").write_text(markdown(rows), encoding="utf-8")
     table_console(200).print(terminal_table(rows))
-    run.count(repeats_run=len(todo), rows=len(rows))
+    run.count(repeats_run=len(pending), rows=len(rows))
 
 
-def _is_wanted(entry: Entry, kinds: tuple[str, ...]) -> bool:
+def _is_selected(entry: Entry, kinds: tuple[str, ...]) -> bool:
     return not kinds or entry.kind in kinds
 
 

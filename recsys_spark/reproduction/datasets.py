@@ -1,4 +1,4 @@
-"""The public data sets that protocols are run on: how each is known by its files, and how it is ingested."""
+"""Public data sets: recognised by their files, with the settings that ingest them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Flags = dict[str, str]
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set in a folder: its name, the settings that ingest it, and how many pairs are published of it."""
+    """Data set in a folder, with settings that ingest it and the published number of pairs."""
 
     name: str
     folder: Path
@@ -22,13 +22,13 @@ class DataSet:
 
 
 def _ratings(path: Path, user: str, item: str) -> Flags:
-    """A CSV of ratings with times, some of which may be blank."""
+    """Return settings for a CSV of ratings with times, some of which may be blank."""
     columns = {"user_id": user, "item_id": item, "rating": "rating", "played_at": "timestamp"}
     named = {f"source.columns.{field}": column for field, column in columns.items()}
     return {"source.format": "plays", "source.kind": "ratings", "source.path": str(path), **named}
 
 
-def _of_folder(folder: Path) -> list[DataSet]:
+def _datasets_in(folder: Path) -> list[DataSet]:
     found = []
     if (folder / "u.data").is_file():
         found.append(DataSet("ml-100k", folder, {"source.format": "movielens", "source.path": str(folder)}, 100_000))
@@ -48,19 +48,20 @@ def _of_folder(folder: Path) -> list[DataSet]:
 
 
 def find_datasets(paths: Sequence[str]) -> dict[str, DataSet]:
-    """Name -> data set, of folders of data sets or folders that hold such; the first of a name counts.
+    """Return name -> data set, found in these folders and their subfolders.
 
-    Known are MovieLens 100K, 1M and 20M, and Last.fm with genders. Raises MissingInputError where there is none.
+    Data sets are MovieLens 100K, 1M and 20M, and Last.fm with genders; the first of each name is taken. Raises
+    MissingInputError if there is none.
     """
     found: dict[str, DataSet] = {}
     for path in map(Path, paths):
         inside = sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
         for folder in (path, *inside):
-            for dataset in _of_folder(folder):
+            for dataset in _datasets_in(folder):
                 found.setdefault(dataset.name, dataset)
     if not found:
         raise MissingInputError(
-            f"no known data set in {', '.join(paths) or 'reproduce.data'}: name folders that hold u.data (MovieLens "
-            "100K), ratings.dat and users.dat (1M), ratings.csv and genome-scores.csv (20M), or lastfm.csv"
+            f"no public data set found in {', '.join(paths) or 'reproduce.data'}: name folders that hold u.data "
+            "(MovieLens 100K), ratings.dat and users.dat (1M), ratings.csv and genome-scores.csv (20M), or lastfm.csv"
         )
     return found

@@ -1,7 +1,6 @@
-"""The published results that are run again: data, protocol, settings, what was published, what is to be reached.
+"""Published results to reproduce: data, protocol, settings, published values and targets.
 
-Settings were chosen on validation data. A test part is looked at by the figures that stand in the table, and by
-nothing else.
+Settings were chosen on validation data. Test data are used only for the values in the table.
 """
 
 from collections.abc import Mapping
@@ -13,8 +12,9 @@ __all__ = ["ENTRIES", "Entry", "Target"]
 
 @dataclass(frozen=True)
 class Target:
-    """One metric of an entry: the published figure with where it stands (None: none that can be compared with), and
-    the figure to reach.
+    """One metric of an entry, with its published value and the value to reach.
+
+    `published` is None if no comparable value was published; `source` names the publication.
     """
 
     metric: str
@@ -25,7 +25,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model on one protocol, run `repeats` times: with seeds 1, 2, ..., or on fold 1, 2, ... with seed 1."""
+    """One model on one protocol, run `repeats` times.
+
+    Repeats use seeds 1, 2, ..., or with protocol rating_folds fold 1, 2, ... and seed 1.
+    """
 
     name: str
     data: str
@@ -38,11 +41,11 @@ class Entry:
 
     @property
     def protocol(self) -> str:
-        """The name of its split's protocol."""
+        """Return the name of the split's protocol."""
         return self.split["protocol"]
 
     def flags(self, repeat: int, folder: str) -> dict[str, str]:
-        """The settings of repeat 1, 2, ... on the data set in `folder`, as a command line would give them."""
+        """Return the command-line flags of repeat 1, 2, ... on the data set in `folder`."""
         split = {f"split.{key}": value for key, value in self.split.items()}
         chosen = {f"models.{self.kind}.{key}": value for key, value in self.settings.items()}
         by_fold = self.protocol == "rating_folds"
@@ -50,7 +53,7 @@ class Entry:
         return {"run.seed": "1" if by_fold else str(repeat), "model.kind": self.kind, **split, **fold, **chosen}
 
 
-# Ratings of 3 and more; users and items with at least 10 others, again and again; 8:1:1 of each user's.
+# Ratings of 3 and more; users and items with at least 10 of them, filtered repeatedly; split 8:1:1 by user.
 PER_USER = {"protocol": "per_user_random", "min_rating": "3", "min_user_items": "10", "min_item_users": "10"}
 POSITIVE = {"min_rating": "4", "min_user_items": "5", "held_out_users": "750"}
 STRONG_RANDOM = {"protocol": "strong_random", **POSITIVE}

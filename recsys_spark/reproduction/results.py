@@ -1,4 +1,4 @@
-"""What each repeat gave, a JSON line each, and the table that they make."""
+"""Results of repeats, kept as JSON lines, and their table."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ from statistics import mean, stdev
 from rich.table import Table
 
 from recsys_spark import __version__
-from recsys_spark.config.load import config_of
+from recsys_spark.config.load import config_from
 from recsys_spark.config.split import SplitSettings
-from recsys_spark.core.json_lines import add_line, markdown_table, read_lines
+from recsys_spark.core.json_lines import append_line, markdown_table, read_lines
 from recsys_spark.reproduction.entries import Entry, Target
 
 __all__ = ["Result", "Results", "key_of", "markdown", "table_rows", "terminal_table"]
@@ -36,8 +36,10 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Result:
-    """One repeat of one entry. `values` and `popularity` are metric -> figure on the test part; `seconds` are those
-    of training; `users` were judged.
+    """Result of one repeat of one entry.
+
+    `values` and `popularity` map each metric to its value on test data, of the model and of the popularity baseline.
+    `users` is the number of evaluated users, `seconds` the time of training.
     """
 
     key: str
@@ -56,8 +58,8 @@ class Result:
 
 
 def key_of(entry: Entry, repeat: int) -> str:
-    """A name for all that decides a repeat: with other settings or defaults it is another, and run anew."""
-    config = config_of({"tables.root": "any", **entry.flags(repeat, "any")})
+    """Return a hash of all settings of a repeat; other settings or defaults give another key."""
+    config = config_from({"tables.root": "any", **entry.flags(repeat, "any")})
     settings = config.settings_of(entry.kind).model_dump(mode="json")
     split = SplitSettings.model_validate(dict(entry.split)).model_dump(mode="json")
     metrics = [target.metric for target in entry.targets]
@@ -66,37 +68,40 @@ def key_of(entry: Entry, repeat: int) -> str:
 
 
 class Results:
-    """The file of results below a folder; a line is appended when its repeat is finished, and never changed."""
+    """File of results; a line is appended when its repeat is finished, and never changed."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._known = {result.key: result for result in self._read()}
+        self._by_key = {result.key: result for result in self._read()}
 
     def get(self, key: str) -> Result | None:
-        """The result of a repeat, if it is there."""
-        return self._known.get(key)
+        """Return the result of a repeat, or None if it has not finished."""
+        return self._by_key.get(key)
 
     def add(self, result: Result) -> None:
-        """Keeps a result."""
-        self._known[result.key] = result
-        add_line(self.file, asdict(result))
+        """Append a result to the file."""
+        self._by_key[result.key] = result
+        append_line(self.file, asdict(result))
 
-    def of(self, entry: Entry) -> list[Result]:
-        """The results of an entry that are there."""
+    def for_entry(self, entry: Entry) -> list[Result]:
+        """Return the results of an entry's finished repeats."""
         found = (self.get(key_of(entry, repeat)) for repeat in range(1, entry.repeats + 1))
         return [result for result in found if result is not None]
 
     def _read(self) -> Iterator[Result]:
         for line in read_lines(self.file):
-            # Lines of another release may say other things.
+            # Lines of another release may have other fields.
             with suppress(TypeError):
                 yield Result(**line)
 
 
 def table_rows(entries: Iterable[Entry], results: Results) -> Iterator[tuple[str, ...]]:
-    """A row a metric of each entry that has results; popularity is only judged by lists."""
+    """Yield a row for each metric of each entry with results.
+
+    Popularity has values for ranking metrics only.
+    """
     for entry in entries:
-        found = results.of(entry)
+        found = results.for_entry(entry)
         for target in entry.targets if found else ():
             values = [result.values.get(target.metric, math.nan) for result in found]
             popular = [result.popularity[target.metric] for result in found if target.metric in result.popularity]
@@ -117,12 +122,12 @@ def table_rows(entries: Iterable[Entry], results: Results) -> Iterator[tuple[str
 
 
 def markdown(rows: Sequence[tuple[str, ...]]) -> str:
-    """The table as documents have it."""
+    """Return the table in Markdown."""
     return markdown_table(HEADER, rows)
 
 
 def terminal_table(rows: Sequence[tuple[str, ...]]) -> Table:
-    """The table as a person sees it."""
+    """Return the table for a terminal."""
     table = Table(*HEADER)
     for row in rows:
         table.add_row(*row)
@@ -138,5 +143,5 @@ def _number(value: float) -> str:
 
 
 def _repeats(entry: Entry, found: Sequence[Result]) -> str:
-    what = "folds" if entry.protocol == "rating_folds" else "seeds"
-    return f"{what} {', '.join(str(result.repeat) for result in found)}"
+    unit = "folds" if entry.protocol == "rating_folds" else "seeds"
+    return f"{unit} {', '.join(str(result.repeat) for result in found)}"

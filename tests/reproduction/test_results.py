@@ -1,4 +1,4 @@
-"""The table of published results and ours: what it keeps, what it runs again, what it says."""
+"""Tests of the reproduction: entries, kept results, their table, and the job."""
 
 import json
 import statistics
@@ -27,7 +27,7 @@ def result(entry: Entry, repeat: int, value: float) -> Result:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name} {entry.data} {entry.protocol}")
-def test_every_entry_is_a_command_line_that_jobs_take(entry: Entry) -> None:
+def test_every_entry_is_a_valid_command_line(entry: Entry) -> None:
     flags = entry.flags(1, "folder")
     words = [word for key, value in flags.items() for word in (f"--{key}", value)]
     config = load_config(["--tables.root", "t", *words], {})
@@ -48,7 +48,7 @@ def test_repeats_are_seeds_or_folds() -> None:
     assert {folds.flags(n, "f")["run.seed"] for n in (1, 2)} == {"1"}
 
 
-def test_results_outlive_a_kill_and_other_settings_are_another_result(tmp_path: Path) -> None:
+def test_results_survive_a_kill_and_other_settings_give_another_key(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     Results(file).add(result(ENTRY, 1, 0.28))
     with file.open("a") as stream:
@@ -60,10 +60,10 @@ def test_results_outlive_a_kill_and_other_settings_are_another_result(tmp_path: 
         assert results.get(key_of(replace(ENTRY, **changed), 1)) is None
     assert results.get(key_of(replace(ENTRY, settings={"reg": "500"}), 1)), "a default that is stated is no change"
     results.add(result(ENTRY, 2, 0.29))
-    assert len(Results(file).of(ENTRY)) == 2, "the half line is not joined to the next"
+    assert len(Results(file).for_entry(ENTRY)) == 2, "the half line is not joined to the next"
 
 
-def test_the_table_has_mean_spread_and_the_published_figure(tmp_path: Path) -> None:
+def test_the_table_has_mean_deviation_and_the_published_value(tmp_path: Path) -> None:
     results = Results(tmp_path / "results.jsonl")
     values = [0.28, 0.29, 0.285]
     for repeat, value in enumerate(values, start=1):
@@ -76,7 +76,7 @@ def test_the_table_has_mean_spread_and_the_published_figure(tmp_path: Path) -> N
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
 
 
-def test_data_sets_are_known_by_their_files(tmp_path: Path) -> None:
+def test_data_sets_are_recognised_by_their_files(tmp_path: Path) -> None:
     for file in (
         "a/u.data",
         "b/ratings.dat",
@@ -96,12 +96,12 @@ def test_data_sets_are_known_by_their_files(tmp_path: Path) -> None:
         "lastfm-gender": "d",
     }
     assert set(find_datasets([str(tmp_path / "a")])) == {"ml-100k"}
-    with pytest.raises(MissingInputError, match=r"no known data set in .*e"):
+    with pytest.raises(MissingInputError, match=r"no public data set found in .*e"):
         find_datasets([str(tmp_path / "e")])
 
 
 @pytest.mark.slow
-def test_the_job_runs_what_is_not_there_yet(
+def test_the_job_runs_repeats_without_results(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "data" / "ml-100k"
@@ -130,8 +130,8 @@ def test_the_job_runs_what_is_not_there_yet(
     assert workspace.done("reproduce", *flags, "--reproduce.kinds", "ease").rows == {"repeats_run": 2, "rows": 1}
     outcome = workspace.done("reproduce", *flags)
     assert outcome.rows == {"repeats_run": 2, "rows": 2}
-    told = [json.loads(line) for line in outcome.stdout.splitlines() if line.startswith('{"data"')]
-    assert [line["repeat"] for line in told] == [1, 2]
+    printed = [json.loads(line) for line in outcome.stdout.splitlines() if line.startswith('{"data"')]
+    assert [line["repeat"] for line in printed] == [1, 2]
     assert (workspace.root / "results.md").read_text().count("\n") == 4
     assert workspace.done("reproduce", *flags).rows == {"repeats_run": 0, "rows": 2}
     assert entries.ENTRIES is not job.ENTRIES
