@@ -1,9 +1,9 @@
-"""Puts the pinned Delta jars among the jars of the installed pyspark: `python -m recsys_spark.runtime.delta_jars`.
+"""Installation of the pinned Delta jars in pyspark: `python -m recsys_spark.runtime.delta_jars`.
 
-Sessions, spark-submit and tests of this environment then have Delta on the class path, with no `--packages`,
-no resolution at each start and no network. The price is a change that pip knows nothing of: a pyspark
-installed afresh has lost the jars, and this has to run again. Spark's own resolver fetches them, so a mirror
-is named where Spark looks for one; the committed checksums decide what is let in.
+Sessions, spark-submit and tests of this environment then have Delta on the class path, without `--packages`, and start
+without network. pip does not track the jars: after a new installation of pyspark this command must run again. The
+resolver of Spark downloads the jars and uses the mirrors in its configuration. Only jars with the committed checksums
+are installed.
 """
 
 import hashlib
@@ -18,36 +18,35 @@ from pathlib import Path
 
 from recsys_spark.core.errors import RecsysError
 
-__all__ = ["COORDINATES", "ensure_jars", "install_jar", "main", "pinned_jars", "unfit_jars"]
+__all__ = ["COORDINATES", "ensure_jars", "install_jar", "invalid_jars", "main", "pinned_jars"]
 
 COORDINATES = "io.delta:delta-spark_2.13:4.0.1"
-# pyspark ships this dependency itself; a second copy could only disagree with it.
+# pyspark contains this dependency; a second copy could be of another version.
 SHIPPED_WITH_SPARK = "org.antlr:antlr4-runtime"
 ATTEMPTS = 3
 
 
 def pinned_jars() -> dict[str, str]:
-    """File name -> SHA-256 of each jar, from the committed list (the format of `sha256sum`)."""
+    """Return file name -> SHA-256 of each jar, from the committed list (`sha256sum` format)."""
     lines = (files("recsys_spark") / "resources" / "delta-jars.sha256").read_text().splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}
 
 
-def unfit_jars(folder: Path, pins: dict[str, str]) -> list[str]:
-    """The pinned jars that `folder` lacks or holds with other bytes."""
+def invalid_jars(folder: Path, pins: dict[str, str]) -> list[str]:
+    """Return the pinned jars that are missing in `folder` or have another checksum."""
     return [name for name, digest in pins.items() if _sha256(folder / name) != digest]
 
 
 def install_jar(source: Path, target: Path, digest: str) -> None:
-    """Copies `source` to `target` in one step, if it has the pinned SHA-256.
+    """Copy `source` to `target` atomically, if it has the pinned SHA-256.
 
-    A process killed half-way leaves no half a jar: the copy becomes a `.jar` by a rename only.
-    Raises RecsysError for other bytes, and for a folder that cannot be written.
+    Raises RecsysError for another checksum, and for a folder that cannot be written.
     """
     found = _sha256(source)
     if found != digest:
         raise RecsysError(
-            f"{target.name} was resolved with SHA-256 {found}, but {digest} is pinned: it is not installed. "
-            "Look for a proxy, mirror or local Maven repository that serves another file."
+            f"{target.name} was resolved with SHA-256 {found}, but {digest} is pinned, so it was not installed: "
+            "check proxies, mirrors and the local Maven repository for another file"
         )
     try:
         with tempfile.TemporaryDirectory(prefix=".delta-jars-", dir=target.parent) as staging:
@@ -55,29 +54,29 @@ def install_jar(source: Path, target: Path, digest: str) -> None:
             copy.replace(target)
     except OSError as error:
         raise RecsysError(
-            f"{target} cannot be written ({error.strerror}): install into a virtual environment of your own"
+            f"{target} cannot be written ({error.strerror}): use a virtual environment that you may change"
         ) from error
 
 
 def ensure_jars(spark_home: Path, pins: dict[str, str]) -> list[str]:
-    """Brings the jars folder of `spark_home` to exactly the pinned Delta jars; returns the names installed.
+    """Install exactly the pinned Delta jars in `spark_home` and return the names of new jars.
 
-    Raises RecsysError when they cannot be resolved, or are not what was pinned.
+    Raises RecsysError when they cannot be resolved, or have another checksum.
     """
     folder = spark_home / "jars"
-    unfit = unfit_jars(folder, pins)
-    if unfit:
+    invalid = invalid_jars(folder, pins)
+    if invalid:
         with tempfile.TemporaryDirectory(prefix="delta-jars-") as work:
             resolved = _resolve(spark_home, Path(work))
-            for name in unfit:
+            for name in invalid:
                 install_jar(resolved / f"io.delta_{name}", folder / name, pins[name])
     for jar in _other_delta_jars(folder, pins):
         jar.unlink()
-    return unfit
+    return invalid
 
 
 def main() -> int:
-    """Installs what is missing and says so; returns the exit code."""
+    """Install missing jars, print their names and return the exit code."""
     pyspark = find_spec("pyspark")
     try:
         if pyspark is None or pyspark.origin is None:
@@ -98,18 +97,18 @@ def _sha256(file: Path) -> str | None:
 
 
 def _other_delta_jars(folder: Path, pins: dict[str, str]) -> list[Path]:
-    # Two versions on one class path: the order of the folder would choose between them.
+    # With two versions on the class path, the order of the folder would decide.
     found = [*folder.glob("*delta-spark_*.jar"), *folder.glob("*delta-storage-*.jar")]
     return [jar for jar in found if jar.name not in pins]
 
 
 def _resolve(spark_home: Path, work: Path) -> Path:
-    """The folder of resolved jars: submitting a script that does nothing leaves the resolution alone."""
-    script = work / "nothing.py"
+    """Resolve the jars by submitting an empty script and return their folder."""
+    script = work / "empty.py"
     script.touch()
-    words = ""
+    output = ""
     for attempt in range(ATTEMPTS):
-        # A private folder, new each time: neither the user's cache nor a file half loaded has a say.
+        # A new folder for each attempt excludes the cache of the user and incomplete downloads.
         ivy = work / f"ivy-{attempt}"
         done = subprocess.run(
             [*_submission(spark_home, ivy), str(script)],
@@ -122,11 +121,11 @@ def _resolve(spark_home: Path, work: Path) -> Path:
         )
         if done.returncode == 0:
             return ivy / "jars"
-        words = done.stdout
-    print(words, file=sys.stderr)
+        output = done.stdout
+    print(output, file=sys.stderr)
     raise RecsysError(
-        f"Spark could not resolve {COORDINATES}, its words are above. Check the network and the JDK, "
-        "name a mirror by spark.jars.ivySettings in spark-defaults.conf, "
+        f"Spark could not resolve {COORDINATES}; its output is above: check the network and the JDK, "
+        "set a mirror by spark.jars.ivySettings in spark-defaults.conf, "
         f"or copy {' and '.join(pinned_jars())} into {spark_home / 'jars'}"
     )
 

@@ -1,7 +1,7 @@
-"""The frame around every job: arguments in, a session, the work, one row in job_runs, one JSON line out.
+"""Frame of jobs: configuration, session, work, a row in job_runs, a JSON line on stdout.
 
-A job file declares `job = Job(name, summary, work)`; `job(spark, config)` runs it in a notebook or a pipeline
-and raises what goes wrong, `job.main(argv)` runs it as a command and returns the exit code.
+A job file declares `job = Job(name, summary, work, reads, writes)`. `job(spark, config)` runs it in a notebook or a
+pipeline and raises its errors. `job.main(argv)` runs it as a command and returns the exit code.
 """
 
 import json
@@ -35,8 +35,10 @@ MAX_ERROR_CHARACTERS = 2_000
 
 @dataclass
 class Report:
-    """What a run says of itself, in the JSON line and in job_runs; `model_version` is the one that it trained, or found
-    trained already. `outputs` has the version of each table that it wrote, and the path of any other file.
+    """Report of a run, for the JSON line and the row in job_runs.
+
+    `model_version` is the version that the run trained, or found already trained. `outputs` has the version of each
+    table that the run wrote, and the path of other files.
     """
 
     job: str
@@ -52,7 +54,7 @@ class Report:
 
 @dataclass
 class JobRun:
-    """What the work of a job is given."""
+    """Session, configuration, tables and report of a run."""
 
     spark: SparkSession
     config: BaseConfig
@@ -60,7 +62,7 @@ class JobRun:
     report: Report
 
     def count(self, **rows: int) -> None:
-        """Adds to the row counts of the report."""
+        """Add to the row counts of the report."""
         for name, number in rows.items():
             self.report.rows[name] = self.report.rows.get(name, 0) + number
 
@@ -76,9 +78,9 @@ class Job:
     writes: tuple[str, ...] = ()
 
     def __call__(self, spark: SparkSession, config: BaseConfig) -> Report:
-        """Runs in the given session, which is neither changed for good nor stopped.
+        """Run the job in a session, which keeps its settings and is not stopped.
 
-        Raises what the work raises; the failure is in job_runs by then.
+        Raises the errors of the work after recording the failure in job_runs.
         """
         report = Report(self.name, _new_run_id())
         self._execute(spark, config, report)
@@ -110,7 +112,10 @@ class Job:
                 log.warning("job %s %s tables that it does not declare: %s", self.name, verb, ", ".join(sorted(names)))
 
     def main(self, argv: Sequence[str] | None = None) -> int:
-        """Runs as a command: logs to stderr, one JSON object as the last line of stdout, an exit code."""
+        """Run the job as a command and return the exit code.
+
+        Logs go to stderr. The last line of stdout is the report as JSON.
+        """
         arguments = list(sys.argv[1:] if argv is None else argv)
         if {"--help", "-h"} & set(arguments):
             print(help_text(self.name, self.summary))
@@ -127,17 +132,20 @@ class Job:
             _describe_failure(report, error)
             _show_failure(error, report)
         report.seconds = round(time.monotonic() - clock, 3)
-        # ASCII alone: no encoding of stdout may cost the line.
+        # ASCII only, so that every encoding of stdout can print the line.
         print(json.dumps(asdict(report)), flush=True)
         return report.exit_code
 
     def entry_point(self) -> None:
-        """For console scripts and `python jobs/NAME.py`."""
+        """Run the job and exit, for console scripts and `python jobs/NAME.py`."""
         exit_with(self.main())
 
 
 def exit_with(code: int) -> None:
-    """Leaves the process with a code; some notebook platforms take even sys.exit(0) for a failure."""
+    """Exit the process with a code other than 0.
+
+    Code 0 returns, because some notebook platforms report even sys.exit(0) as a failure.
+    """
     if code:
         sys.exit(code)
 
@@ -150,7 +158,7 @@ def _describe_failure(report: Report, error: BaseException) -> None:
     report.status = "failed"
     report.exit_code = error.exit_code if isinstance(error, RecsysError) else 1
     text = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
-    # A path need not be valid text; the row in job_runs must.
+    # A path may be invalid Unicode, which a table cannot store.
     report.error = text.encode(errors="backslashreplace").decode()[:MAX_ERROR_CHARACTERS]
 
 
@@ -163,7 +171,10 @@ def _show_failure(error: BaseException, report: Report) -> None:
 
 
 def _record(spark: SparkSession, tables: Tables, config: BaseConfig, report: Report, started: datetime) -> None:
-    """One row in job_runs; a failure to write it must not hide the failure that it would tell of."""
+    """Write a row to job_runs.
+
+    Raises errors of the write only after a successful run; a failed run keeps its own error.
+    """
     inputs, outputs = dict(tables.inputs), dict(report.outputs)
     row: tuple[Any, ...] = (
         report.run_id,
@@ -184,5 +195,5 @@ def _record(spark: SparkSession, tables: Tables, config: BaseConfig, report: Rep
     except Exception as error:
         if report.status == "done":
             raise
-        ours = isinstance(error, RecsysError)
-        log.warning("the failed run could not be recorded in job_runs: %s", error, exc_info=not ours)
+        expected = isinstance(error, RecsysError)
+        log.warning("the failed run could not be recorded in job_runs: %s", error, exc_info=not expected)

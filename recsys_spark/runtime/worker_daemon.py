@@ -1,14 +1,15 @@
-"""What Spark forks its Python workers from on one machine: all that they import is imported once, here.
+"""Daemon of Python workers on one machine, with preloaded libraries.
 
-A worker ends after a minute without work, and wherever a task wants only the first of its rows. Each new one would
-import numpy, pandas and pyarrow again, which takes longer than many a task.
+Spark forks its Python workers from the daemon. A worker ends after a minute without work, and after a task that needs
+only the first of its rows. Without the daemon each new worker would import numpy, pandas and pyarrow again, which takes
+longer than many tasks.
 
-Spark also puts archives of its Python code first, and a worker that found code in one reads the list of all its files
-again for each folder in it at the start of every task, which takes longer than an empty task otherwise does. The driver
-has the same code as files, and so has every worker of its machine.
+Spark also puts archives of its Python code first on the path. A worker that imports from an archive reads its list of
+files again at the start of every task, which takes longer than an empty task. Workers on the machine of the driver have
+the same code as files, so the archives are removed from the path.
 """
 
-# ruff: noqa: E402 - where the later ones are found is decided before them.
+# ruff: noqa: E402 - the path is set before the imports.
 
 import sys
 from importlib.machinery import PathFinder
@@ -21,8 +22,8 @@ if all(PathFinder.find_spec(name, _others) for name in ("pyspark", "py4j")):
     for _archive in _archives:
         sys.path_importer_cache.pop(_archive, None)
 
-import pandas  # noqa: F401 - for the workers, as the next
-import pyarrow.compute  # noqa: F401
+import pandas  # noqa: F401 - preloaded for the workers
+import pyarrow.compute  # noqa: F401 - preloaded for the workers
 from pyspark.daemon import manager
 
 __all__ = ["manager"]

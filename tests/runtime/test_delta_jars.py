@@ -1,4 +1,4 @@
-"""The Delta jars in the installed Spark: the pinned ones, all of them, and no others."""
+"""Delta jars of the installed Spark: exactly the pinned ones."""
 
 import hashlib
 import re
@@ -16,7 +16,10 @@ JAR = "delta-spark_2.13-9.jar"
 
 @pytest.fixture
 def pins(tmp_path, monkeypatch):
-    """The pin of one jar, for a Spark in tmp_path that lacks it and a resolver that delivers it."""
+    """Return the pin of one jar, for a Spark in tmp_path without it.
+
+    The resolver delivers the jar.
+    """
     (tmp_path / "jars").mkdir()
     (tmp_path / "ivy").mkdir()
     (tmp_path / "ivy" / f"io.delta_{JAR}").write_bytes(b"jar")
@@ -28,11 +31,11 @@ def test_the_installed_spark_has_the_pinned_jars_and_no_others():
     spec = find_spec("pyspark")
     assert spec is not None
     folder = Path(spec.origin or "").parent / "jars"
-    assert delta_jars.unfit_jars(folder, delta_jars.pinned_jars()) == []
+    assert delta_jars.invalid_jars(folder, delta_jars.pinned_jars()) == []
     assert {jar.name for jar in folder.glob("*delta-s*.jar")} == set(delta_jars.pinned_jars())
 
 
-def test_the_java_and_python_halves_of_delta_have_one_version():
+def test_the_java_and_python_parts_of_delta_have_one_version():
     assert delta_jars.COORDINATES.endswith(f":{version('delta-spark')}")
     assert all(name.endswith(f"-{version('delta-spark')}.jar") for name in delta_jars.pinned_jars())
 
@@ -56,7 +59,7 @@ def test_a_jar_of_other_bytes_is_refused_and_the_old_one_stays(tmp_path, pins):
     assert list((tmp_path / "jars").iterdir()) == [kept]
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path, pins):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, pins):
     source = tmp_path / "ivy" / f"io.delta_{JAR}"
     with pytest.raises(RecsysError, match="cannot be written"):
         delta_jars.install_jar(source, tmp_path / "nowhere" / JAR, pins[JAR])

@@ -1,4 +1,4 @@
-"""The frame of every job: exit codes, the JSON line, the row in job_runs, and a session left as it was found."""
+"""Frame of jobs: exit codes, the JSON line, job_runs, and an unchanged session."""
 
 import errno
 import json
@@ -15,11 +15,12 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.keys import settings_by_key
 from recsys_spark.config.load import load_config
-from recsys_spark.core.errors import ConfigError, DataQualityError, LostToWriterError, MissingInputError
+from recsys_spark.core.errors import ConfigError, DataQualityError, MissingInputError, WriteConflictError
 from recsys_spark.jobs import build_interactions
 from recsys_spark.runtime import job as job_module
 from recsys_spark.runtime.job import Job, JobRun, exit_with
-from recsys_spark.runtime.session import DELTA, JOB_SETTINGS, job_settings
+from recsys_spark.runtime.session import job_settings
+from recsys_spark.runtime.spark_settings import DELTA, JOB_SETTINGS
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
@@ -27,7 +28,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def raising(error: BaseException) -> Callable[[JobRun], None]:
-    """Work that fails."""
+    """Return work that fails."""
 
     def work(run: JobRun) -> None:
         run.count(seen=3)
@@ -37,7 +38,7 @@ def raising(error: BaseException) -> Callable[[JobRun], None]:
 
 
 def number_users(run: JobRun) -> None:
-    """Work that reads a table where there is one, writes one, and says so on stdout."""
+    """Read an empty table, write another one and print a line on stdout."""
     run.tables.ensure("item_index")
     run.tables.read("item_index")
     rows = run.spark.createDataFrame([("u", 0)], "user_id STRING, user_idx INT")
@@ -48,7 +49,7 @@ def number_users(run: JobRun) -> None:
 
 
 def main(work: Callable[[JobRun], None], root: Path, capsys: Capture, *flags: str) -> tuple[int, dict[str, Any], str]:
-    """(exit code, the last line of stdout as JSON, stderr) of a job with this work."""
+    """Run a job and return its exit code, its JSON line and stderr."""
     capsys.readouterr()
     code = Job("demo", "A demonstration.", work).main(["--tables.root", str(root), *flags])
     captured = capsys.readouterr()
@@ -56,8 +57,8 @@ def main(work: Callable[[JobRun], None], root: Path, capsys: Capture, *flags: st
 
 
 def no_session(*_: object) -> None:
-    """Stands in for the session where none may be made."""
-    pytest.fail("a session was asked for")
+    """Fail the test that starts a session."""
+    pytest.fail("a session was started")
 
 
 def test_exit_codes_the_json_line_and_job_runs_agree(spark: SparkSession, tmp_path: Path, capsys: Capture) -> None:
@@ -65,7 +66,7 @@ def test_exit_codes_the_json_line_and_job_runs_agree(spark: SparkSession, tmp_pa
         (number_users, 0, None),
         (raising(ConfigError("no such column: name it", "nor that one")), 2, "no such column: name it\nnor that one"),
         (raising(MissingInputError("run ingest_plays first")), 4, "run ingest_plays first"),
-        (raising(LostToWriterError("run again")), 6, "run again"),
+        (raising(WriteConflictError("run again")), 6, "run again"),
         (raising(RuntimeError("the disk of 名 burns")), 1, "RuntimeError: the disk of 名 burns"),
         (raising(KeyboardInterrupt()), 1, "KeyboardInterrupt: "),
     ]
@@ -85,8 +86,8 @@ def test_exit_codes_the_json_line_and_job_runs_agree(spark: SparkSession, tmp_pa
     assert set(rows) == {line["run_id"] for line in lines}
     for line in lines:
         row = rows[line["run_id"]]
-        told = {name: row[name] for name in ("job", "status", "exit_code", "rows", "error")}
-        assert told == {name: line[name] for name in told}
+        recorded = {name: row[name] for name in ("job", "status", "exit_code", "rows", "error")}
+        assert recorded == {name: line[name] for name in recorded}
         assert json.loads(row["outputs"]) == line["outputs"]
         assert row["started_at"] <= row["finished_at"]
     done = rows[lines[0]["run_id"]]
@@ -94,7 +95,7 @@ def test_exit_codes_the_json_line_and_job_runs_agree(spark: SparkSession, tmp_pa
     assert json.loads(done["params"])["tables"]["root"] == str(tmp_path)
 
 
-def test_an_unexpected_error_shows_its_traceback_and_one_of_ours_does_not(
+def test_unexpected_errors_show_a_traceback_and_expected_ones_do_not(
     spark: SparkSession, tmp_path: Path, capsys: Capture
 ) -> None:
     _, _, stderr = main(raising(ZeroDivisionError("by nought")), tmp_path, capsys)
@@ -106,7 +107,7 @@ def test_an_unexpected_error_shows_its_traceback_and_one_of_ours_does_not(
 
 
 def fill_the_disk_of_an_executor(run: JobRun) -> None:
-    """A task that finds no room."""
+    """Run a task that fails with a full disk."""
 
     def write(_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "shuffle_0")
@@ -115,7 +116,7 @@ def fill_the_disk_of_an_executor(run: JobRun) -> None:
 
 
 def read_only(run: JobRun) -> None:
-    """An error that came of another, as libraries raise them."""
+    """Raise an error that was caused by a read-only disk."""
     try:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "part-0")
     except OSError as error:
@@ -126,7 +127,7 @@ def read_only(run: JobRun) -> None:
     ("work", "words"),
     [(fill_the_disk_of_an_executor, "No space left on device"), (read_only, "Read-only file system")],
 )
-def test_a_disk_that_takes_nothing_is_told_with_the_remedy(
+def test_disk_errors_become_configuration_errors_with_a_remedy(
     spark: SparkSession, tmp_path: Path, capsys: Capture, work: Callable[[JobRun], None], words: str
 ) -> None:
     code, line, stderr = main(work, tmp_path, capsys)
@@ -136,12 +137,12 @@ def test_a_disk_that_takes_nothing_is_told_with_the_remedy(
     assert (row["exit_code"], row["error"]) == (2, line["error"])
 
 
-def test_a_run_that_cannot_be_recorded_fails_but_never_hides_why_it_failed(
+def test_a_run_that_cannot_be_recorded_fails_and_keeps_its_own_error(
     spark: SparkSession, tmp_path: Path, capsys: Capture
 ) -> None:
     spark.range(1).write.format("delta").save(str(tmp_path / "job_runs"))
     code, line, _ = main(lambda run: None, tmp_path, capsys)
-    assert (code, line["status"]) == (2, "failed") and "foreign schema" in line["error"]
+    assert (code, line["status"]) == (2, "failed") and "unexpected schema" in line["error"]
     code, line, _ = main(raising(MissingInputError("run ingest_plays first")), tmp_path, capsys)
     assert (code, line["error"]) == (4, "run ingest_plays first")
 
@@ -157,7 +158,7 @@ def test_called_from_a_notebook_a_job_raises_and_is_recorded(spark: SparkSession
     assert rows[0]["run_id"] == report.run_id
 
 
-def test_the_session_of_somebody_else_is_left_as_it_was(spark: SparkSession, tmp_path: Path, capsys: Capture) -> None:
+def test_an_existing_session_keeps_its_settings(spark: SparkSession, tmp_path: Path, capsys: Capture) -> None:
     before = {key: spark.conf.get(key, None) for key in JOB_SETTINGS}
     theirs = {"spark.sql.session.timeZone": "America/Lima", "spark.sql.ansi.enabled": "false"}
     inside: dict[str, str | None] = {}
@@ -186,11 +187,11 @@ def test_the_session_of_somebody_else_is_left_as_it_was(spark: SparkSession, tmp
             spark.conf.unset(key) if old is None else spark.conf.set(key, old)
 
 
-@pytest.mark.parametrize("lacking", list(DELTA))
-def test_a_session_without_delta_is_refused_with_the_remedy(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", list(DELTA))
+def test_a_session_without_delta_is_refused_with_the_remedy(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Conf:
         def get(self, key: str, default: str | None = None) -> str | None:
-            return default if key == lacking else DELTA.get(key, default)
+            return default if key == missing else DELTA.get(key, default)
 
         def set(self, key: str, value: str) -> None:
             pytest.fail("a session that is refused must not be changed")
@@ -202,9 +203,9 @@ def test_a_session_without_delta_is_refused_with_the_remedy(lacking: str, monkey
         conf = Conf()
 
     session: Any = Session()
-    with pytest.raises(ConfigError, match=f"--conf {lacking}={DELTA[lacking]}"), job_settings(session):
+    with pytest.raises(ConfigError, match=f"--conf {missing}={DELTA[missing]}"), job_settings(session):
         pytest.fail("accepted")
-    # There Delta is built in and these settings are empty.
+    # Databricks has Delta built in, and these settings are empty there.
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
     monkeypatch.setattr(Conf, "set", lambda self, key, value: None)
     with job_settings(session):
@@ -219,7 +220,7 @@ def test_help_lists_every_key_and_needs_no_spark(monkeypatch: pytest.MonkeyPatch
     assert [key for key in settings_by_key() if f"--{key} " not in text] == []
 
 
-def test_every_problem_of_roots_and_keys_is_told_before_spark_starts(
+def test_problems_of_roots_and_keys_are_reported_before_spark_starts(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_module, "spark_session", no_session)
@@ -235,7 +236,7 @@ def test_every_problem_of_roots_and_keys_is_told_before_spark_starts(
     assert not list(tmp_path.glob(".probe-*")) and not Path("s3:").exists()
 
 
-def test_no_path_and_no_terminal_costs_the_json_line(tmp_path: Path) -> None:
+def test_the_json_line_is_printed_for_any_path_and_encoding(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     root = os.fsencode(tmp_path / "file" / "名") + b"\xff"
     program = os.fsencode(JOBS / "build_interactions.py")
@@ -247,7 +248,7 @@ def test_no_path_and_no_terminal_costs_the_json_line(tmp_path: Path) -> None:
     assert "\\udcff" in line["error"] and b"cannot be written" in done.stderr
 
 
-def test_success_does_not_leave_the_process_by_an_exception() -> None:
+def test_success_does_not_raise_system_exit() -> None:
     exit_with(0)
     with pytest.raises(SystemExit) as caught:
         exit_with(4)

@@ -1,4 +1,4 @@
-"""Places that a run writes to: whose they are, and whether executors find there what the driver writes."""
+"""Preflight checks: owner of files.root, and files shared with executors."""
 
 import socket
 from pathlib import Path
@@ -15,7 +15,7 @@ def check(tmp_path: Path, tables: str) -> None:
     check_writable(load_config(["--tables.root", str(tmp_path / tables), "--files.root", str(tmp_path / "files")], {}))
 
 
-def test_files_belong_to_the_tables_that_came_first(tmp_path: Path) -> None:
+def test_files_root_belongs_to_the_first_tables(tmp_path: Path) -> None:
     for _ in range(2):
         check(tmp_path, "one")
     with pytest.raises(ConfigError, match=r"belongs to the tables at .*one, not .*two: .* delete .*tables\.txt"):
@@ -23,8 +23,8 @@ def test_files_belong_to_the_tables_that_came_first(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["tables.txt"]
 
 
-def test_a_name_that_was_half_written_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is full, or the run is killed, before the name is whole."""
+def test_an_incomplete_owner_file_claims_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full before the owner file is complete."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -37,6 +37,6 @@ def test_a_name_that_was_half_written_is_nobodys(tmp_path: Path, monkeypatch: py
     check(tmp_path, "two")
 
 
-def test_executors_are_asked_for_what_the_driver_wrote(spark: SparkSession, tmp_path: Path) -> None:
+def test_executors_look_for_files_of_the_driver(spark: SparkSession, tmp_path: Path) -> None:
     assert hosts_without(spark, tmp_path) == []
     assert hosts_without(spark, tmp_path / "elsewhere") == [socket.gethostname()]

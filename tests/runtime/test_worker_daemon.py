@@ -1,4 +1,4 @@
-"""New Python workers find what they need imported, and keep the memory that they take."""
+"""Python workers: preloaded libraries, import path and memory settings."""
 
 import os
 import platform
@@ -12,8 +12,8 @@ import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.load import config_of
-from recsys_spark.runtime.session import WORKERS, _worker_daemon
+from recsys_spark.config.load import config_from
+from recsys_spark.runtime.spark_settings import WORKER_ENVIRONMENT, worker_daemon
 
 
 def _loaded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -21,7 +21,7 @@ def _loaded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield pa.RecordBatch.from_pydict({"name": pa.array(sorted(sys.modules))})
 
 
-def test_a_worker_is_born_with_what_it_needs(spark: SparkSession) -> None:
+def test_a_new_worker_has_its_libraries_preloaded(spark: SparkSession) -> None:
     names = {row["name"] for row in spark.range(1).mapInArrow(_loaded, "name STRING").collect()}
     assert {"torch", "pandas", "pyarrow.compute", "recsys_spark.ranking.scorer"} <= names
 
@@ -32,7 +32,7 @@ def _archives(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield pa.RecordBatch.from_pydict({"path": pa.array([*readers, str(sys.modules["pyspark"].__file__)])})
 
 
-def test_no_task_reads_lists_of_archives_again(spark: SparkSession) -> None:
+def test_workers_import_no_code_from_archives(spark: SparkSession) -> None:
     *archives, code = (row["path"] for row in spark.range(0, 1, 1, 1).mapInArrow(_archives, "path STRING").collect())
     assert archives == []
     assert code == pyspark.__file__
@@ -48,7 +48,7 @@ def test_no_task_reads_lists_of_archives_again(spark: SparkSession) -> None:
     ],
 )
 def test_torch_is_loaded_where_networks_are_named(flags: dict[str, str], daemon: str) -> None:
-    assert _worker_daemon(config_of({"tables.root": "unused", **flags})) == f"recsys_spark.{daemon}"
+    assert worker_daemon(config_from({"tables.root": "unused", **flags})) == f"recsys_spark.{daemon}"
 
 
 BLOCKS = """
@@ -65,9 +65,9 @@ print(faults() - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="its variables")
-def test_memory_of_a_block_is_there_for_the_next() -> None:
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the variables are those of glibc")
+def test_memory_of_a_block_is_reused() -> None:
     """A block takes 24 MB in pages of 4 kB."""
     run = [sys.executable, "-c", BLOCKS]
-    taken_anew = int(subprocess.check_output(run, env={**os.environ, **WORKERS}, text=True))
-    assert taken_anew < 24_000_000 / 4096
+    new_pages = int(subprocess.check_output(run, env={**os.environ, **WORKER_ENVIRONMENT}, text=True))
+    assert new_pages < 24_000_000 / 4096
