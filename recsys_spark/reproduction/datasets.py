@@ -13,7 +13,7 @@ Flags = dict[str, str]
 
 @dataclass(frozen=True)
 class DataSet:
-    """Data set in a folder, with settings that ingest it and the published number of pairs."""
+    """Data set in a folder, with its ingestion settings and published number of pairs."""
 
     name: str
     folder: Path

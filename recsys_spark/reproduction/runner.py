@@ -29,7 +29,7 @@ SHARED_SECTIONS = ("spark", "training", "shards", "outputs")
 def prepare_dataset(run: JobRun, dataset: DataSet) -> None:
     """Ingest a data set and build its interactions in its own folder.
 
-    Nothing is done again that an earlier run finished.
+    Both jobs skip work that an earlier run finished.
     """
     config = _dataset_config(run.config, dataset, dataset.source)
     for job in ("ingest_plays", "build_interactions"):

@@ -1,4 +1,7 @@
-"""The wheel on a standalone cluster: the whole pipeline by spark-submit, and an executor lost in mid-training."""
+"""Tests of the wheel on a standalone cluster.
+
+The whole pipeline runs by spark-submit; an executor is killed during training.
+"""
 
 import os
 import signal
@@ -21,19 +24,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 ROOT = Path(__file__).parents[2]
 SAMPLE = ["--sample.users", "300", "--sample.items", "80", "--sample.rows", "6000"]
 ALS = ["--models.als.rank", "8", "--models.als.blocks", "2"]
-OF_THE_RUN = ("run_id", "ingested_at", "updated_at", "first_seen_at", "created_at")
+RUN_COLUMNS = ("run_id", "ingested_at", "updated_at", "first_seen_at", "created_at")
 COMPARED = ("plays", "users", "items", "user_index", "item_index", "interactions")
 
 
 @dataclass
 class Submitter:
-    """Submits jobs of an installed wheel to a cluster."""
+    """Submission of jobs of an installed wheel to a cluster."""
 
     cluster: Cluster
     site: Path
 
     def start(self, job: str, root: Path, log: Path, *flags: str) -> "subprocess.Popen[bytes]":
-        """The job as a process of its own; `log` gets what it prints: spark-submit makes Python's two streams one."""
+        """Start a job in its own process; its output goes to `log`.
+
+        spark-submit merges stdout and stderr of Python.
+        """
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.cluster.master]
         command += ["--properties-file", str(ROOT / "conf" / "spark-standalone.conf"), "--executor-memory", "1g"]
         command += ["--conf", f"spark.executorEnv.PYTHONPATH={self.site}", "--driver-memory", "1g"]
@@ -43,13 +49,16 @@ class Submitter:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
 
     def done(self, job: str, root: Path, log: Path, *flags: str) -> None:
-        """Runs a job to its end, which is good."""
+        """Run a job to its end and check that it succeeds."""
         assert self.start(job, root, log, *flags).wait(900) == 0, log.read_text()[-3_000:]
 
 
 @pytest.fixture(scope="module")
 def submitter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitter]:
-    """Two workers of one core, and the wheel of this checkout, installed where no file of the checkout lies."""
+    """Yield a cluster of two workers of one core, with the wheel of this checkout.
+
+    The wheel is installed in a folder outside the checkout.
+    """
     folder = tmp_path_factory.mktemp("cluster")
     pip = [sys.executable, "-m", "pip", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT], check=True)
@@ -60,23 +69,23 @@ def submitter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitter]:
 
 
 def rows(spark: SparkSession, table: Path) -> list[str]:
-    """Every row as text, sorted, but for what tells of the run."""
-    return rows_as_text(spark.read.format("delta").load(str(table)).drop(*OF_THE_RUN))
+    """Return every row as text, sorted, without the columns of the run."""
+    return rows_as_text(spark.read.format("delta").load(str(table)).drop(*RUN_COLUMNS))
 
 
 def test_the_pipeline_on_a_cluster_gives_the_tables_of_one_machine(
     submitter: Submitter, spark: SparkSession, tmp_path: Path
 ) -> None:
-    alone, far = tmp_path / "alone", tmp_path / "far"
+    local, remote = tmp_path / "local", tmp_path / "remote"
     flags = [*SAMPLE, *ALS, "--source.path", str(tmp_path / "raw")]
-    submitter.done("generate_sample", far, tmp_path / "sample.log", *flags)
-    submitter.done("run_pipeline", far, tmp_path / "pipeline.log", *flags)
-    assert run_pipeline.main(["--tables.root", str(alone), *flags]) == 0
+    submitter.done("generate_sample", remote, tmp_path / "sample.log", *flags)
+    submitter.done("run_pipeline", remote, tmp_path / "pipeline.log", *flags)
+    assert run_pipeline.main(["--tables.root", str(local), *flags]) == 0
     for name in COMPARED:
-        assert rows(spark, far / name) == rows(spark, alone / name), name
-    lists = [spark.read.format("delta").load(str(root / "recommendations")) for root in (far, alone)]
+        assert rows(spark, remote / name) == rows(spark, local / name), name
+    lists = [spark.read.format("delta").load(str(root / "recommendations")) for root in (remote, local)]
     assert lists[0].count() == lists[1].count() > 0
-    # The same blocks, but sums in another order: nearly all of what is recommended agrees.
+    # Sums are in another order, so that a few recommendations may differ.
     shared = lists[0].join(lists[1], ["user_id", "item_id"]).count()
     assert shared > 0.98 * lists[0].count()
 

@@ -1,4 +1,4 @@
-"""Plays of shapes that nobody wishes for, and disks without room, through jobs as a schedule starts them."""
+"""Tests of jobs on extreme play distributions and on full disks."""
 
 import random
 import subprocess
@@ -19,7 +19,7 @@ ITEMS, HEAVY, ALIKE, PLAIN = 2_000, 1_000_000, 300, 100
 START = 1_600_000_000
 TIMED = ["--source.format", "plays", "--source.columns.played_at", "at"]
 ALS = ["--models.als.rank", "4", "--models.als.max_iter", "3", "--recommendations.top_k", "5"]
-# No file of the process may grow beyond a limit, as on a disk without room; the libraries that a JVM unpacks may.
+# Limits the size of files, like a full disk, to more than that of the libraries that the JVM unpacks.
 LIMITED = """
 import resource, sys
 from recsys_spark.jobs import ingest_plays
@@ -31,7 +31,10 @@ sys.exit(ingest_plays.main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user with a million plays, one with every item, many with the same ones, ids of a megabyte."""
+    """Return a file with extreme users and ids.
+
+    One user has a million plays, one has every item, many have the same items; some ids are a megabyte long.
+    """
     path, chance = tmp_path_factory.mktemp("raw") / "plays.csv", random.Random(7)
     with path.open("w") as file:
         file.write("user_id,item_id,at\n")
@@ -48,7 +51,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_plays_of_every_shape_are_counted_once_and_served(workspace: Workspace, hostile: Path) -> None:
+def test_extreme_plays_are_counted_once_and_served(workspace: Workspace, hostile: Path) -> None:
     done = workspace.done("run_pipeline", "--source.path", hostile, *TIMED, *ALS)
     valid = HEAVY + ITEMS + ALIKE * 20 + PLAIN * 30
     reasons = workspace.table("plays_quarantine").select(F.explode("reasons")).groupBy("col").count().collect()
@@ -70,7 +73,7 @@ def test_plays_of_every_shape_are_counted_once_and_served(workspace: Workspace, 
     assert done.summary["error"] is None
 
 
-def test_a_full_disk_is_told_and_what_was_begun_is_completed(workspace: Workspace, write: Write) -> None:
+def test_a_full_disk_is_reported_and_the_next_run_completes_the_batch(workspace: Workspace, write: Write) -> None:
     chance = random.Random(7)
     rows = [f"{chance.randbytes(8).hex()},{chance.randbytes(8).hex()},{START + number}" for number in range(200_000)]
     raw = write("plays.csv", "\n".join(["user_id,item_id,at", *rows, ""]))

@@ -1,4 +1,7 @@
-"""Killed anywhere and run again, ingestion and interactions end where a run that was never killed ends."""
+"""Tests of ingestion and interactions that are killed and run again.
+
+Their tables must equal those of an uninterrupted run.
+"""
 
 import random
 import shutil
@@ -22,7 +25,7 @@ from tests.table_rows import rows_as_text
 
 Write = Callable[..., Path]
 
-# Kills itself, the JVM and all else of its process group before or after the n-th call of a method for a table.
+# Kills its process group, JVM included, before or after the n-th call of a method for a table.
 RUNNER = """
 import importlib, os, signal, sys
 from recsys_spark.ingestion.staging import Staging
@@ -63,20 +66,23 @@ POINTS = [
     ("build_interactions", "after overwrite interactions 1"),
 ]
 FAST = ("ingest_plays", "after append plays 1")
-# Who wrote a row and when is all that may differ.
-OF_THE_RUN = ("run_id", "ingested_at", "updated_at")
+# Columns of the run that wrote a row, which may differ.
+RUN_COLUMNS = ("run_id", "ingested_at", "updated_at")
 COMPARED = ("plays", "users", "items", "plays_quarantine", "ingested_files", "user_index", "item_index", "interactions")
 SMALL = ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
 TIMED = ["--source.format", "plays", "--source.columns.played_at", "at"]
 
 
 class Killed(BaseException):
-    """What stands in for SIGKILL where no process of its own is needed: no code of ours catches it."""
+    """Substitute for SIGKILL within the test process; the package does not catch it."""
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two files of plays with repetitions within and between them and some broken rows, users and items."""
+    """Return a folder with two files of plays, and users and items.
+
+    Plays are repeated within and between the files, and some rows are broken.
+    """
     folder, chance = tmp_path_factory.mktemp("raw"), random.Random(7)
     rows = []
     for _ in range(2_000):
@@ -96,29 +102,29 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_jobs(root: Path, raw: Path) -> None:
-    """Both jobs, as a person or a schedule starts them."""
+    """Run both jobs by their command-line interface."""
     assert ingest_plays.main(["--tables.root", str(root), "--source.format", "sample", "--source.path", str(raw)]) == 0
     assert build_interactions.main(["--tables.root", str(root)]) == 0
 
 
 def contents(spark: SparkSession, root: Path) -> dict[str, list[str]]:
-    """Every row of every table as text, sorted."""
+    """Return every row of every table as text, sorted."""
     tables = {name: spark.read.format("delta").load(str(root / name)) for name in COMPARED}
-    return {name: rows_as_text(table.drop(*OF_THE_RUN)) for name, table in tables.items()}
+    return {name: rows_as_text(table.drop(*RUN_COLUMNS)) for name, table in tables.items()}
 
 
 @pytest.fixture(scope="module")
-def never_killed_root(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where both jobs ran and nothing befell them."""
-    root = tmp_path_factory.mktemp("never_killed")
+def uninterrupted_root(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the root of an uninterrupted run of both jobs."""
+    root = tmp_path_factory.mktemp("uninterrupted")
     run_jobs(root, raw)
     return root
 
 
 @pytest.fixture(scope="module")
-def never_killed(spark: SparkSession, never_killed_root: Path) -> dict[str, list[str]]:
-    """What stands in their tables."""
-    found = contents(spark, never_killed_root)
+def uninterrupted(spark: SparkSession, uninterrupted_root: Path) -> dict[str, list[str]]:
+    """Return the contents of the tables of that run."""
+    found = contents(spark, uninterrupted_root)
     sizes = {name: len(rows) for name, rows in found.items()}
     assert sizes["plays_quarantine"] >= 41 and sizes["ingested_files"] == 4
     assert 1_500 < sizes["plays"] < 2_000 and sizes["users"] == sizes["user_index"] == 60
@@ -128,8 +134,8 @@ def never_killed(spark: SparkSession, never_killed_root: Path) -> dict[str, list
 @pytest.mark.parametrize(
     ("job", "point"), [pytest.param(*point, marks=() if point == FAST else pytest.mark.slow) for point in POINTS]
 )
-def test_a_killed_process_run_again_ends_as_one_never_killed(
-    spark: SparkSession, raw: Path, never_killed: dict[str, list[str]], tmp_path: Path, job: str, point: str
+def test_a_killed_job_run_again_gives_the_tables_of_an_uninterrupted_run(
+    spark: SparkSession, raw: Path, uninterrupted: dict[str, list[str]], tmp_path: Path, job: str, point: str
 ) -> None:
     root = tmp_path / "tables"
     flags = ["--tables.root", str(root), "--source.format", "sample", "--source.path", str(raw)]
@@ -139,13 +145,13 @@ def test_a_killed_process_run_again_ends_as_one_never_killed(
     killed = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, start_new_session=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2_000:]
     run_jobs(root, raw)
-    assert contents(spark, root) == never_killed
-    assert not list((root / "_files" / "staging").glob("*")), "copies that nobody needs are gone"
+    assert contents(spark, root) == uninterrupted
+    assert not list((root / "_files" / "staging").glob("*")), "staging copies are deleted"
 
 
 @pytest.mark.slow
 def test_two_processes_at_once_both_finish_and_count_nothing_twice(
-    spark: SparkSession, raw: Path, never_killed: dict[str, list[str]], tmp_path: Path
+    spark: SparkSession, raw: Path, uninterrupted: dict[str, list[str]], tmp_path: Path
 ) -> None:
     root = tmp_path / "tables"
     flags = ["--tables.root", str(root), "--source.format", "sample", "--source.path", str(raw)]
@@ -153,19 +159,19 @@ def test_two_processes_at_once_both_finish_and_count_nothing_twice(
     command = [sys.executable, "-m", "recsys_spark.jobs.ingest_plays", *flags]
     logs = [tmp_path / "first.log", tmp_path / "second.log"]
     with Locks(root / "_locks", 0).hold("ingested_files"):
-        # Held until both wait: from there on they race.
+        # The lock is released when both processes wait for it.
         processes = [_start(command, log) for log in logs]
         wait_until(lambda: all("another job that writes ingested_files" in log.read_text() for log in logs))
     assert [process.wait(300) for process in processes] == [0, 0], [log.read_text()[-2_000:] for log in logs]
     assert build_interactions.main(["--tables.root", str(root)]) == 0
-    assert contents(spark, root) == never_killed
+    assert contents(spark, root) == uninterrupted
     runs = spark.read.format("delta").load(str(root / "job_runs")).where("job = 'ingest_plays'").collect()
     assert sorted(row["rows"]["files_new"] for row in runs) == [0, 4]
 
 
 @pytest.mark.slow
 def test_an_ingestion_and_a_build_at_once_lose_nothing(
-    spark: SparkSession, raw: Path, never_killed_root: Path, never_killed: dict[str, list[str]], tmp_path: Path
+    spark: SparkSession, raw: Path, uninterrupted_root: Path, uninterrupted: dict[str, list[str]], tmp_path: Path
 ) -> None:
     root = tmp_path / "tables"
     shutil.copytree(raw, tmp_path / "all")
@@ -182,15 +188,15 @@ def test_an_ingestion_and_a_build_at_once_lose_nothing(
     codes = [process.wait(300) for process in processes]
     assert set(codes) <= {0, 6}, [log.read_text()[-2_000:] for log in logs]
     run_jobs(root, tmp_path / "all")
-    # Numbers go by arrival, and files lie elsewhere: so pairs by name, and as many rows of everything.
-    assert pairs(spark, root) == pairs(spark, never_killed_root)
+    # Indexes depend on the order of arrival, and paths differ: compare pairs by id, and numbers of rows.
+    assert pairs(spark, root) == pairs(spark, uninterrupted_root)
     assert {name: len(rows) for name, rows in contents(spark, root).items()} == {
-        name: len(rows) for name, rows in never_killed.items()
+        name: len(rows) for name, rows in uninterrupted.items()
     }
 
 
 def pairs(spark: SparkSession, root: Path) -> list[tuple[str, str, int]]:
-    """(user, item, plays) of all interactions, sorted."""
+    """Return (user, item, plays) of all interactions, sorted."""
     users, items, rows = (
         spark.read.format("delta").load(str(root / name)) for name in ("user_index", "item_index", "interactions")
     )
@@ -204,7 +210,10 @@ def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def die_before(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, table: str | None = None) -> None:
-    """The first call of a method (for a table) ends the run as a kill would."""
+    """Make the first call of a method end the run like a kill.
+
+    With a `table`, the first call for this table.
+    """
     original = getattr(owner, method)
 
     def dying(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -216,23 +225,23 @@ def die_before(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, table:
 
 
 def killed_ingestion(workspace: Workspace, raw: Path, flags: Sequence[str]) -> None:
-    """An ingestion that `die_before` ends."""
+    """Run an ingestion that `die_before` ends."""
     with pytest.raises(Killed):
         workspace.run("ingest_plays", "--source.path", raw, *flags)
 
 
 def plays(workspace: Workspace) -> list[tuple[str, str]]:
-    """(user, item) of all plays, sorted."""
+    """Return (user, item) of all plays, sorted."""
     return sorted(tuple(row) for row in workspace.table("plays").select("user_id", "item_id").collect())
 
 
 def statuses(workspace: Workspace) -> list[tuple[str, str]]:
-    """(file, status) of all that is known of files."""
+    """Return (file, status) of all rows of ingested_files, sorted."""
     rows = workspace.table("ingested_files").select("source_file", "status").collect()
     return sorted((row["source_file"].rsplit("/", 1)[1], row["status"]) for row in rows)
 
 
-def test_a_plan_whose_files_changed_before_they_were_read_is_made_anew(
+def test_a_plan_is_replaced_if_its_files_changed_before_they_were_read(
     workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = write("same.csv", "user_id,item_id,at\nu,same,2024-01-01\n").parent
@@ -252,7 +261,7 @@ def test_a_plan_whose_files_changed_before_they_were_read_is_made_anew(
 
 
 @pytest.mark.slow
-def test_a_plan_that_was_read_is_completed_though_its_files_and_settings_changed(
+def test_a_plan_that_was_read_is_completed_after_files_and_settings_changed(
     workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = ["--source.format", "plays", "--source.name", "s", "--source.columns.play_count", "n"]

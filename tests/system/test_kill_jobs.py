@@ -1,4 +1,7 @@
-"""Killed after any of its commits and run again, every job behind ingestion ends where one never killed ends."""
+"""Tests of jobs that are killed after each of their commits and run again.
+
+Their tables must equal those of an uninterrupted run.
+"""
 
 import shutil
 import signal
@@ -14,7 +17,7 @@ from tests.table_rows import rows_as_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 
-# Kills itself, the JVM and all else of its process group behind the n-th commit of any table.
+# Kills its process group, JVM included, after the n-th commit of any table.
 RUNNER = """
 import importlib, os, signal, sys
 from contextlib import contextmanager
@@ -41,7 +44,7 @@ ALS = ["--model.kind", "als", "--models.als.rank", "4", "--models.als.max_iter",
 GENDER = ["--gender.reg_params", "0.01", "--gender.inner_folds", "2", "--gender.max_iter", "10"]
 FLAGS = [*SPLIT, *SAMPLE, *GENDER, "--publish.metric", "ndcg@10", "--publish.tolerance", "0.9"]
 NETWORK = ["--model.kind", "mult_vae", "--models.mult_vae.epochs", "2", "--models.mult_vae.batch_rows", "20"]
-# In the order in which each finds what it needs.
+# In the order of their inputs.
 CHAIN: tuple[tuple[str, list[str]], ...] = (
     ("split_interactions", []),
     ("train_spark_model", ALS),
@@ -56,27 +59,30 @@ CHAIN: tuple[tuple[str, list[str]], ...] = (
     ("write_shards", NETWORK),
     ("train_torch_model", NETWORK),
 )
-# They write files that take their names when they are whole, and no table.
-OF_FILES = ("write_shards",)
-# When a row was written, by which run, in how many seconds and to which version, is all that may differ.
-OF_THE_RUN = ("run_id", "ingested_at", "updated_at", "created_at", "evaluated_at", "published_at", "metrics", "gate")
-UNLIKE = ("job_runs",)
-# Beside the tables, so that it is copied with them.
+# Jobs that write files atomically, and no table.
+FILE_JOBS = ("write_shards",)
+# Columns of the run that wrote a row, and of its times and versions, which may differ.
+RUN_COLUMNS = ("run_id", "ingested_at", "updated_at", "created_at", "evaluated_at", "published_at", "metrics", "gate")
+NOT_COMPARED = ("job_runs",)
+# Below the root, so that it is copied with the tables.
 NAMES = Path("_files", "suppressed.txt")
 
 
 def flags_of(root: Path, flags: list[str]) -> list[str]:
-    """All flags of a job on this root."""
+    """Return all flags of a job on this root."""
     return ["--tables.root", str(root), *FLAGS, "--suppress.users_file", str(root / NAMES), *flags]
 
 
 def run(job: str, root: Path, flags: list[str]) -> None:
-    """The job to its end, in this process."""
+    """Run a job to its end in this process."""
     assert import_module(f"recsys_spark.jobs.{job}").main(flags_of(root, flags)) == 0
 
 
-def killed(job: str, root: Path, flags: list[str], number: int) -> bool:
-    """Runs the job in a process that dies behind its n-th commit; False if it has fewer."""
+def is_killed(job: str, root: Path, flags: list[str], number: int) -> bool:
+    """Run a job in a process that is killed after its n-th commit.
+
+    Return False if the job has fewer commits.
+    """
     command = [sys.executable, "-c", RUNNER, job, str(number), *flags_of(root, flags), *SMALL]
     done = subprocess.run(command, check=False, cwd=root.parent, capture_output=True, text=True, start_new_session=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr[-2_000:]
@@ -84,18 +90,18 @@ def killed(job: str, root: Path, flags: list[str], number: int) -> bool:
 
 
 def contents(spark: SparkSession, root: Path) -> dict[str, list[str]]:
-    """Every row of every table as text, sorted."""
+    """Return every row of every compared table as text, sorted."""
     found = {}
     for log in sorted(root.glob("*/_delta_log")):
-        table = spark.read.format("delta").load(str(log.parent)).drop(*OF_THE_RUN)
-        if log.parent.name not in UNLIKE:
+        table = spark.read.format("delta").load(str(log.parent)).drop(*RUN_COLUMNS)
+        if log.parent.name not in NOT_COMPARED:
             found[log.parent.name] = rows_as_text(table)
     return found
 
 
 @pytest.fixture(scope="module")
 def states(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Roots as they are before the first job of the chain, and behind each."""
+    """Return copies of the root before the chain and after each of its jobs."""
     folder = tmp_path_factory.mktemp("states")
     root = folder / "root" / "tables"
     source = ["--source.path", str(folder / "raw")]
@@ -103,17 +109,17 @@ def states(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> lis
         run(job, root, source)
     users = spark.read.format("delta").load(str(root / "user_index")).orderBy("user_idx").limit(3).collect()
     (root / NAMES).write_text("\n".join(row.user_id for row in users))
-    kept = []
+    copies = []
     for number, (job, flags) in enumerate([("", []), *CHAIN]):
         if job:
             run(job, root, flags)
-        kept.append(folder / str(number))
-        shutil.copytree(root, kept[-1])
-    return kept
+        copies.append(folder / str(number))
+        shutil.copytree(root, copies[-1])
+    return copies
 
 
 @pytest.mark.parametrize("place", range(len(CHAIN)), ids=[job for job, _ in CHAIN])
-def test_a_job_killed_behind_any_commit_and_run_again_ends_as_one_never_killed(
+def test_a_job_killed_after_any_commit_and_run_again_gives_the_same_tables(
     spark: SparkSession, states: list[Path], tmp_path: Path, place: int
 ) -> None:
     job, flags = CHAIN[place]
@@ -121,11 +127,11 @@ def test_a_job_killed_behind_any_commit_and_run_again_ends_as_one_never_killed(
     while True:
         root = tmp_path / f"after-{commits + 1}" / "tables"
         shutil.copytree(states[place], root)
-        if not killed(job, root, flags, commits + 1):
+        if not is_killed(job, root, flags, commits + 1):
             break
         commits += 1
         run(job, root, flags)
-        assert contents(spark, root) == expected, f"{job}, killed behind commit {commits}"
+        assert contents(spark, root) == expected, f"{job}, killed after commit {commits}"
     # Its own tables, and its row in job_runs.
-    assert commits >= (1 if job in OF_FILES else 2)
+    assert commits >= (1 if job in FILE_JOBS else 2)
     assert contents(spark, root) == expected

@@ -1,4 +1,4 @@
-"""`make` on machines with wrong tools, and what later calls do; its programs only note their calls."""
+"""Tests of the Makefile with programs that only record their calls."""
 
 import os
 import shutil
@@ -10,13 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOOLS = "awk bash cat chmod cksum cp cut dirname env ls make mkdir rm sed sh touch"
 OLD_PYTHON = "#!/bin/sh\necho Python 3.9.2; exit 1"
-NOTING_UV = """#!/bin/sh
+RECORDING_UV = """#!/bin/sh
 echo "uv $*" >> calls
 """
-NOTING_PYTHON = """#!/bin/sh
+RECORDING_PYTHON = """#!/bin/sh
 echo "python $*" >> calls
 case "$*" in
-    *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp noting-uv .venv/bin/uv ;;
+    *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp recording-uv .venv/bin/uv ;;
     *delta_jars*) test ! -e no-network ;;
 esac
 """
@@ -27,7 +27,7 @@ def java(version: str) -> str:
 
 
 class Checkout:
-    """A copy of what `make` reads, on a machine with a Python, a Java and the usual small tools."""
+    """Copy of the files of `make`, with a PATH of Python, Java and small tools."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,8 +35,8 @@ class Checkout:
             shutil.copy(ROOT / name, folder)
         for name in (".ci", "jobs", "recsys_spark", "requirements"):
             shutil.copytree(ROOT / name, folder / name)
-        self.program("noting-uv", NOTING_UV)
-        self.program("path/python3.11", NOTING_PYTHON)
+        self.program("recording-uv", RECORDING_UV)
+        self.program("path/python3.11", RECORDING_PYTHON)
         self.program("path/java", java("17.0.9"))
         for tool in TOOLS.split():
             (folder / "path" / tool).symlink_to(shutil.which(tool) or tool)
@@ -56,7 +56,7 @@ class Checkout:
         return self.run("path/make", *arguments, **environment)
 
     def calls(self) -> list[str]:
-        """The programs that were called since the last question."""
+        """Return the programs called since the last call of this method."""
         file = self.folder / "calls"
         text = file.read_text() if file.exists() else ""
         file.unlink(missing_ok=True)
@@ -69,7 +69,7 @@ def checkout(tmp_path):
 
 
 def installs(calls: list[str]) -> str:
-    """Which lock was installed, if any."""
+    """Return the lock file that was installed, or an empty string."""
     syncs = [call.split()[-1] for call in calls if call.startswith("uv pip sync")]
     return syncs[0] if syncs else ""
 
@@ -131,7 +131,7 @@ def test_a_second_call_installs_nothing_whatever_the_file_times_say(checkout):
 
 
 @pytest.mark.parametrize("change", ["requirements/run.lock", "setup.py", "jobs/another_job.py"])
-def test_a_change_of_what_is_installed_brings_the_environment_up_to_date(checkout, change):
+def test_a_change_of_installed_files_updates_the_environment(checkout, change):
     checkout.make("run")
     checkout.calls()
     with (checkout.folder / change).open("a") as file:

@@ -1,4 +1,4 @@
-"""Notebooks run as they are, from their own folder, and are kept without outputs."""
+"""Tests of the notebooks: they run from their own folder, and are stored without outputs."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
 def test_a_notebook_runs_from_top_to_bottom(
     notebook: Path, checkout: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """On the tables of the README's examples, so that its pipeline finds little to do."""
+    """The tables are those of the README's examples, which saves time."""
     folder = checkout / "notebooks"
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
@@ -38,7 +38,7 @@ def test_a_notebook_runs_from_top_to_bottom(
     border = r"^\+[-+]+\+\n"
     assert len(re.findall(border, printed, re.MULTILINE)) == 3 * queries > 0
     assert not re.search(f"({border}){{2}}", printed, re.MULTILINE), f"a query gave no rows:\n{printed}"
-    assert spark.range(1).count() == 1, "the notebook stopped a session that it had not made"
+    assert spark.range(1).count() == 1, "the notebook stopped a session that it did not start"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda file: file.name)

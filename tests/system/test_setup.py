@@ -1,4 +1,4 @@
-"""The locks, the ranges of setup.py and the wheel: what is installed, where, from one set of files."""
+"""Tests of the lock files, the version ranges of setup.py, and the wheel."""
 
 import ast
 import os
@@ -20,14 +20,17 @@ JOBS = sorted(file.stem for file in (ROOT / "jobs").glob("[!_]*.py"))
 
 
 def entries(kind: str) -> list[str]:
-    """The entries of a lock, one line each, without comments."""
+    """Return the entries of a lock file, one line each, without comments."""
     text = (ROOT / "requirements" / f"{kind}.lock").read_text()
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     return "\n".join(lines).replace("\\\n", "").splitlines()
 
 
 def versions(kind: str) -> set[tuple[str, str]]:
-    """(package, version); a package has two where Python 3.11 and 3.12 need different ones."""
+    """Return the pairs (package, version) of a lock file.
+
+    A package has two versions if Python 3.11 and 3.12 need different ones.
+    """
     pairs = [entry.split()[0].split("==") for entry in entries(kind)]
     return {(canonicalize_name(name), version) for name, version in pairs}
 
@@ -47,7 +50,7 @@ def test_tests_run_on_the_versions_that_run_uses():
     assert versions("run") < versions("test")
 
 
-def test_the_ranges_of_setup_admit_what_is_locked(monkeypatch):
+def test_the_ranges_of_setup_contain_the_locked_versions(monkeypatch):
     monkeypatch.chdir(ROOT)
     package: Any = run_setup("setup.py", stop_after="init")
     extras = package.extras_require
@@ -70,8 +73,8 @@ def test_every_import_is_of_a_package_that_run_installs():
                 imported.add((node.module or "").partition(".")[0])
     lines = (ROOT / "requirements" / "run.in").read_text().splitlines()
     wanted = {canonicalize_name(Requirement(line).name) for line in lines}
-    # Tracking is asked for by an extra of its own, and imported only where an address for it is set; what the
-    # benchmark compares with has an environment of its own.
+    # mlflow is an optional extra, imported only if a tracking address is set; the libraries that the benchmark compares
+    # with have an environment of their own.
     own = {*sys.stdlib_module_names, "recsys_spark", "mlflow", "replay", "implicit"}
     makers = packages_distributions()
     for name in imported - own:
