@@ -21,10 +21,10 @@ from recsys_spark.core.atomic_files import write_json
 from recsys_spark.core.logs import step
 from recsys_spark.models.attribute_ridge import fit_attribute_ridge, predicted_vectors
 from recsys_spark.preparation.item_features import feature_entries, fit_vocabulary, item_features
-from recsys_spark.ranking.extended_scorer import ExtendedScorer
-from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
-from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.ranking.dot_scorer import ExtendedScorer
+from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_frames import matrix_frame
+from recsys_spark.ranking.matrix_writer import write_item_arrays, write_item_matrix
 from recsys_spark.ranking.scorer import ProductScorer, Scorer
 from recsys_spark.recommend.trained_model import TrainedModel, n_items
 from recsys_spark.storage.tables import Tables
@@ -157,7 +157,7 @@ def _predict(
     training_entries = entries.join(teachers, on="item_idx", how="left_semi")
     solved = fit_attribute_ridge(training_entries, matrices, len(vocabulary), settings.reg_param, folder / "sums")
     size, rank = solved.shape
-    coefficients = save_item_matrix(solved.astype(np.float32), folder / "coefficients", size, rank, limit)
+    coefficients = write_item_arrays(solved.astype(np.float32), folder / "coefficients", size, rank, limit)
     return predicted_vectors(entries.join(teachers, on="item_idx", how="left_anti"), coefficients)
 
 

@@ -20,9 +20,10 @@ from recsys_spark.ranking.scorer import Scorer
 from recsys_spark.recommend.cold_items import load_catalogue
 from recsys_spark.recommend.item_filters import allowed_items
 from recsys_spark.recommend.names import item_names, resolve_items
+from recsys_spark.recommend.popular_groups import popular_scorer
 from recsys_spark.recommend.recommendations import ListSettings, recommend_for_history
 from recsys_spark.recommend.similarity import nearest_to_all
-from recsys_spark.recommend.trained_model import TrainedModel, popular_scorer
+from recsys_spark.recommend.trained_model import TrainedModel
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["GivenItems", "ItemList", "best_list", "print_list"]

@@ -1,13 +1,17 @@
-"""Popularity by country and age group.
+"""Popularity among all users, and by country and age group.
 
 A listener without plays has a profile only. The most played items of the same country and age group fit better than
 those of all users, if the group is large enough. Otherwise a larger group is used.
 """
 
 import hashlib
+import os
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +20,12 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.recommendations import RecommendationsSettings
-from recsys_spark.models.popularity import GroupPopularityScorer
+from recsys_spark.models.popularity import GroupPopularityScorer, Popularity, PopularitySettings
 from recsys_spark.preparation.age_groups import age_group
-from recsys_spark.ranking.item_matrix import write_item_matrix
 from recsys_spark.ranking.matrix_frames import vectors_to_arrow
+from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.ranking.scorer import Scorer
-from recsys_spark.recommend.trained_model import n_items, popular_folder, popular_scorer
+from recsys_spark.recommend.trained_model import n_items
 from recsys_spark.storage.tables import Tables
 
 __all__ = [
@@ -31,10 +35,14 @@ __all__ = [
     "group_sizes",
     "groups_fingerprint",
     "member_groups",
+    "popular_folder",
     "popular_lists",
+    "popular_scorer",
 ]
 
 ALL_USERS = 0
+# In seconds.
+WEEK = 7 * 24 * 3600
 KEY = "struct<country:string,age_group:string>"
 INPUTS = ("interactions", "users", "user_index")
 
@@ -81,6 +89,34 @@ def popular_lists(tables: Tables, config: BaseConfig) -> PopularLists:
     matrix = write_item_matrix(group_counts(interactions, groups, len(kept)), folder, size, limit)
     finest = groups.select("user_idx", F.element_at("numbers", 1).alias("popular_group"))
     return PopularLists(GroupPopularityScorer(matrix), finest, counts)
+
+
+def popular_scorer(tables: Tables, config: BaseConfig) -> Scorer:
+    """Return the popularity scorer of the present interactions.
+
+    It is the fallback for users without a vector or a usable history.
+    """
+    popularity = Popularity(PopularitySettings())
+    folder = popular_folder(config.files_root, f"v{tables.data_version('interactions')}")
+    fitted = popularity.fit(tables.read("interactions"), folder, config.run.seed, 1)
+    limit = config.outputs.max_item_matrix_bytes
+    assert isinstance(fitted.matrix, DataFrame)
+    return popularity.scorer(write_item_matrix(fitted.matrix, folder, n_items(tables), limit))
+
+
+def popular_folder(files_root: str, name: str) -> Path:
+    """Create and return the folder of the play counts of one state of the data.
+
+    Each delivery of plays adds a folder. Folders that no run has asked for in a week are removed. A run that still
+    reads a folder has asked for it within that time.
+    """
+    folder, now = Path(files_root) / "popular" / name, time.time()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for other in folder.parent.iterdir():
+        if other.is_dir() and now - other.stat().st_mtime > WEEK:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
 
 
 def groups_fingerprint(tables: Tables, settings: RecommendationsSettings) -> str:

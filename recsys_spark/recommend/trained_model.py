@@ -1,8 +1,5 @@
 """Trained model versions, loaded for scoring."""
 
-import os
-import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +7,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.core.names import NETWORKS, training_job
 from recsys_spark.models.kind import ModelKind, load_kind
-from recsys_spark.models.popularity import Popularity, PopularitySettings
 from recsys_spark.models.versions import ModelVersion
-from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 from recsys_spark.storage.model_files import missing_files
 from recsys_spark.storage.tables import Tables
@@ -24,10 +19,7 @@ from recsys_spark.storage.tables import Tables
 if TYPE_CHECKING:
     from recsys_spark.inference.network_model import NetworkModel
 
-__all__ = ["TrainedModel", "load_model", "n_items", "popular_folder", "popular_scorer", "read_vectors"]
-
-# In seconds.
-WEEK = 7 * 24 * 3600
+__all__ = ["TrainedModel", "load_model", "n_items", "read_vectors"]
 
 
 @dataclass(frozen=True)
@@ -95,34 +87,6 @@ def read_vectors(tables: Tables, table: str, version: str) -> DataFrame | None:
         return None
     rows = tables.read(table).where(F.col("model_version") == version).drop("model_version")
     return None if rows.isEmpty() else rows
-
-
-def popular_scorer(tables: Tables, config: BaseConfig) -> Scorer:
-    """Return the popularity scorer of the present interactions.
-
-    It is the fallback for users without a vector or a usable history.
-    """
-    popularity = Popularity(PopularitySettings())
-    folder = popular_folder(config.files_root, f"v{tables.data_version('interactions')}")
-    fitted = popularity.fit(tables.read("interactions"), folder, config.run.seed, 1)
-    limit = config.outputs.max_item_matrix_bytes
-    assert isinstance(fitted.matrix, DataFrame)
-    return popularity.scorer(write_item_matrix(fitted.matrix, folder, n_items(tables), limit))
-
-
-def popular_folder(files_root: str, name: str) -> Path:
-    """Create and return the folder of the play counts of one state of the data.
-
-    Each delivery of plays adds a folder. Folders that no run has asked for in a week are removed. A run that still
-    reads a folder has asked for it within that time.
-    """
-    folder, now = Path(files_root) / "popular" / name, time.time()
-    folder.mkdir(parents=True, exist_ok=True)
-    os.utime(folder)
-    for other in folder.parent.iterdir():
-        if other.is_dir() and now - other.stat().st_mtime > WEEK:
-            shutil.rmtree(other, ignore_errors=True)
-    return folder
 
 
 def n_items(tables: Tables) -> int:

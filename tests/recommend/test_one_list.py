@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories
+from recsys_spark.ranking.scorer import FoldIn, Histories
 from recsys_spark.recommend.one_list import GivenItems, best_list
 from recsys_spark.recommend.recommendations import ListSettings
 from recsys_spark.recommend.similarity import nearest_to_all

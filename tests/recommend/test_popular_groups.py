@@ -11,8 +11,13 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.recommend.popular_groups import group_candidates, group_counts, group_sizes, member_groups
-from recsys_spark.recommend.trained_model import popular_folder
+from recsys_spark.recommend.popular_groups import (
+    group_candidates,
+    group_counts,
+    group_sizes,
+    member_groups,
+    popular_folder,
+)
 from tests.conftest import Workspace
 
 Person = tuple[int, str | None, int | None]

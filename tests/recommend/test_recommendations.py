@@ -14,15 +14,9 @@ from pyspark.sql import functions as F
 
 from recsys_spark.models.als import AlsFoldIn, AlsSettings, als_observations, fit_als
 from recsys_spark.models.popularity import PopularityScorer, PopularitySettings, popularity_scores
-from recsys_spark.ranking.item_matrix import write_item_matrix
-from recsys_spark.ranking.scorer import (
-    DotScorer,
-    FoldIn,
-    Origin,
-    Queries,
-    Scorer,
-    UserBlock,
-)
+from recsys_spark.ranking.dot_scorer import DotScorer
+from recsys_spark.ranking.matrix_writer import write_item_matrix
+from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
 from recsys_spark.ranking.scores import Scores
 from recsys_spark.recommend.recommendations import (
     ListSettings,
