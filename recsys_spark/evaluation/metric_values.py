@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, Row
 
 from recsys_spark.core.errors import MissingInputError, TrainingError
 from recsys_spark.evaluation.evaluation_setup import RATING_COLUMNS, EvaluationSetup
-from recsys_spark.metrics.bootstrap import interval
+from recsys_spark.metrics.bootstrap import percentile_interval
 from recsys_spark.metrics.diversity import coverage, gini
 from recsys_spark.metrics.slices import SLICES
 
@@ -63,7 +63,7 @@ def _user_metrics(row: Row, setup: EvaluationSetup) -> Iterator[MetricValue]:
     for place in np.flatnonzero(users[:, 0]):
         for metric, values in metrics.items():
             if np.isfinite(values[place, 0]):
-                bounds = interval(values[place, 1:])
+                bounds = percentile_interval(values[place, 1:])
                 low, high = bounds if bounds[0] == bounds[0] else (None, None)
                 value, n_users = float(values[place, 0]), int(users[place, 0])
                 yield MetricValue(setup.models[row["model"]].version, metric, SLICES[place], value, low, high, n_users)

@@ -1,4 +1,4 @@
-"""Products of a block of vectors with all items, tile after tile: what similarity and most scorers use."""
+"""Products of a block of vectors with all item vectors, tile by tile."""
 
 from collections.abc import Iterator
 
@@ -10,31 +10,31 @@ from recsys_spark.ranking.scores import Scores, Tile, exclude_items
 
 __all__ = ["cosine_scores", "dot_scores", "products"]
 
-# The wider, the fewer scores pass the first scan, which knows nothing of other tiles; a few hundred rows of so many
-# scores still lie in the processor's outer cache, also where several tasks share it.
+# The wider the tile, the fewer scores pass the first scan, which has no bound from other tiles. A few hundred rows of
+# this many scores fit in the processor's outer cache, also where several tasks share it.
 TILE_ITEMS = 4096
 UNIT_ROUNDOFF = 2.0**-24
 
 
 def dot_scores(matrix: ItemMatrix, queries: NDArray[np.float32]) -> Scores:
-    """Dot products of `queries`, (n, rank), with all item vectors; minus infinity for items without a vector.
+    """Return dot products of `queries`, (n, rank), with all item vectors.
 
-    The deciding scores are summed in double precision and rounded to float32: equal vectors get equal scores
-    anywhere.
+    Minus infinity for items without a vector. Exact scores are summed in double precision and rounded to float32:
+    equal vectors have equal scores in any block.
     """
     norms = matrix.norms()
 
     def refine(rows: NDArray[np.intp], item_idx: NDArray[np.int32]) -> NDArray[np.float32]:
         return _pair_products(matrix, queries, rows, item_idx).astype(np.float32)
 
-    error = _rounding(matrix.rank) * _lengths(queries) * norms.max(initial=0)
+    error = _rounding_error(matrix.rank) * _vector_lengths(queries) * norms.max(initial=0)
     return exclude_items(Scores(len(queries), products(matrix, queries), refine, error), norms > 0)
 
 
 def cosine_scores(matrix: ItemMatrix, queries: NDArray[np.float32]) -> Scores:
-    """As dot_scores, with both sides scaled to unit length; no query may be zero."""
+    """Return cosines of `queries` and item vectors, as dot_scores does; no query may be zero."""
     norms = matrix.norms()
-    lengths = _lengths(queries)
+    lengths = _vector_lengths(queries)
     inverse = np.divide(1, norms, where=norms > 0, out=np.zeros_like(norms))
     unit = (queries / lengths[:, None]).astype(np.float32)
 
@@ -43,14 +43,14 @@ def cosine_scores(matrix: ItemMatrix, queries: NDArray[np.float32]) -> Scores:
         return (products / (lengths[rows] * norms[item_idx])).astype(np.float32)
 
     tiles = products(matrix, unit, inverse.astype(np.float32))
-    error = np.full(len(queries), _rounding(matrix.rank))
+    error = np.full(len(queries), _rounding_error(matrix.rank))
     return exclude_items(Scores(len(queries), tiles, refine, error), norms > 0)
 
 
 def products(
     matrix: ItemMatrix, queries: NDArray[np.float32], scale: NDArray[np.float32] | None = None
 ) -> Iterator[Tile]:
-    """Products with tile after tile of the items, each item's vector first multiplied by its `scale`."""
+    """Yield products of `queries` with the items, tile by tile; `scale`, (n_items,), multiplies item vectors."""
     buffer = np.empty(len(queries) * TILE_ITEMS, dtype=np.float32)
     for number in range(matrix.n_tiles):
         tile = matrix.tile(number)
@@ -73,13 +73,14 @@ def _pair_products(
     return products
 
 
-def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+def _vector_lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     lengths: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     return lengths
 
 
-def _rounding(rank: int) -> float:
-    """How far a float32 product of vectors of length 1 may be from the exact one; a few steps more for
-    scaling them.
+def _rounding_error(rank: int) -> float:
+    """Return the largest error of a float32 product of unit vectors.
+
+    The bound has a margin of a few steps for scaling them.
     """
     return (rank + 8) * UNIT_ROUNDOFF

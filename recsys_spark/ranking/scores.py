@@ -1,4 +1,4 @@
-"""Scores of a block of rows for every item, which arrive tile by tile, and what is left out of them."""
+"""Scores of a block of rows for every item, tile by tile, and exclusions."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,12 +14,11 @@ Tile = tuple[int, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a block of rows (users, or items whose neighbours are sought) for every item.
+    """Scores of a block of rows, users or items, for every item.
 
-    `tiles` yields (first item_idx, scores (n_rows, width)) by ascending item; an array is overwritten by the
-    next one and may be changed in place. `refine(rows, item_idx)` gives the scores that decide for single
-    pairs, float32 of shape (n,); a tile may differ from it by at most `error`, (n_rows,). Without `refine`
-    the tiles decide.
+    `tiles` yields (first item_idx, scores (n_rows, width)) by ascending item; each array is overwritten by the next
+    one and may be changed in place. `refine(rows, item_idx)` returns exact scores of single pairs, float32 of shape
+    (n,); a tile may differ from them by at most `error`, (n_rows,). Without `refine` the scores of tiles are exact.
     """
 
     n_rows: int
@@ -29,7 +28,7 @@ class Scores:
 
 
 def exclude_items(scores: Scores, allowed: NDArray[np.bool_]) -> Scores:
-    """Leaves out the items whose place in `allowed`, (n_items,), is False."""
+    """Exclude the items whose place in `allowed`, (n_items,), is False."""
     penalty = np.where(allowed, np.float32(0), np.float32(-np.inf))
 
     def tiles() -> Iterator[Tile]:
@@ -41,9 +40,7 @@ def exclude_items(scores: Scores, allowed: NDArray[np.bool_]) -> Scores:
 
 
 def exclude_pairs(scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDArray[np.integer[Any]]) -> Scores:
-    """Leaves out single (row, item) pairs, such as what a user has played; order and repetitions do not
-    matter.
-    """
+    """Exclude single (row, item) pairs, in any order, such as a user's played items."""
     # One sort of packed pairs is many times faster than an argsort by item.
     packed = np.sort((item_idx.astype(np.int64) << 32) | rows.astype(np.int64))
     items, rows_by_item = packed >> 32, packed & 0xFFFFFFFF

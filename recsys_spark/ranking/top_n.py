@@ -1,14 +1,14 @@
-"""Exact top-N over scores that arrive tile by tile, so that no users x items matrix exists anywhere.
+"""Exact top-N lists from tiles of scores, without a users x items matrix.
 
-Partitioning every full row costs several times the matrix product that made it. Here a row keeps a shortlist and the
-score that a newcomer has to beat (group_bests.py): one maximum a score, one comparison for several of them, and only
-the few winners are moved. That makes plain numpy several times faster than `torch.topk` on full rows, so there is no
-second code path.
+Partitioning every full row costs several times the matrix product. Here each row has a shortlist and a lower bound of
+its n-th best score (group_maxima.py): one maximum a score, one comparison for several scores, and only the few
+candidates are copied. Plain numpy is so several times faster than `torch.topk` on full rows; there is no second
+implementation.
 
-A float32 product is not reproducible to the last bit: it depends on where a row lies in its block and on the
-processor, and equal vectors get unequal scores. So tiles only propose, with a margin, and where a scorer
-offers `refine` its scores decide wherever tiles leave it open: the lists are then the same for any blocking, and
-ties are ties.
+A float32 product is not reproducible to the last bit: it depends on the place of a row in its block and on the
+processor, and equal vectors get unequal scores. Scores of tiles are therefore approximate, with a margin. Where a
+scorer offers `refine`, its exact scores decide every order that the margin leaves open: lists are equal for any
+blocking, and equal scores are ties.
 """
 
 from typing import NamedTuple
@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.ranking.candidate_keys import NOTHING, items_of, keys_of, scores_of
-from recsys_spark.ranking.group_bests import GroupBests
+from recsys_spark.ranking.candidate_keys import EMPTY_KEY, pack_keys, unpack_items, unpack_scores
+from recsys_spark.ranking.group_maxima import GroupMaxima
 from recsys_spark.ranking.scores import Scores
 
 __all__ = ["TopN", "top_n"]
 
-# A tile is scanned as the best of so many parts: a quarter of the comparisons, and few candidates too many.
+# A tile is compared by the maximum of PARTS scores: a quarter of the comparisons, for few additional candidates.
 PARTS = 4
 
 
 class TopN(NamedTuple):
-    """Lists of a block: only the first `length[row]` places of a row count."""
+    """Lists of a block of rows; only the first `length[row]` places of a row are filled."""
 
     item_idx: NDArray[np.int32]  # (n_rows, n)
     score: NDArray[np.float32]  # (n_rows, n)
@@ -36,22 +36,20 @@ class TopN(NamedTuple):
 
 
 def top_n(scores: Scores, n: int, exact_scores: bool = True) -> TopN:
-    """The n best items of each row: score descending, then item_idx ascending, also at the n-th place.
+    """Return the n best items of each row, by descending score, then ascending item_idx.
 
-    Where only the order counts, `exact_scores` False saves time: scores may then be those of the tiles.
-
-    A score of minus infinity means excluded: such an item never appears, so a list may be shorter than n.
-    Memory beyond the tile is about n_rows x (3 n + tile width) x 8 bytes. Raises TrainingError on a score
-    that is not a number.
+    With `exact_scores` False the order is exact and the scores may be those of tiles, which saves time. A score of
+    minus infinity excludes an item, so that a list may be shorter than n. Memory beyond the tile is about n_rows x
+    (3 n + tile width) x 8 bytes. Raises TrainingError on a NaN score.
     """
     shortlist = _Shortlist(scores, n, exact_scores)
     for first, tile in scores.tiles:
-        shortlist.offer(first, tile)
+        shortlist.update(first, tile)
     return shortlist.ranked()
 
 
 class _Shortlist:
-    """The candidates of each row as keys in any order, and the score that a newcomer must exceed."""
+    """Candidates of each row as unordered keys, and the floor for further ones."""
 
     def __init__(self, scores: Scores, n: int, exact_scores: bool) -> None:
         self.n = n
@@ -59,60 +57,61 @@ class _Shortlist:
         self.limit = 3 * n
         self.refine = scores.refine
         self.error = np.broadcast_to(np.float32(scores.error), scores.n_rows)
-        self.bests = GroupBests(scores.n_rows, n)
-        self.keys = np.full((scores.n_rows, self.limit), NOTHING)
+        self.maxima = GroupMaxima(scores.n_rows, n)
+        self.keys = np.full((scores.n_rows, self.limit), EMPTY_KEY)
         self.length = np.zeros(scores.n_rows, dtype=np.int64)
         self.floor = np.full(scores.n_rows, -np.inf, dtype=np.float32)
         self.bound = self.floor.copy()
         self.seen = 0
         self.seen_at_rise = 0
 
-    def offer(self, first: int, tile: NDArray[np.float32]) -> None:
-        """Takes up every score of the tile, (n_rows, width), that may belong to its row's best."""
+    def update(self, first: int, tile: NDArray[np.float32]) -> None:
+        """Add the items of a tile, (n_rows, width), that may be among the best."""
         best = _best_of_parts(tile, -(-tile.shape[1] // PARTS))
-        self.bests.offer(first, best)
+        self.maxima.update(first, best)
         self.seen += tile.shape[1]
-        # Twice as many scores halve the share that passes; floors that rise more often cost more than they save.
+        # Twice as many scores halve the share that passes; raising floors more often costs more than it saves.
         if self.seen >= 2 * self.seen_at_rise:
             self._raise_floors()
-        # Asking what fails, and turning it round, lets what is not a number through to be seen.
+        # The negated comparison keeps NaN among the candidates, where it is detected.
         losers = best <= self.floor[:, None]
         flat = np.flatnonzero(np.logical_not(losers, out=losers))
         rows = flat // best.shape[1]
-        self._offer_parts(first, tile, best.shape[1], rows, flat - rows * best.shape[1])
+        self._update_parts(first, tile, best.shape[1], rows, flat - rows * best.shape[1])
         if self.length.max() > self.limit:
             self._prune()
 
-    def _offer_parts(
+    def _update_parts(
         self, first: int, tile: NDArray[np.float32], part: int, rows: NDArray[np.intp], places: NDArray[np.intp]
     ) -> None:
-        """Takes up the scores of these rows that have these places in any part of the tile, if they are enough."""
+        """Add scores above the floors, at these rows and places of each part of the tile."""
         width = tile.shape[1]
         columns = places[:, None] + np.arange(0, width, part)
         score = tile.ravel().take(rows[:, None] * width + columns, mode="clip")
         if width % part:
             score[columns >= width] = -np.inf
-        _refuse_nan(score)
+        _check_no_nan(score)
         flat = np.flatnonzero(score > self.floor.take(rows)[:, None])
-        winners = keys_of(score.ravel().take(flat), columns.ravel().take(flat) + first)
+        winners = pack_keys(score.ravel().take(flat), columns.ravel().take(flat) + first)
         self._append(rows.take(flat // columns.shape[1]), winners)
 
     def ranked(self) -> TopN:
-        keys = self._decide(np.arange(self.length.size))
-        return TopN(items_of(keys), scores_of(keys), np.minimum(self.length, self.n))
+        """Return the lists of all rows."""
+        keys = self._best_keys(np.arange(self.length.size))
+        return TopN(unpack_items(keys), unpack_scores(keys), np.minimum(self.length, self.n))
 
     def _raise_floors(self) -> None:
-        """Brings bounds and floors up to what was seen so far."""
+        """Raise bounds and floors by the scores seen so far."""
         if self.seen == self.seen_at_rise:
             return
         # The largest value that cannot belong to the n best.
-        self.bound = np.nextafter(self.bests.bound() - 2 * self.error, np.float32(-np.inf))
-        # A row that was decided may ask for more: of equal scores only the items seen first count.
+        self.bound = np.nextafter(self.maxima.lower_bound() - 2 * self.error, np.float32(-np.inf))
+        # The floor of a settled row may be higher: of equal scores only the items seen first count.
         np.maximum(self.floor, self.bound, out=self.floor)
         self.seen_at_rise = self.seen
 
     def _append(self, rows: NDArray[np.intp], keys: NDArray[np.int64]) -> None:
-        """Puts candidates, by ascending row, behind those of their rows."""
+        """Append candidates, by ascending row, to those of their rows."""
         counts = np.bincount(rows, minlength=self.length.size)
         self._reserve(int((self.length + counts).max()))
         starts = np.cumsum(counts) - counts
@@ -123,15 +122,15 @@ class _Shortlist:
     def _reserve(self, width: int) -> None:
         missing = width - self.keys.shape[1]
         if missing > 0:
-            self.keys = np.pad(self.keys, ((0, 0), (0, missing)), constant_values=NOTHING)
+            self.keys = np.pad(self.keys, ((0, 0), (0, missing)), constant_values=EMPTY_KEY)
 
     def _prune(self) -> None:
-        """Raises the floors, and drops what no longer reaches them."""
+        """Raise the floors and drop candidates below the bounds."""
         self._raise_floors()
         width = int(self.length.max(initial=0))
-        kept = np.flatnonzero(self.keys[:, :width] < keys_of(self.bound, np.zeros(self.bound.size))[:, None])
+        kept = np.flatnonzero(self.keys[:, :width] < pack_keys(self.bound, np.zeros(self.bound.size))[:, None])
         keys = self.keys[:, :width].ravel().take(kept)
-        self.keys[:, :width] = NOTHING
+        self.keys[:, :width] = EMPTY_KEY
         self.length[:] = 0
         self._append(kept // width, keys)
         crowded = np.flatnonzero(self.length > self.limit)
@@ -139,16 +138,16 @@ class _Shortlist:
             self._settle(crowded)
 
     def _settle(self, rows: NDArray[np.intp]) -> None:
-        """Decides rows whose candidates are too close to be pruned, so that ties cannot fill the memory."""
-        decided = self._decide(rows)
-        # The last one may have been left to its tile, so both sides can be off.
-        self.floor[rows] = scores_of(decided[:, -1]) - 2 * self.error[rows]
-        self.keys[rows] = NOTHING
-        self.keys[rows, : self.n] = decided
+        """Reduce rows with many close candidates to their n best, to limit memory."""
+        best = self._best_keys(rows)
+        # The last score may be that of its tile, so that both sides have an error.
+        self.floor[rows] = unpack_scores(best[:, -1]) - 2 * self.error[rows]
+        self.keys[rows] = EMPTY_KEY
+        self.keys[rows, : self.n] = best
         self.length[rows] = self.n
 
-    def _decide(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Keys of the n best of the rows by deciding scores, best first, (rows, n)."""
+    def _best_keys(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return keys of the n best of the rows, (rows, n), by exact scores."""
         width = max(int(self.length[rows].max(initial=0)), self.n)
         self._reserve(width)
         keys = np.sort(self.keys[rows, :width], axis=1)
@@ -158,37 +157,36 @@ class _Shortlist:
             keys[changed] = np.sort(keys[changed], axis=1)
         return keys[:, : self.n]
 
-    def _doubtful(self, rows: NDArray[np.intp], score: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which places of descending scores, (rows, width), have a deciding score that is asked for: those of the list
-        unless the order is all that counts, and those whose order tiles leave open.
+    def _needs_exact(self, rows: NDArray[np.intp], score: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return True for places of descending scores, (rows, width), that need an exact score.
 
-        Of two that are further apart than both can be off, the order is known. So runs of close neighbours may be
-        sorted by deciding scores, and all else by the tiles' beside them.
+        These are the places of the list, unless only the order counts, and places whose order is open: scores closer
+        than the errors of both. Runs of close neighbours are sorted by exact scores, all others by those of tiles.
         """
-        doubtful = np.zeros(score.shape, np.bool_)
+        needed = np.zeros(score.shape, np.bool_)
         with np.errstate(invalid="ignore"):
             close = score[:, :-1] - score[:, 1:] <= 2 * self.error[rows, None]
-        doubtful[:, :-1] |= close
-        doubtful[:, 1:] |= close
+        needed[:, :-1] |= close
+        needed[:, 1:] |= close
         if self.exact_scores:
-            doubtful[:, : self.n] = True
-        return doubtful & (np.arange(score.shape[1]) < self.length[rows, None])
+            needed[:, : self.n] = True
+        return needed & (np.arange(score.shape[1]) < self.length[rows, None])
 
     def _refine(self, rows: NDArray[np.intp], keys: NDArray[np.int64]) -> None:
-        """Puts deciding scores into ascending keys where they are in doubt."""
+        """Put exact scores into ascending keys where they are needed."""
         assert self.refine is not None
-        row, place = np.nonzero(self._doubtful(rows, scores_of(keys)))
-        item_idx = items_of(keys[row, place])
-        decided = self.refine(rows[row], item_idx)
-        _refuse_nan(decided)
-        keys[row, place] = keys_of(decided, item_idx)
+        row, place = np.nonzero(self._needs_exact(rows, unpack_scores(keys)))
+        item_idx = unpack_items(keys[row, place])
+        exact = self.refine(rows[row], item_idx)
+        _check_no_nan(exact)
+        keys[row, place] = pack_keys(exact, item_idx)
 
 
 def _best_of_parts(tile: NDArray[np.float32], part: int) -> NDArray[np.float32]:
-    """The best of the scores that have the same place in each part of a tile, (n_rows, part)."""
+    """Return the best score of each place over the parts of a tile, (n_rows, part)."""
     n_rows, width = tile.shape
     whole = width // part
-    # One reduction passes over the tile in a third less time than a maximum for each two of the parts.
+    # One reduction over the tile takes a third less time than a maximum of every two parts.
     best: NDArray[np.float32] = tile[:, : whole * part].reshape(n_rows, whole, part).max(axis=1)
     if width % part:
         rest = tile[:, whole * part :]
@@ -197,9 +195,9 @@ def _best_of_parts(tile: NDArray[np.float32], part: int) -> NDArray[np.float32]:
     return best
 
 
-def _refuse_nan(score: NDArray[np.float32]) -> None:
+def _check_no_nan(score: NDArray[np.float32]) -> None:
     if np.isnan(score).any():
         raise TrainingError(
-            "The model gives scores that are not numbers. Train it again with smaller steps or stronger "
-            "regularisation (for ALS a larger models.als.reg_param)."
+            "the model gives scores that are not numbers: train it again with smaller steps or stronger regularisation "
+            "(for ALS a larger models.als.reg_param)"
         )

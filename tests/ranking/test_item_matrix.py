@@ -1,4 +1,4 @@
-"""The folder of tiles: complete or refused, and the same numbers as the frame it was written from."""
+"""Item matrices written from Spark rows: complete folders with equal numbers, or errors."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.core.errors import ConfigError, MissingInputError, TrainingError
-from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.matrix_writer import write_item_matrix
 
 SCHEMA = "item_idx INT, vector ARRAY<FLOAT>"
 PLENTY = 1 << 30
@@ -23,7 +24,7 @@ def all_rows(matrix: ItemMatrix) -> NDArray[np.float32]:
 
 
 def test_position_is_item_idx_and_gaps_are_zero(spark: SparkSession, tmp_path: Path) -> None:
-    """Items 0, 4, 9 of 12 in tiles of 3: the third tile has no vector at all."""
+    """Items 0, 4, 9 of 12 in tiles of 3 have a vector: the third tile has none."""
     vectors = {9: [5.0, 6.0], 0: [1.0, 2.0], 4: [3.0, 4.0], 5: None}
     matrix = write_item_matrix(frame(spark, vectors), tmp_path / "m", 12, PLENTY, tile_items=3)
     expected = np.zeros((12, 2), dtype=np.float32)
@@ -52,7 +53,7 @@ def test_last_tile_is_shorter(spark: SparkSession, tmp_path: Path) -> None:
 def test_complete_folder_is_reused_and_incomplete_one_rewritten(spark: SparkSession, tmp_path: Path) -> None:
     first = write_item_matrix(frame(spark, {0: [1.0]}), tmp_path, 2, PLENTY)
     assert write_item_matrix(frame(spark, {0: [7.0]}), tmp_path, 2, PLENTY) == first
-    # A job killed before its end leaves no manifest.
+    # A killed job leaves no manifest.
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(MissingInputError, match="no complete item matrix"):
         ItemMatrix.open(tmp_path)
@@ -70,7 +71,7 @@ def test_lost_tile_is_noticed(spark: SparkSession, tmp_path: Path) -> None:
         ItemMatrix.open(tmp_path)
 
 
-def test_too_large_names_the_key(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_error_of_a_too_large_matrix_names_the_key(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"outputs\.max_item_matrix_bytes"):
         write_item_matrix(frame(spark, {0: [1.0, 2.0]}), tmp_path / "m", 10, max_bytes=79)
     assert not (tmp_path / "m").exists()
@@ -87,13 +88,13 @@ def test_too_large_names_the_key(spark: SparkSession, tmp_path: Path) -> None:
         ([(-1, [1.0, 2.0])], "not in the item index"),
     ],
 )
-def test_vectors_that_make_no_matrix(spark: SparkSession, tmp_path: Path, rows: list[object], message: str) -> None:
+def test_vectors_that_form_no_matrix(spark: SparkSession, tmp_path: Path, rows: list[object], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         write_item_matrix(spark.createDataFrame(rows, SCHEMA), tmp_path, 4, PLENTY)
     with pytest.raises(MissingInputError):
         ItemMatrix.open(tmp_path)
 
 
-def test_model_without_vectors(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_model_without_vectors_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="train_spark_model"):
         write_item_matrix(frame(spark, {}), tmp_path, 4, PLENTY)

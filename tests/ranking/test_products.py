@@ -1,4 +1,4 @@
-"""Scores that do not depend on blocking, and tiles that keep within their stated error."""
+"""Products: exact scores independent of blocking, and tiles within their error."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ MakeMatrix = Callable[..., ItemMatrix]
 
 
 def vectors_of(n_items: int, rank: int, seed: int = 0) -> NDArray[np.float32]:
-    """Vectors of very different lengths, every seventh zero."""
+    """Return vectors of very different lengths, every seventh zero."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(n_items, rank)) * 10 ** rng.uniform(-3, 3, size=(n_items, 1))
     vectors[::7] = 0
@@ -25,7 +25,7 @@ def vectors_of(n_items: int, rank: int, seed: int = 0) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("score", [dot_scores, cosine_scores])
 @pytest.mark.parametrize("rank", [1, 3, 64, 200])
-def test_tiles_are_within_the_error_of_what_decides(make_matrix: MakeMatrix, score: ScoreFunction, rank: int) -> None:
+def test_tiles_are_within_their_error_of_exact_scores(make_matrix: MakeMatrix, score: ScoreFunction, rank: int) -> None:
     vectors = vectors_of(3000, rank)
     queries = vectors_of(40, rank, seed=1)[1:7]
     scores = score(make_matrix(vectors, tile_items=1500), queries)
@@ -46,7 +46,7 @@ def test_tiles_are_within_the_error_of_what_decides(make_matrix: MakeMatrix, sco
     assert (np.abs(tiles[rows, items] - refined) <= error[rows]).all()
 
 
-def test_equal_vectors_tie_wherever_they_lie(make_matrix: MakeMatrix) -> None:
+def test_equal_vectors_tie_at_any_place(make_matrix: MakeMatrix) -> None:
     """A float32 product alone gives them scores that differ in the last bit."""
     vectors = np.tile(np.random.default_rng(0).normal(size=(1, 64)).astype(np.float32), (1500, 1))
     queries = np.random.default_rng(1).normal(size=(37, 64)).astype(np.float32)

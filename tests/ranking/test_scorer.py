@@ -1,4 +1,4 @@
-"""What scorers make of trained vectors, new histories, and users of whom nothing is known."""
+"""Scorers with trained vectors, new histories, and users without either."""
 
 import pickle
 from collections.abc import Callable
@@ -9,15 +9,9 @@ import pytest
 from recsys_spark.models.als import AlsFoldIn
 from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
 from recsys_spark.models.popularity import GroupPopularityScorer, PopularityScorer
-from recsys_spark.ranking.extended_scorer import ExtendedScorer
+from recsys_spark.ranking.dot_scorer import DotScorer, ExtendedScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.scorer import (
-    DotScorer,
-    Histories,
-    Origin,
-    ProductScorer,
-    UserBlock,
-)
+from recsys_spark.ranking.scorer import Histories, Origin, ProductScorer, UserBlock
 from recsys_spark.ranking.top_n import top_n
 
 MakeMatrix = Callable[..., ItemMatrix]
@@ -45,8 +39,8 @@ def matrix(make_matrix: MakeMatrix) -> ItemMatrix:
 
 
 @pytest.mark.parametrize("implicit", [True, False])
-def test_fold_in_reads_only_what_the_model_knows(matrix: ItemMatrix, implicit: bool) -> None:
-    """Items beyond the matrix (newer than the model) and without a vector change nothing."""
+def test_fold_in_uses_only_items_of_the_model(matrix: ItemMatrix, implicit: bool) -> None:
+    """Items newer than the model and items without a vector have no effect."""
     encoder = AlsFoldIn(reg_param=0.1, alpha=2.0, implicit=implicit)
     actual = encoder(matrix, histories([1, 4, 7, 30], [30], [], [9]))
     items = matrix.rows(np.arange(10))
@@ -58,8 +52,8 @@ def test_fold_in_reads_only_what_the_model_knows(matrix: ItemMatrix, implicit: b
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
-def test_who_is_served_and_how(matrix: ItemMatrix) -> None:
-    """Users: trained, trained to zero, new with known items, new with unknown ones, without anything."""
+def test_queries_and_origins_of_users(matrix: ItemMatrix) -> None:
+    """Users: trained, trained to zero, new with items of the model, new with other items, without history."""
     vectors = np.zeros((5, 3), dtype=np.float32)
     vectors[0] = [1, 2, 3]
     block = UserBlock(vectors, histories([0], [], [1, 2], [30], []))
@@ -71,12 +65,12 @@ def test_who_is_served_and_how(matrix: ItemMatrix) -> None:
     assert DotScorer(matrix).encode(block).rows.tolist() == [0]
     assert PopularityScorer(matrix).encode(block).origins.tolist() == [Origin.POPULAR] * 5
     assert (scorer.fold_in, DotScorer(matrix).fold_in) == ("solve", "none")
-    # The block's own vectors are not overwritten by folded-in ones.
+    # Folded-in vectors do not overwrite those of the block.
     assert not vectors[2].any()
 
 
 def test_each_group_has_its_own_list(make_matrix: MakeMatrix) -> None:
-    """Everybody in column 0; item 4 was played by nobody."""
+    """Column 0 counts all users; item 4 has no plays."""
     counts = np.array([[9, 0, 1], [8, 3, 0], [7, 2, 0], [6, 2, 5], [0, 0, 0]], dtype=np.float32)
     scorer = GroupPopularityScorer(make_matrix(counts, tile_items=2))
     block = UserBlock(None, histories([], [3], [], []), np.array([2, 0, 1, 2]))
@@ -88,7 +82,7 @@ def test_each_group_has_its_own_list(make_matrix: MakeMatrix) -> None:
     assert scorer.encode(UserBlock(None, histories([], []))).values.tolist() == [0, 0]
 
 
-def test_an_extended_scorer_knows_users_as_before_and_scores_more_items(
+def test_an_extended_scorer_encodes_as_its_base_and_scores_more_items(
     matrix: ItemMatrix, make_matrix: MakeMatrix
 ) -> None:
     more = make_matrix(np.vstack([matrix.whole(), [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]]))

@@ -1,4 +1,4 @@
-"""The kernel against sorting every row in full."""
+"""Top-N lists against sorting every row in full."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def in_tiles(matrix: NDArray[np.float32], width: int) -> Iterator[Tile]:
     buffer = np.empty(matrix.shape, dtype=np.float32)
     for first in range(0, matrix.shape[1], width):
         part = matrix[:, first : first + width]
-        # The same memory for every tile, as scorers do.
+        # Scorers reuse the memory of a tile as well.
         tile = buffer.ravel()[: part.size].reshape(part.shape)
         tile[:] = part
         yield first, tile
@@ -39,7 +39,7 @@ def as_lists(best: TopN) -> list[list[tuple[int, float]]]:
 
 @st.composite
 def matrices(draw: st.DrawFn) -> NDArray[np.float32]:
-    """Few different values, so that most scores tie, and excluded ones among them."""
+    """Return scores of few different values, so that most tie, with excluded ones among them."""
     shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 80)))
     values = draw(st.lists(st.sampled_from([-np.inf, -2.5, 0.0, 1.0, 1.5, 3.0]), min_size=1, max_size=6))
     seed = draw(st.integers(0, 2**32 - 1))
@@ -55,8 +55,8 @@ def test_equals_brute_force_with_ties(matrix: NDArray[np.float32], n: int, width
 
 @settings(max_examples=300, deadline=None)
 @given(matrix=matrices(), n=st.integers(1, 12), width=st.integers(1, 40), seed=st.integers(0, 1000))
-def test_refined_scores_decide(matrix: NDArray[np.float32], n: int, width: int, seed: int) -> None:
-    """Tiles off by up to their stated error still lead to the exact list."""
+def test_exact_scores_decide(matrix: NDArray[np.float32], n: int, width: int, seed: int) -> None:
+    """Tiles with errors up to their limit still lead to the exact list."""
     noise = np.random.default_rng(seed).uniform(-0.7, 0.7, size=matrix.shape).astype(np.float32)
     scores = Scores(
         len(matrix),
@@ -75,8 +75,8 @@ def test_order_of_scores_does_not_matter(order: str) -> None:
     assert as_lists(top_n(Scores(2, in_tiles(matrix, 64)), 50)) == brute_force(matrix, 50)
 
 
-def test_endless_ties_do_not_fill_the_memory() -> None:
-    """All scores equal within their error: the shortlist is decided in between, not kept until the end."""
+def test_many_ties_do_not_fill_the_memory() -> None:
+    """All scores are equal within their error: the shortlist is reduced before the last tile."""
     matrix = np.zeros((2, 20_000), dtype=np.float32)
     longest = 0
 
