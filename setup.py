@@ -1,8 +1,7 @@
-"""Builds the wheel: the package, with the jobs folder as `recsys_spark.jobs`, and one command a job.
+"""Wheel of the package, with the jobs folder as `recsys_spark.jobs` and one command per job.
 
-Ranges are here, exact versions with hashes in requirements/. The base suits a cluster that brings its own
-Spark, as Databricks and most others do: pip must not lay a second one over it. `[spark]` adds Spark where
-there is none, `[torch]` what training needs.
+Version ranges are here, exact versions with hashes in requirements/. The base is for clusters with their own Spark,
+such as Databricks, where pip must not install a second one. `[spark]` adds Spark, `[torch]` the libraries of training.
 """
 
 import re
@@ -22,11 +21,11 @@ BASE = [
 ]
 SPARK = ["pyspark>=4.0.1,<4.1", "delta-spark>=4.0.1,<4.1"]
 TORCH = [
-    "torch>=2.4,<2.13",  # 2.13 wants a setuptools that petastorm cannot use
+    "torch>=2.4,<2.13",  # 2.13 needs a setuptools that petastorm cannot use
     "petastorm>=0.13.1,<0.14",
     "numpy<2",  # petastorm uses names that numpy 2 removed
-    "pyarrow<15",  # and classes that pyarrow 15 removed
-    "setuptools>=66.1,<70",  # and distutils, which Python 3.12 has from setuptools alone
+    "pyarrow<15",  # petastorm uses classes that pyarrow 15 removed
+    "setuptools>=66.1,<70",  # petastorm uses distutils, which Python 3.12 has only from setuptools
 ]
 TEST = [
     "deltalake>=1.6,<2",
@@ -44,13 +43,16 @@ TEST = [
 
 
 def version() -> str:
-    """Read, not imported: importing needs the dependencies that are about to be installed."""
+    """Read the version of the package without importing it.
+
+    The dependencies of the import are not installed yet.
+    """
     text = Path("recsys_spark/__init__.py").read_text(encoding="utf-8")
     return str(re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0])
 
 
 def commands() -> list[str]:
-    """One console script for each file in jobs/."""
+    """Return one console script for each file in jobs/."""
     jobs = sorted(file.stem for file in Path("jobs").glob("[!_]*.py"))
     return [f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in jobs]
 

@@ -1,4 +1,4 @@
-"""A real standalone cluster on this machine: one master and workers of one core, from Spark's pip package."""
+"""Standalone Spark cluster on this machine: one master, and workers of one core."""
 
 import contextlib
 import os
@@ -20,7 +20,10 @@ SPARK_HOME = Path(pyspark.__file__).parent
 
 @dataclass
 class Cluster:
-    """Its address, and its workers as processes; `folder` holds their logs, `stack` stops them at the end."""
+    """Address and worker processes of a cluster.
+
+    `folder` holds the logs; `stack` stops the processes at the end.
+    """
 
     master: str
     folder: Path
@@ -29,11 +32,11 @@ class Cluster:
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
-        """For a driver: executors start the same Python."""
+        """Return the environment of a driver whose executors use this Python."""
         return {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
 
     def start_worker(self) -> None:
-        """One more, of one core."""
+        """Start another worker of one core."""
         number = len(self.workers)
         log = self.folder / f"worker-{number}.log"
         arguments = ["--cores", "1", "--memory", self.memory, "--host", "127.0.0.1", "--webui-port", "0"]
@@ -44,7 +47,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def standalone_cluster(folder: Path, n_workers: int = 2, memory: str = "2g") -> Iterator[Cluster]:
-    """Starts it, and kills all of it at the end."""
+    """Start a cluster and kill all of its processes at the end."""
     with contextlib.ExitStack() as stack:
         log = folder / "master.log"
         _start(stack, log, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0")

@@ -1,4 +1,4 @@
-"""One Spark session for all tests, a fresh root for each, and jobs called as users call them."""
+"""Fixtures: one Spark session, a new root for each test, and jobs by their command line."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ __all__ = ["make_matrix"]
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """local[2] with Delta; made only when a test asks for it."""
+    """Return a local[2] session with Delta, created on first use."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -33,10 +33,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .config("spark.databricks.delta.snapshotPartitions", "1")
         .config("spark.sql.session.timeZone", "UTC")
-        # Small data: one task a shuffle and no adaptive planning make each job several times shorter.
+        # Test data are small: one task per shuffle and no adaptive planning make jobs several times faster.
         .config("spark.sql.shuffle.partitions", "1")
         .config("spark.sql.adaptive.enabled", "false")
-        # A walk through the stack for every column, for the sake of messages that nobody reads here.
+        # The context inspects the call stack for every column, for messages that tests do not need.
         .config("spark.sql.dataFrameQueryContext.enabled", "false")
         .config("spark.driver.memory", "3g")
         .config("spark.python.daemon.module", "recsys_spark.inference.worker_daemon")
@@ -52,7 +52,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 @dataclass
 class Outcome:
-    """What a job said and returned."""
+    """Exit code, report and output of a job."""
 
     code: int
     summary: dict[str, Any]
@@ -61,21 +61,21 @@ class Outcome:
 
     @property
     def rows(self) -> dict[str, int]:
-        """The row counts of the summary."""
+        """Return the row counts of the report."""
         counts: dict[str, int] = self.summary["rows"]
         return counts
 
 
 @dataclass
 class Workspace:
-    """A tables root and the jobs that work on it."""
+    """Root of tables, with calls of jobs on it."""
 
     spark: SparkSession
     root: Path
     capsys: pytest.CaptureFixture[str]
 
     def run(self, job: str, *arguments: object) -> Outcome:
-        """Runs a job's main as the command line would."""
+        """Run a job with command-line arguments."""
         self.capsys.readouterr()
         module = importlib.import_module(f"recsys_spark.jobs.{job}")
         code = module.main(["--tables.root", str(self.root), *map(str, arguments)])
@@ -85,13 +85,13 @@ class Workspace:
         return Outcome(code, json.loads(last), captured.out, captured.err)
 
     def done(self, job: str, *arguments: object) -> Outcome:
-        """Runs a job that must succeed."""
+        """Run a job that must succeed."""
         outcome = self.run(job, *arguments)
         assert outcome.code == 0, outcome.stderr[:2000]
         return outcome
 
     def ingest_ratings(self, path: Path) -> None:
-        """From a CSV of user_id, item_id, rating and played_at to interactions."""
+        """Ingest a CSV of user_id, item_id, rating and played_at and build interactions."""
         columns = ["--source.columns.rating", "rating", "--source.columns.played_at", "played_at"]
         self.done(
             "ingest_plays", "--source.format", "plays", "--source.kind", "ratings", "--source.path", path, *columns
@@ -99,15 +99,15 @@ class Workspace:
         self.done("build_interactions")
 
     def table(self, name: str) -> DataFrame:
-        """A table as any reader sees it."""
+        """Read a table as an external reader does."""
         return self.spark.read.format("delta").load(str(self.root / name))
 
     def tables(self) -> Tables:
-        """The tables as a job sees them."""
+        """Return the tables in a new run."""
         return Tables(self.spark, load_config(["--tables.root", str(self.root)], {}), "test-run", "test")
 
     def versions(self) -> dict[str, int]:
-        """The version of each table but job_runs, which alone may grow when nothing is new."""
+        """Return the version of each table except job_runs, which every run extends."""
         tables = self.tables()
         names = sorted(p.parent.name for p in self.root.glob("*/_delta_log"))
         return {name: tables.version(name) for name in names if name != "job_runs"}
@@ -115,13 +115,13 @@ class Workspace:
 
 @pytest.fixture
 def workspace(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workspace:
-    """An empty root."""
+    """Return a workspace with an empty root."""
     return Workspace(spark, tmp_path / "tables", capsys)
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a raw file below a folder of the test."""
+    """Return a function that writes a raw file below the folder of the test."""
 
     def write_file(name: str, content: str | bytes) -> Path:
         path = tmp_path / "raw" / name

@@ -13,12 +13,71 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("recsys_spark", "jobs", "tests")
 MAX_WORDS = 15
 
-QUESTIONS = set("What Whether Who Whose Whom How Which Where When Why Of That If".split())
+QUESTIONS = set(["What", "Whether", "Who", "Whose", "Whom", "How", "Which", "Where", "When", "Why", "Of", "That", "If"])
 # Words that begin a noun phrase or a clause; the docstring of a function begins with a verb.
 NO_VERBS = QUESTIONS | set(
-    "A An The One Two All Each Every Any Both Some No None Nothing Nobody Not Only It Its This These Those There Their They"
-    " As At Before Behind Below Beside Between By For From In Into On Over To Under With Without Within"
-    " And But Or So Such Same Other Another More Most Less Least Many Much True False".split()
+    [
+        "A",
+        "An",
+        "The",
+        "One",
+        "Two",
+        "All",
+        "Each",
+        "Every",
+        "Any",
+        "Both",
+        "Some",
+        "No",
+        "None",
+        "Nothing",
+        "Nobody",
+        "Not",
+        "Only",
+        "It",
+        "Its",
+        "This",
+        "These",
+        "Those",
+        "There",
+        "Their",
+        "They",
+        "As",
+        "At",
+        "Before",
+        "Behind",
+        "Below",
+        "Beside",
+        "Between",
+        "By",
+        "For",
+        "From",
+        "In",
+        "Into",
+        "On",
+        "Over",
+        "To",
+        "Under",
+        "With",
+        "Without",
+        "Within",
+        "And",
+        "But",
+        "Or",
+        "So",
+        "Such",
+        "Same",
+        "Other",
+        "Another",
+        "More",
+        "Most",
+        "Less",
+        "Least",
+        "Many",
+        "Much",
+        "True",
+        "False",
+    ]
 )
 # Words that say less than the field's own term.
 VAGUE = re.compile(r"\b(told|tells|said|whoever|whomever|somebody|nobody|stranger|strangers)\b", re.IGNORECASE)
@@ -57,8 +116,8 @@ def needs_verb(node: Definition, *, is_test: bool) -> bool:
 
 
 def first_sentence(text: str) -> str:
-    """Return the text up to the first full stop or colon that ends a clause, or to the first empty line."""
-    paragraph = " ".join(text.split("\n\n")[0].split())
+    """Return the text up to the end of the first clause or paragraph."""
+    paragraph = " ".join(text.split("\n\n", maxsplit=1)[0].split())
     return re.split(r"(?<=[.:;])\s", paragraph, maxsplit=1)[0]
 
 

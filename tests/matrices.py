@@ -1,4 +1,4 @@
-"""Item matrices made without Spark, for tests of what reads them."""
+"""Item matrices made without Spark, for tests of their readers."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ MakeMatrix = Callable[..., ItemMatrix]
 
 @pytest.fixture
 def make_matrix(tmp_path: Path) -> MakeMatrix:
-    """make_matrix(vectors, tile_items): the same folder that the executors would write."""
+    """Return a function that writes vectors in the format of the executors."""
 
     def make(vectors: NDArray[np.floating], tile_items: int = 4096) -> ItemMatrix:
         folder = tmp_path / f"matrix-{len(list(tmp_path.iterdir()))}"

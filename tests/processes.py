@@ -1,4 +1,4 @@
-"""Processes of this machine, as tests that kill some of them see them."""
+"""Processes of this machine, for tests that kill some of them."""
 
 import contextlib
 import time
@@ -9,7 +9,7 @@ __all__ = ["command_lines", "executors", "wait_until"]
 
 
 def command_lines() -> dict[int, bytes]:
-    """Of every process that there is."""
+    """Return the command line of every process."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -18,12 +18,12 @@ def command_lines() -> dict[int, bytes]:
 
 
 def executors() -> list[int]:
-    """The JVMs of executors."""
+    """Return the processes of executors."""
     return [process for process, command in command_lines().items() if b"CoarseGrainedExecutorBackend" in command]
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 240) -> None:
-    """Fails where it takes longer."""
+    """Wait until a condition holds; fail after a number of seconds."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Rows of a table in a form that two tables can be compared by."""
+"""Rows of tables in comparable form."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,12 +12,15 @@ __all__ = ["arrow_rows", "rows_as_text"]
 
 
 def rows_as_text(table: DataFrame) -> list[str]:
-    """Every row as JSON, sorted."""
+    """Return every row as JSON, sorted."""
     return sorted(row[0] for row in table.select(F.to_json(F.struct("*"))).collect())
 
 
 def arrow_rows(table: pa.Table) -> list[str]:
-    """Every row as text, sorted, whoever made the Arrow table: times in UTC, maps in order of their keys."""
+    """Return every row of an Arrow table as text, sorted.
+
+    Times are in UTC and maps in the order of their keys, independent of the library that made the table.
+    """
     return sorted(repr({name: _plain(value) for name, value in row.items()}) for row in table.to_pylist())
 
 

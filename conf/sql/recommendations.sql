@@ -1,4 +1,4 @@
--- What the model that serves recommends to one user, best first.
+-- Recommendations of the serving model for one user, best first.
 SELECT r.position, COALESCE(i.name, r.item_id) AS item, r.score, r.origin
 FROM recommendations r
 JOIN models m ON m.model_version = r.model_version AND array_contains(m.serves, 'recommendations')

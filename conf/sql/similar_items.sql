@@ -1,4 +1,4 @@
--- The nearest neighbours of an item, by its name, nearest first, from the model that serves.
+-- Nearest neighbours of an item in the serving model, by name, nearest first.
 SELECT s.position, COALESCE(other.name, other.item_id) AS similar_item, s.similarity
 FROM item_similarity s
 JOIN models m ON m.model_version = s.model_version AND array_contains(m.serves, 'item_similarity')
