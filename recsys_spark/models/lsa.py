@@ -40,10 +40,11 @@ from recsys_spark.preparation.weighting import (
     with_confidence,
     write_bm25,
 )
+from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.matrix_frames import matrix_frame
-from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
+from recsys_spark.ranking.matrix_writer import write_item_arrays
+from recsys_spark.ranking.scorer import FoldIn, Histories, Scorer
 
 __all__ = ["Lsa", "LsaFoldIn", "LsaSettings"]
 
@@ -65,7 +66,9 @@ class LsaSettings(WeightingSettings):
         default="bm25", description=WeightingSettings.model_fields["weighting"].description or ""
     )
     rank: int = Field(default=50, ge=1, le=1024, description="Length of the vectors.")
-    iterations: int = Field(default=5, ge=0, le=100, description="Power iterations; more are more exact.")
+    iterations: int = Field(
+        default=5, ge=0, le=100, description="Power iterations; more give a result closer to the exact SVD."
+    )
     oversampling: int = Field(default=10, ge=0, le=1024, description="Further directions to compute, for accuracy.")
     center: bool = Field(
         default=False, description="Subtract each item's mean (PCA); vectors get one more component, for the means."
@@ -170,9 +173,9 @@ class Lsa(ModelKind):
         for name in ("items", "item_vectors"):
             shutil.rmtree(folder / name, ignore_errors=True)
         if self.settings.center:
-            save_item_matrix(rows, folder / "item_vectors", n_items, rank, limit)
+            write_item_arrays(rows, folder / "item_vectors", n_items, rank, limit)
             rows, rank = np.column_stack([rows, statistics.mean.astype(np.float32)]), rank + 1
-        return save_item_matrix(rows, folder / "items", n_items, rank, limit)
+        return write_item_arrays(rows, folder / "items", n_items, rank, limit)
 
 
 def _n_items(interactions: DataFrame) -> int:
