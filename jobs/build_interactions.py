@@ -7,7 +7,7 @@ from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """Update the pairs with new plays; build all pairs anew where an update would give other rows."""
+    """Update the pairs with new plays, or build all pairs if needed."""
     tables, config = run.tables, run.config
     with tables.lock("interactions"):
         run.count(**build_interactions(tables, config.interactions))

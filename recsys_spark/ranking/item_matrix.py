@@ -52,12 +52,12 @@ class ItemMatrix:
         except FileNotFoundError:
             raise MissingInputError(
                 f"{path} holds no complete item matrix, as there is no {MANIFEST}: run the job that failed again, "
-                "which writes the matrix anew"
+                "which writes the matrix again"
             ) from None
         if manifest.pop("format") != FORMAT:
             raise MissingInputError(
                 f"the item matrix in {path} has the format of another release: delete the folder; the next job writes "
-                "it anew"
+                "it again"
             )
         matrix = cls(folder=str(path), **manifest)
         lost = [name for name in map(tile_name, range(matrix.n_tiles)) if not (path / name).is_file()]

@@ -57,7 +57,7 @@ def write_item_arrays(
     max_bytes: int,
     tile_items: int = TILE_ITEMS,
 ) -> ItemMatrix:
-    """Write an (n_items, rank) matrix from arrays of the driver, such as a layer of a network.
+    """Write an (n_items, rank) matrix from arrays of the driver.
 
     `rows` is the whole matrix or blocks of rows in order, of any lengths; one tile is held in memory. A complete folder
     of this shape is reused without reading the rows. Raises ConfigError for a matrix above `max_bytes`, TrainingError

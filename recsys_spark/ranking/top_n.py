@@ -84,7 +84,7 @@ class _Shortlist:
     def _update_parts(
         self, first: int, tile: NDArray[np.float32], part: int, rows: NDArray[np.intp], places: NDArray[np.intp]
     ) -> None:
-        """Add scores above the floors, at these rows and places of each part of the tile."""
+        """Add scores above the floors, at these places of all parts of a tile."""
         width = tile.shape[1]
         columns = places[:, None] + np.arange(0, width, part)
         score = tile.ravel().take(rows[:, None] * width + columns, mode="clip")
@@ -198,6 +198,6 @@ def _best_of_parts(tile: NDArray[np.float32], part: int) -> NDArray[np.float32]:
 def _check_no_nan(score: NDArray[np.float32]) -> None:
     if np.isnan(score).any():
         raise TrainingError(
-            "the model gives scores that are not numbers: train it again with smaller steps or stronger regularisation "
+            "scores of the model are not numbers: train it again with smaller steps or stronger regularisation "
             "(for ALS a larger models.als.reg_param)"
         )

@@ -38,8 +38,8 @@ def test_without_draws_there_is_no_interval() -> None:
 
 
 def test_slices_of_users_by_known_items() -> None:
-    known = np.array([0, 1, 5, 6, 10, 11, 20, 21, 50, 51, 100, 101, 5000])
-    assert [SLICES[place] for place in slice_numbers(known)] == [
+    known_items = np.array([0, 1, 5, 6, 10, 11, 20, 21, 50, 51, 100, 101, 5000])
+    assert [SLICES[place] for place in slice_numbers(known_items)] == [
         "known_items=0",
         *["known_items=1-5"] * 2,
         *["known_items=6-10"] * 2,

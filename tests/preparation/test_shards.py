@@ -106,8 +106,8 @@ def test_equal_rows_give_equal_files_for_any_partitioning(pairs: DataFrame, tmp_
 
 def test_held_out_entries_are_beside_their_row_also_without_input_entries(pairs: DataFrame, tmp_path: Path) -> None:
     shard_spec = ShardSpec()
-    held_out, given = pairs.where("item_idx < 5"), pairs.where("item_idx >= 5 AND user_idx <> 1")
-    rows = with_held_out(sparse_rows(given, shard_spec), sparse_rows(held_out, shard_spec))
+    held_out, others = pairs.where("item_idx < 5"), pairs.where("item_idx >= 5 AND user_idx <> 1")
+    rows = with_held_out(sparse_rows(others, shard_spec), sparse_rows(held_out, shard_spec))
     manifest = write_shards(rows, tmp_path / "shards", shard_spec, (600, 20), 2, 7, INPUTS)
     assert manifest.held_non_zeros == held_out.count()
     users = {row[0] for row in held_out.select("user_idx").distinct().collect()}

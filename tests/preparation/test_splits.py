@@ -133,9 +133,9 @@ def test_time_cuts_each_history(spark: SparkSession, rows: list[Row]) -> None:
     untimed = (0, 99, 1, 5.0, None)
     parts = parts_of(build_split(frame(spark, [*rows, untimed]), settings("strong_time"), seed=1))
     assert untimed not in [row for part in parts.values() for row in part]
-    given = {user: [row[4] for row in parts["fold_in"] if row[0] == user] for user in range(40)}
+    fold_in = {user: [row[4] for row in parts["fold_in"] if row[0] == user] for user in range(40)}
     held = parts["held_out_validation"] + parts["held_out_test"]
-    assert all(max(given[row[0]]) <= row[4] for row in held)
+    assert all(max(fold_in[row[0]]) <= row[4] for row in held)
 
 
 def test_equal_times_are_not_cut_by_the_numbers_of_items(spark: SparkSession) -> None:
@@ -147,8 +147,8 @@ def test_equal_times_are_not_cut_by_the_numbers_of_items(spark: SparkSession) ->
 
 def test_random_fold_in_ignores_time(parts_by: PartsBy) -> None:
     parts = parts_by("strong_random")
-    given = {user: [row[4] for row in parts["fold_in"] if row[0] == user] for user in range(40)}
-    assert any(max(given[row[0]]) > row[4] for row in parts["held_out_test"])
+    fold_in = {user: [row[4] for row in parts["fold_in"] if row[0] == user] for user in range(40)}
+    assert any(max(fold_in[row[0]]) > row[4] for row in parts["held_out_test"])
 
 
 def test_items_that_training_users_lack_leave_held_out_histories(spark: SparkSession) -> None:
@@ -274,10 +274,10 @@ def test_input_and_held_out_pairs_of_each_user(spark: SparkSession, rows: list[R
     parts = parts_of(split)
     assert rows_of(training_part(split)) == parts["train"]
     assert rows_of(training_part(split, with_validation=True)) == sorted(parts["train"] + parts["validation"])
-    given, hidden = map(rows_of, held_out_pairs(split, "validation"))
-    assert (given, hidden) == ([row for row in parts["train"] if row[0] in users_of(hidden)], parts["validation"])
-    given, hidden = map(rows_of, held_out_pairs(split, "test"))
-    assert (given, hidden) == (sorted(parts["train"] + parts["validation"]), parts["test"])
+    fold_in, held_out = map(rows_of, held_out_pairs(split, "validation"))
+    assert (fold_in, held_out) == ([row for row in parts["train"] if row[0] in users_of(held_out)], parts["validation"])
+    fold_in, held_out = map(rows_of, held_out_pairs(split, "test"))
+    assert (fold_in, held_out) == (sorted(parts["train"] + parts["validation"]), parts["test"])
 
 
 def test_input_and_held_out_pairs_of_held_out_users(spark: SparkSession, rows: list[Row]) -> None:
@@ -285,9 +285,9 @@ def test_input_and_held_out_pairs_of_held_out_users(spark: SparkSession, rows: l
     parts = parts_of(split)
     assert rows_of(training_part(split, with_validation=True)) == parts["train"]
     for part in ("validation", "test"):
-        given, hidden = map(rows_of, held_out_pairs(split, part))
-        assert hidden == parts[f"held_out_{part}"]
-        assert given == [row for row in parts["fold_in"] if row[0] in users_of(hidden)]
+        fold_in, held_out = map(rows_of, held_out_pairs(split, part))
+        assert held_out == parts[f"held_out_{part}"]
+        assert fold_in == [row for row in parts["fold_in"] if row[0] in users_of(held_out)]
 
 
 def rows_of(pairs: DataFrame) -> list[Row]:
@@ -319,8 +319,8 @@ def test_folds_of_one_seed_part_the_ratings(spark: SparkSession, rows: list[Row]
 
 
 def test_a_predefined_fold_is_the_test_part(spark: SparkSession, rows: list[Row]) -> None:
-    given = spark.createDataFrame([row[:2] for row in rows[::7]], "user_idx INT, item_idx INT")
-    split = build_split(frame(spark, rows), settings("rating_folds"), seed=1, predefined_fold=given.unionByName(given))
+    fold = spark.createDataFrame([row[:2] for row in rows[::7]], "user_idx INT, item_idx INT")
+    split = build_split(frame(spark, rows), settings("rating_folds"), seed=1, predefined_fold=fold.unionByName(fold))
     parts = parts_of(split)
     assert parts["test"] == sorted(rows[::7])
     assert sorted(parts["train"] + parts["validation"] + parts["test"]) == sorted(rows)

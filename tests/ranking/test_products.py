@@ -37,8 +37,8 @@ def test_tiles_are_within_their_error_of_exact_scores(make_matrix: MakeMatrix, s
         with np.errstate(invalid="ignore"):
             exact /= np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(vectors.astype(np.float64), axis=1)
     rows, items = (places.ravel() for places in np.indices(exact.shape))
-    known = has_vector[items]
-    rows, items = rows[known], items[known].astype(np.int32)
+    with_vector = has_vector[items]
+    rows, items = rows[with_vector], items[with_vector].astype(np.int32)
     assert scores.refine is not None
     refined = scores.refine(rows, items)
     np.testing.assert_allclose(refined, exact[rows, items], rtol=1e-6)

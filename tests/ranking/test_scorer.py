@@ -44,11 +44,11 @@ def test_fold_in_uses_only_items_of_the_model(matrix: ItemMatrix, implicit: bool
     encoder = AlsFoldIn(reg_param=0.1, alpha=2.0, implicit=implicit)
     actual = encoder(matrix, histories([1, 4, 7, 30], [30], [], [9]))
     items = matrix.rows(np.arange(10))
-    known = (np.array([0, 2, 2, 2, 3]), np.array([1, 7, 9]), np.ones(3))
+    in_model = (np.array([0, 2, 2, 2, 3]), np.array([1, 7, 9]), np.ones(3))
     if implicit:
-        expected = fold_in_implicit(items, items.T @ items, *known, 0.1, 2.0)
+        expected = fold_in_implicit(items, items.T @ items, *in_model, 0.1, 2.0)
     else:
-        expected = fold_in_explicit(items, *known, 0.1)
+        expected = fold_in_explicit(items, *in_model, 0.1)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
