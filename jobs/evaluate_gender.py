@@ -8,25 +8,25 @@ from recsys_spark.gender.classifier_evaluation import (
     show_classifier_metrics,
 )
 from recsys_spark.gender.labelled_users import training_users
-from recsys_spark.gender.trained_classifier import source_of
+from recsys_spark.gender.trained_classifier import find_source
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """Every feature set is judged on the same users and folds, the majority share beside them."""
-    settings = run.config.gender
-    source = source_of(run, "tf_idf" if settings.evaluated == ("tf_idf",) else "vectors")
-    found: list[ClassifierMetrics] = []
-    with training_users(run, source) as (users, labels):
+    """Evaluate the feature sets and the majority share on the same users and folds."""
+    tables, config, settings = run.tables, run.config, run.config.gender
+    source = find_source(tables, config, "tf_idf" if settings.evaluated == ("tf_idf",) else "vectors")
+    results: list[ClassifierMetrics] = []
+    with training_users(tables, config, source) as (users, labels):
         for repeat in range(settings.repeats):
-            seed = run.config.run.seed + repeat
+            seed = config.run.seed + repeat
             with step(f"cross-validation with seed {seed}"):
-                found += evaluate_features(run, users, labels, source, seed)
+                results += evaluate_features(tables, config, users, labels, source, seed)
         if source is not None and source.version.split_id is not None:
-            with step(f"users whom {source.version.version} has not seen"):
-                found += evaluate_inductive(run, users, labels, source)
-        run.count(users=users.count(), judged=len(found), figures=sum(len(judged.figures) for judged in found))
-    show_classifier_metrics(found, source)
+            with step(f"evaluation on the users held out from {source.version.version}"):
+                results += evaluate_inductive(tables, config, users, labels, source)
+        run.count(users=users.count(), judged=len(results), figures=sum(len(one.values) for one in results))
+    show_classifier_metrics(results, source)
 
 
 job = Job(

@@ -10,18 +10,21 @@ from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """Nothing is done where the same predictions were made from the same data before."""
-    version = find_classifier(run)
+    """Write the predictions, unless they are up to date, or print that of one list."""
+    tables, config = run.tables, run.config
+    version = find_classifier(tables, config.model.version)
     run.report.model_version = version.version
-    if run.config.query.items:
-        prediction = predict_titles(run, load_classifier(run, version), run.config.query.items)
+    if config.query.items:
+        prediction = predict_titles(
+            tables, config, load_classifier(tables, config.files_root, version), config.query.items
+        )
         print_prediction(prediction)
         run.count(items_known=prediction.known_items, items_unknown=len(prediction.unknown))
         return
     with step(f"predictions of {version.version}"):
-        counts = write_predictions(run, load_classifier(run, version))
+        counts = write_predictions(tables, config, load_classifier(tables, config.files_root, version))
     run.count(**counts)
-    written = run.tables.read("gender_predictions").where(F.col("model_version") == version.version)
+    written = tables.read("gender_predictions").where(F.col("model_version") == version.version)
     stated = written.groupBy(F.coalesce("gender", F.lit("unsure")).alias("gender")).count().collect()
     run.count(predictions=written.count(), **{f"predicted_{row['gender']}": row["count"] for row in stated})
 

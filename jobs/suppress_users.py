@@ -13,25 +13,25 @@ PREDICTED = "gender_predictions"
 
 
 def work(run: JobRun) -> None:
-    """Adds hashes of the ids, then takes the users' predictions, of all versions, out of the table."""
+    """Add the hashes of the ids, then delete the users' predictions of all versions."""
     users = run.spark.createDataFrame([(name,) for name in _ids(run)], "user_id STRING")
-    run.count(suppressed=suppress(run, users), unknown=_unknown(run, users))
+    run.count(suppressed=suppress(run.tables, users, run.config.suppress), unknown=_unknown(run, users))
     if run.tables.exists(PREDICTED):
-        theirs = run.tables.read(PREDICTED).join(F.broadcast(users), on="user_id", how="left_semi").count()
-        if theirs:
+        removed = run.tables.read(PREDICTED).join(F.broadcast(users), on="user_id", how="left_semi").count()
+        if removed:
             run.tables.delete_keys(PREDICTED, users, "user_id")
-        run.count(predictions_removed=theirs)
+        run.count(predictions_removed=removed)
 
 
 def _unknown(run: JobRun, users: DataFrame) -> int:
-    """How many of the ids nobody has so far: a sign of a file of another kind of ids."""
+    """Return the number of ids that no user has; many of them hint at a wrong file."""
     if not run.tables.exists("user_index"):
         return users.count()
     return users.join(run.tables.read("user_index"), on="user_id", how="left_anti").count()
 
 
 def _ids(run: JobRun) -> list[str]:
-    """The ids of a file that a person keeps."""
+    """Read the distinct ids of suppress.users_file, a line each."""
     file = run.config.suppress.users_file
     if file is None:
         raise ConfigError("suppress.users_file is not set: name a text file with a user_id a line")
@@ -41,7 +41,7 @@ def _ids(run: JobRun) -> list[str]:
         raise ConfigError(f"suppress.users_file: {error}") from error
     ids = sorted({line for line in lines if line})
     if not ids:
-        raise ConfigError(f"suppress.users_file: {file} names nobody")
+        raise ConfigError(f"suppress.users_file: {file} has no lines: write a user_id a line")
     return ids
 
 

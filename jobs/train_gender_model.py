@@ -8,12 +8,13 @@ from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
-    """A version that exists is used again: the same work gives the same name."""
-    plan = plan_classifier(run, run.config.gender.features)
+    """Train the configured classifier, unless its version exists."""
+    plan = plan_classifier(run.tables, run.config, run.config.gender.features)
     run.report.model_version = plan.version
-    if not plan.is_done(run):
+    if not plan.is_done(run.tables, run.config.files_root):
         with step(f"training {plan.version}"):
-            train_classifier(run, plan, Path(run.config.files_root) / plan.artifact)
+            folder = Path(run.config.files_root) / plan.artifact
+            run.count(**train_classifier(run.tables, run.config, plan, folder))
 
 
 job = Job(

@@ -1,1 +1,0 @@
-"""Who is likely a woman or a man, from what people play, and how sure that is."""

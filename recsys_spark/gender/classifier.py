@@ -1,10 +1,10 @@
-"""Logistic regression on features, its probabilities calibrated, as weights that need no MLlib to predict.
+"""Calibrated logistic regression, as weights that need no MLlib to predict.
 
-The regularisation is chosen by cross-validation within the training users. The margins that each gives to the users
-left out train a second logistic regression of a few numbers, from margins to labels (Platt 1999; with more classes
-matrix scaling, Guo et al. 2017), and what that one loses decides: by the log loss of the margins themselves too little
-regularisation would win, for much of it makes margins small, which calibration undoes. Both are linear up to the last
-step, so the calibrated classifier is one matrix and one vector again.
+The regularisation is chosen by cross-validation within the training users. The margins of the left-out users train a
+second logistic regression from margins to labels (Platt 1999; with more classes matrix scaling, Guo et al. 2017). The
+regularisation with the smallest log loss after this calibration is taken. The log loss before it would favour too
+little regularisation, as strong regularisation makes margins small, which calibration corrects. Both regressions are
+linear up to the softmax, so the calibrated classifier is one matrix and one vector.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from recsys_spark.gender.reliability import Reliability, reliability
 
 __all__ = ["Classifier", "fit_classifier"]
 
-# A few numbers learnt from all users need hardly any.
+# Calibration has few parameters and many users, so it needs hardly any regularisation.
 CALIBRATION_REG = 1e-5
 FITS_AT_ONCE = 4
 
@@ -45,8 +45,9 @@ class Classifier:
 
 @dataclass(frozen=True)
 class _Calibrated:
-    """Of one regularisation: what calibrates its margins, and the calibrated probabilities of the users left out
-    (label, probability), with their log loss.
+    """Calibration of one regularisation.
+
+    `left_out` are the calibrated probabilities of the left-out users (label, probability), with their log loss.
     """
 
     reg_param: float
@@ -56,7 +57,7 @@ class _Calibrated:
 
 
 def fit_classifier(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) -> Classifier:
-    """Trains on a frame (feature_frame) whose `fold` says in which inner fold a user is left out.
+    """Train on a feature_frame; `fold` is the inner fold that leaves a user out.
 
     The driver holds the weights of every fold and regularisation: inner_folds x reg_params x classes x width numbers.
     Raises TrainingError where a label has no users.
@@ -75,7 +76,7 @@ def _fit(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) ->
         lacking = labels[int(np.argmin(class_users))]
         raise TrainingError(
             f"{min(class_users)} users of gender {lacking} are left for training, fewer than gender.inner_folds = "
-            f"{settings.inner_folds}: nothing can be learnt from so few"
+            f"{settings.inner_folds}: ingest more profiles, or lower that key"
         )
     weighted = _weighted(frame, class_users, settings)
     final, best = _search(weighted, settings)
@@ -85,7 +86,7 @@ def _fit(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) ->
 
 
 def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSettings) -> DataFrame:
-    """Adds `weight`: 1, or what makes each label count as much as the others."""
+    """Add `weight`: 1, or with balanced classes the weight that makes all labels count alike."""
     if settings.class_weight == "none":
         return frame.withColumn("weight", F.lit(1.0))
     fair = sum(class_users) / len(class_users)
@@ -94,10 +95,9 @@ def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSe
 
 
 def _search(frame: DataFrame, settings: GenderSettings) -> tuple[LogisticRegressionModel, _Calibrated]:
-    """Cross-validates every regularisation, folds and regularisations side by side, and trains the best on all users.
+    """Cross-validate every regularisation in parallel and train the best on all users.
 
-    In place of CrossValidator, whose folds are a Python function: its workers, with what they have imported, are
-    thrown away at every look at a first row.
+    CrossValidator is not used, as its folds are a Python function whose workers restart for each of its jobs.
     """
     regression = LogisticRegression(
         weightCol="weight", maxIter=settings.max_iter, standardization=False, elasticNetParam=0.0, tol=1e-4
@@ -122,21 +122,21 @@ def _search(frame: DataFrame, settings: GenderSettings) -> tuple[LogisticRegress
     return regression.fit(frame, {regression.regParam: best.reg_param}), best
 
 
-def _calibrated(frame: DataFrame, reg_param: float, of_folds: list[LogisticRegressionModel]) -> _Calibrated:
-    """Calibrates what the models of the folds say of the users they have not seen."""
-    left_out = _left_out(frame, of_folds).select("label", "rawPrediction").localCheckpoint()
+def _calibrated(frame: DataFrame, reg_param: float, fold_models: list[LogisticRegressionModel]) -> _Calibrated:
+    """Calibrate the margins of the left-out users."""
+    left_out = _left_out(frame, fold_models).select("label", "rawPrediction").localCheckpoint()
     calibration = _fit_calibration(left_out)
     probabilities = calibration.transform(left_out).select("label", F.col("calibrated").alias("probability"))
     evaluator = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
-    # It wants predictions, and of log loss does not look at them.
+    # The evaluator requires predictions, but does not use them for the log loss.
     loss = evaluator.evaluate(probabilities.withColumn("prediction", F.lit(0.0)))
     return _Calibrated(reg_param, calibration, probabilities, float(loss))
 
 
-def _left_out(frame: DataFrame, of_folds: list[LogisticRegressionModel]) -> DataFrame:
-    """All users, each predicted from the model that was trained without its fold."""
+def _left_out(frame: DataFrame, fold_models: list[LogisticRegressionModel]) -> DataFrame:
+    """Return all users, each predicted by the model that was trained without its fold."""
     parts = [
-        model.transform(frame.where(F.col("fold") == fold)).drop("features") for fold, model in enumerate(of_folds)
+        model.transform(frame.where(F.col("fold") == fold)).drop("features") for fold, model in enumerate(fold_models)
     ]
     return reduce(DataFrame.unionByName, parts)
 
@@ -157,24 +157,27 @@ def _fit_calibration(left_out: DataFrame) -> LogisticRegressionModel:
 def _composed(
     model: LogisticRegressionModel, calibration: LogisticRegressionModel
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The calibrated logits as one linear map of the features."""
+    """Return the calibrated logits as one linear map of the features."""
     margins, margin_bias = _margins(model)
     matrix, bias = _logits(calibration)
     weights, offset = matrix @ margins, matrix @ margin_bias + bias
     if not (np.isfinite(weights).all() and np.isfinite(offset).all()):
-        raise TrainingError("the weights are not finite: raise gender.reg_params")
-    # Softmax does not see what all classes share: the smallest such weights are centred ones.
+        raise TrainingError("the weights of the classifier are not finite: raise gender.reg_params")
+    # Softmax ignores a part that all classes share; without it, weights are smallest.
     return weights - weights.mean(axis=0), offset - offset.mean()
 
 
 def _margins(model: LogisticRegressionModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """rawPrediction as a linear map: of two classes MLlib gives the margin with both signs."""
+    """Return rawPrediction as a linear map.
+
+    With two classes MLlib returns one margin with both signs.
+    """
     matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
     return (np.vstack([-matrix, matrix]), np.concatenate([-bias, bias])) if len(bias) == 1 else (matrix, bias)
 
 
 def _logits(model: LogisticRegressionModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logits whose softmax are the probabilities: of two classes the first one's is zero."""
+    """Return the logits whose softmax are the probabilities; with two classes the first is zero."""
     matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
     if len(bias) == 1:
         return np.vstack([np.zeros_like(matrix), matrix]), np.concatenate([[0.0], bias])

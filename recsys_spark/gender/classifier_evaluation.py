@@ -1,4 +1,4 @@
-"""What evaluate_gender does with a set of features: judge, keep the figures, show them."""
+"""Evaluation of gender classifiers by feature set: metrics recorded and printed."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -9,22 +9,23 @@ from pyspark.sql import DataFrame
 from rich.table import Column, Table
 
 from recsys_spark.config.gender import FeatureSet
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.logs import table_console
 from recsys_spark.evaluation.metric_records import EvaluatedSplit, record_metric_values
 from recsys_spark.evaluation.metric_values import MetricValue
 from recsys_spark.gender.classifier_training import plan_classifier
-from recsys_spark.gender.confidence_limits import curve_table
+from recsys_spark.gender.confidence_limits import limit_table
 from recsys_spark.gender.cross_validation import (
     cross_validate,
     held_out_users,
-    inductive,
-    judged,
     majority_shares,
+    predict_held_out,
     split_name,
 )
 from recsys_spark.gender.label_metrics import LABEL_METRICS
+from recsys_spark.gender.prediction_metrics import prediction_metrics
 from recsys_spark.recommend.trained_model import TrainedModel
-from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["ClassifierMetrics", "evaluate_features", "evaluate_inductive", "show_classifier_metrics"]
 
@@ -35,70 +36,86 @@ MAJORITY = "majority"
 
 @dataclass(frozen=True)
 class ClassifierMetrics:
-    """The figures of one set of features (or of the majority share) under one protocol and seed."""
+    """Metric values of one feature set or the majority share, for a protocol and seed."""
 
     name: str
     protocol: str
     seed: int
-    figures: Sequence[MetricValue]
+    values: Sequence[MetricValue]
 
-    def of_all(self, metric: str) -> float:
-        """The figure over all users; NaN without one."""
-        found = (f.value for f in self.figures if f.metric == metric and f.slice == "all")
+    def overall(self, metric: str) -> float:
+        """Return the value over all users; NaN without one."""
+        found = (v.value for v in self.values if v.metric == metric and v.slice == "all")
         return next(found, float("nan"))
 
 
 def evaluate_features(
-    run: JobRun, users: DataFrame, labels: tuple[str, ...], source: TrainedModel | None, seed: int
+    tables: Tables,
+    config: BaseConfig,
+    users: DataFrame,
+    labels: tuple[str, ...],
+    source: TrainedModel | None,
+    seed: int,
 ) -> Iterator[ClassifierMetrics]:
-    """Cross-validates each of gender.evaluated with the folds of one seed, and keeps the figures."""
-    place = EvaluatedSplit("gender_cv", split_name(run, seed), "test", seed)
+    """Cross-validate each of gender.evaluated with the folds of one seed and record the metrics."""
+    split = EvaluatedSplit("gender_cv", split_name(tables, config.gender, seed), "test", seed)
 
-    def predicted_by(features: FeatureSet) -> DataFrame:
-        return cross_validate(run, users, labels, features, source, seed)
+    def predict(features: FeatureSet) -> DataFrame:
+        return cross_validate(tables, config, users, labels, features, source, seed)
 
-    return _evaluate_each(run, predicted_by, labels, source, place)
+    return _evaluate_each(tables, config, predict, labels, source, split)
 
 
 def evaluate_inductive(
-    run: JobRun, users: DataFrame, labels: tuple[str, ...], source: TrainedModel
+    tables: Tables, config: BaseConfig, users: DataFrame, labels: tuple[str, ...], source: TrainedModel
 ) -> Iterator[ClassifierMetrics]:
-    """The same on the users whom the split of `source` holds out, if it holds out users."""
-    assert source.version.split_id is not None
-    held = users.select("user_idx").join(held_out_users(run, source.version.split_id), on="user_idx", how="inner")
-    held = held.persist()
-    if held.isEmpty():
-        log.info("%s holds out nobody who states a gender: no inductive figure", source.version.split_id)
+    """Evaluate on the users that the split of `source` holds out, if any."""
+    split_id = source.version.split_id
+    assert split_id is not None
+    held_out = users.select("user_idx").join(held_out_users(tables, split_id), on="user_idx", how="inner").persist()
+    if held_out.isEmpty():
+        log.info("%s holds out no user with a gender: no inductive evaluation", split_id)
     else:
-        place = EvaluatedSplit("gender_inductive", source.version.split_id, "test", run.config.run.seed)
-        yield from _evaluate_each(
-            run, lambda features: inductive(run, users, labels, features, source, held), labels, source, place
-        )
-    held.unpersist()
+        split = EvaluatedSplit("gender_inductive", split_id, "test", config.run.seed)
+
+        def predict(features: FeatureSet) -> DataFrame:
+            return predict_held_out(tables, config, users, labels, features, source, held_out)
+
+        yield from _evaluate_each(tables, config, predict, labels, source, split)
+    held_out.unpersist()
 
 
 def _evaluate_each(
-    run: JobRun,
-    predicted_by: Callable[[FeatureSet], DataFrame],
+    tables: Tables,
+    config: BaseConfig,
+    predict: Callable[[FeatureSet], DataFrame],
     labels: tuple[str, ...],
     source: TrainedModel | None,
-    place: EvaluatedSplit,
+    split: EvaluatedSplit,
 ) -> Iterator[ClassifierMetrics]:
-    """Each of gender.evaluated, before them the majority share of the users whom the first one predicted."""
-    for number, features in enumerate(run.config.gender.evaluated):
-        predicted = predicted_by(features)
+    """Yield the metrics of each of gender.evaluated, after those of the majority share.
+
+    The majority share is measured on the users whom the first feature set predicted.
+    """
+    draws = config.evaluation.draws
+    for number, features in enumerate(config.gender.evaluated):
+        predicted = predict(features)
         if number == 0:
-            yield _kept(run, majority_shares(predicted, len(labels)), MAJORITY, MAJORITY, place)
-        yield _kept(run, predicted, plan_classifier(run, features).version, _name(features, source), place)
+            yield _measure(tables, majority_shares(predicted, len(labels)), MAJORITY, MAJORITY, split, draws)
+        version = plan_classifier(tables, config, features).version
+        yield _measure(tables, predicted, version, _name(features, source), split, draws)
 
 
-def _kept(run: JobRun, predicted: DataFrame, version: str, name: str, place: EvaluatedSplit) -> ClassifierMetrics:
-    figures = list(judged(predicted, version, run.config.evaluation.draws, place.seed))
-    record_metric_values(run, figures, {version: MAJORITY if name == MAJORITY else "gender"}, place)
-    one = ClassifierMetrics(name, place.protocol, place.seed, figures)
-    auc, accuracy = one.of_all("auc"), one.of_all("accuracy")
-    log.info("%s, seed %d, %s: AUC %.4f, accuracy %.4f", one.protocol, one.seed, one.name, auc, accuracy)
-    return one
+def _measure(
+    tables: Tables, predicted: DataFrame, version: str, name: str, split: EvaluatedSplit, draws: int
+) -> ClassifierMetrics:
+    """Measure predictions and record the metrics in evaluations."""
+    values = list(prediction_metrics(predicted, version, draws, split.seed))
+    record_metric_values(tables, values, {version: MAJORITY if name == MAJORITY else "gender"}, split)
+    metrics = ClassifierMetrics(name, split.protocol, split.seed, values)
+    auc, accuracy = metrics.overall("auc"), metrics.overall("accuracy")
+    log.info("%s, seed %d, %s: AUC %.4f, accuracy %.4f", split.protocol, split.seed, name, auc, accuracy)
+    return metrics
 
 
 def _name(features: FeatureSet, source: TrainedModel | None) -> str:
@@ -106,49 +123,54 @@ def _name(features: FeatureSet, source: TrainedModel | None) -> str:
     return features.replace("vectors", kind)
 
 
-def show_classifier_metrics(found: Sequence[ClassifierMetrics], source: TrainedModel | None) -> None:
-    """Prints a row a set of features with means and deviations over the seeds, the curve of coverage, then
-    slices by known items and age.
+def show_classifier_metrics(results: Sequence[ClassifierMetrics], source: TrainedModel | None) -> None:
+    """Print the metrics of each protocol as three tables.
+
+    The tables have means and deviations over the seeds, coverage by confidence limit, and slices by known items and
+    age; each has one entry a feature set.
     """
     console = table_console(200)
-    for protocol in dict.fromkeys(one.protocol for one in found):
-        of_protocol = [one for one in found if one.protocol == protocol]
+    for protocol in dict.fromkeys(one.protocol for one in results):
+        of_protocol = [one for one in results if one.protocol == protocol]
         seeds = len({one.seed for one in of_protocol})
         table = Table(Column("features", no_wrap=True), *LABEL_METRICS, "users", title=_title(protocol, seeds, source))
         for name in dict.fromkeys(one.name for one in of_protocol):
             runs = [one for one in of_protocol if one.name == name]
-            users = next((f.users for f in runs[0].figures if f.slice == "all"), 0)
+            users = next((f.users for f in runs[0].values if f.slice == "all"), 0)
             table.add_row(name, *[_mean(runs, metric) for metric in LABEL_METRICS], str(users))
         console.print(table)
-        console.print(_curve(of_protocol))
+        console.print(_limits(of_protocol))
         console.print(_by_slice([one for one in of_protocol if one.seed == of_protocol[0].seed]))
 
 
 def _title(protocol: str, seeds: int, source: TrainedModel | None) -> str:
-    saw = source is not None and protocol == "gender_cv"
-    what = "idf, scaling and labels from training users alone"
-    what += f"; {source.version.kind} saw the test users' plays, no labels" if source is not None and saw else ""
-    return f"{protocol}, {seeds} seeds; {what}" if seeds > 1 else f"{protocol}; {what}"
+    about = "idf, scaling and labels from training users alone"
+    if source is not None and protocol == "gender_cv":
+        about += f"; {source.version.kind} was trained on the plays of test users, without labels"
+    return f"{protocol}, {seeds} seeds; {about}" if seeds > 1 else f"{protocol}; {about}"
 
 
 def _mean(runs: Sequence[ClassifierMetrics], metric: str) -> str:
-    values = np.array([one.of_all(metric) for one in runs])
+    values = np.array([one.overall(metric) for one in runs])
     spread = f" +- {values.std(ddof=1):.4f}" if values.size > 1 else ""
     return f"{values.mean():.4f}{spread}"
 
 
-def _curve(runs: Sequence[ClassifierMetrics]) -> Table:
-    """Means over the seeds; the majority share is the same at any limit."""
+def _limits(runs: Sequence[ClassifierMetrics]) -> Table:
+    """Return the table of confidence limits, with means over the seeds.
+
+    The majority share is left out: it is the same at any limit.
+    """
     names = [name for name in dict.fromkeys(one.name for one in runs) if name != MAJORITY]
-    return curve_table(names, lambda name, m: float(np.mean([one.of_all(m) for one in runs if one.name == name])))
+    return limit_table(names, lambda name, m: float(np.mean([one.overall(m) for one in runs if one.name == name])))
 
 
 def _by_slice(runs: Sequence[ClassifierMetrics]) -> Table:
-    """AUC and accuracy of each set of features, a row a slice."""
-    users = {f.slice: f.users for one in runs for f in one.figures}
+    """Return a table of AUC and accuracy by slice and feature set."""
+    users = {f.slice: f.users for one in runs for f in one.values}
     names = [one.name for one in runs]
     table = Table(Column("slice", no_wrap=True), *names, "users", title="AUC / accuracy by slice")
-    of_slice = {(one.name, f.metric, f.slice): f.value for one in runs for f in one.figures}
+    of_slice = {(one.name, f.metric, f.slice): f.value for one in runs for f in one.values}
     for slice_ in sorted(users, key=_order):
         cells = [_pair(of_slice.get((n, "auc", slice_)), of_slice.get((n, "accuracy", slice_))) for n in names]
         table.add_row(slice_, *cells, str(users[slice_]))

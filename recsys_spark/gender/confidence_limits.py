@@ -1,4 +1,4 @@
-"""What a confidence limit costs and buys: how many users are still answered, and how often the answers are right."""
+"""Coverage and accuracy of predictions above a confidence limit."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,15 +8,15 @@ from rich.table import Column, Table
 
 from recsys_spark.gender.label_metrics import LabelMetric, accuracy
 
-__all__ = ["CURVE", "LIMITS", "curve_table"]
+__all__ = ["LIMITS", "LIMIT_METRICS", "limit_table"]
 
 LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 BAR = 20
-MEASURED = ("coverage", "accuracy")
+SHOWN = ("coverage", "accuracy")
 
 
 def _coverage(limit: float) -> LabelMetric:
-    """The share of users whose likelier label has at least this probability."""
+    """Return the metric: share of users whose likelier label has at least this probability."""
 
     def measure(labels: NDArray[np.int64], chances: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
         total = weights.sum()
@@ -26,7 +26,7 @@ def _coverage(limit: float) -> LabelMetric:
 
 
 def _accuracy_above(limit: float) -> LabelMetric:
-    """The accuracy among them; NaN where there is nobody."""
+    """Return the metric: accuracy among the users above the limit; NaN without any."""
 
     def measure(labels: NDArray[np.int64], chances: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
         return accuracy(labels, chances, weights * (chances.max(axis=1) >= limit))
@@ -34,24 +34,27 @@ def _accuracy_above(limit: float) -> LabelMetric:
     return measure
 
 
-CURVE: dict[str, LabelMetric] = {
+LIMIT_METRICS: dict[str, LabelMetric] = {
     f"{name}@{limit:g}": make(limit)
     for limit in LIMITS
     for name, make in (("coverage", _coverage), ("accuracy", _accuracy_above))
 }
 
 
-def curve_table(names: list[str], value: Callable[[str, str], float]) -> Table:
-    """A row a limit; of each set of features, whose figures are value(name, metric), a bar of the share answered."""
-    title = "Answered at a confidence limit, and right among the answered"
+def limit_table(names: list[str], value: Callable[[str, str], float]) -> Table:
+    """Return a table with a row a limit and a column a set of features.
+
+    value(name, metric) is the metric of a set of features. A cell shows coverage as a bar and a number, and accuracy.
+    """
+    title = "Coverage and accuracy at a confidence limit"
     table = Table(Column("limit", justify="right"), *names, title=title)
     for limit in LIMITS:
-        table.add_row(f"{limit:g}", *[_cell({m: value(name, f"{m}@{limit:g}") for m in MEASURED}) for name in names])
+        table.add_row(f"{limit:g}", *[_cell({m: value(name, f"{m}@{limit:g}") for m in SHOWN}) for name in names])
     return table
 
 
-def _cell(figures: Mapping[str, float]) -> str:
-    covered, right = (figures[metric] for metric in MEASURED)
+def _cell(values: Mapping[str, float]) -> str:
+    covered, right = (values[metric] for metric in SHOWN)
     if np.isnan(covered):
         return "-"
     filled = round(BAR * covered)

@@ -1,4 +1,4 @@
-"""Fitting features to the training users, and features as the vectors that MLlib takes."""
+"""Fitting of features to the training users, and conversion to MLlib vectors."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,60 +12,61 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from recsys_spark.config.gender import FeatureSet
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError, TrainingError
-from recsys_spark.gender.feature_arrays import Codes, FeatureRows, Features, TfIdf, user_vectors
-from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.gender.feature_arrays import Codes, FeatureArrays, Features, TfIdf, user_vectors
+from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.ranking.scorer import VectorScorer
 from recsys_spark.recommend.recommendations import block_columns, user_block
 from recsys_spark.recommend.trained_model import TrainedModel, n_items
-from recsys_spark.runtime.job import JobRun
+from recsys_spark.storage.tables import Tables
 
 __all__ = ["BLOCK_USERS", "feature_frame", "fit_features"]
 
 BLOCK_USERS = 1024
 MOMENTS = "users BIGINT, sums ARRAY<DOUBLE>, squares ARRAY<DOUBLE>"
-# Of one value for all users there is no deviation to divide by.
+# Smaller deviations count as zero, and their features are left at zero.
 SMALLEST_DEVIATION = 1e-6
 
 
 def fit_features(
-    run: JobRun, users: DataFrame, wanted: FeatureSet, stored: TrainedModel | None, folder: Path
+    tables: Tables, config: BaseConfig, users: DataFrame, wanted: FeatureSet, source: TrainedModel | None, folder: Path
 ) -> Features:
-    """Features whose statistics come from `users` (people) alone; matrices are written below `folder`. Known items are
-    those of `stored`, where there is one.
+    """Fit features to `users` (users_with_profiles) and write their matrices below `folder`.
 
-    Raises ConfigError where `stored` has no vectors of users, TrainingError where nobody has any.
+    Statistics come from `users` alone. With a `source`, the known items are those that it can score. Raises ConfigError
+    where `source` has no user vectors, TrainingError where none of the users has one.
     """
-    limit = run.config.outputs.max_item_matrix_bytes
+    limit = config.outputs.max_item_matrix_bytes
     tf_idf = None
     if wanted != "vectors":
-        tf_idf = TfIdf(write_item_matrix(_idf(users), folder / "idf", n_items(run.tables), limit))
-    if stored is None:
+        tf_idf = TfIdf(write_item_matrix(_idf(users), folder / "idf", n_items(tables), limit))
+    if source is None:
         assert tf_idf is not None
         return Features(tf_idf.idf, None, tf_idf)
-    return Features(stored.matrix, None if wanted == "tf_idf" else _codes(users, stored), tf_idf)
+    return Features(source.matrix, None if wanted == "tf_idf" else _fit_codes(users, source), tf_idf)
 
 
 def _idf(users: DataFrame) -> DataFrame:
-    """(item_idx INT, vector ARRAY<FLOAT>), its one number the idf."""
+    """Return (item_idx INT, vector ARRAY<FLOAT>) with the idf as the only number."""
     total = users.count()
     counts = users.select(F.explode("history").alias("item_idx")).groupBy("item_idx").agg(F.count(F.lit(1)).alias("n"))
     idf = (1 + F.log((1 + F.lit(total)) / (1 + F.col("n")))).cast("float")
     return counts.select("item_idx", F.array(idf).alias("vector"))
 
 
-def _codes(users: DataFrame, stored: TrainedModel) -> Codes:
-    scorer = stored.scorer
+def _fit_codes(users: DataFrame, source: TrainedModel) -> Codes:
+    scorer = source.scorer
     if not isinstance(scorer, VectorScorer):
         raise ConfigError(
-            f"models of kind {stored.version.kind} describe no users by vectors: choose another --model.kind, or "
+            f"models of kind {source.version.kind} have no vectors of users: choose another --model.kind, or "
             "gender.features tf_idf"
         )
     parts = users.select("user_idx", *block_columns()).mapInArrow(partial(_moments, scorer), MOMENTS).collect()
     parts = [part for part in parts if part["users"]]
     total = sum(part["users"] for part in parts)
     if not total:
-        raise TrainingError(f"{stored.version.version} knows none of the users who state a gender: train it again")
+        raise TrainingError(f"{source.version.version} has no vector of any user with a gender: train it again")
     mean = sum(np.array(part["sums"]) for part in parts) / total
     variance = sum(np.array(part["squares"]) for part in parts) / total - np.square(mean)
     deviation = np.sqrt(np.maximum(variance, 0))
@@ -74,7 +75,7 @@ def _codes(users: DataFrame, stored: TrainedModel) -> Codes:
 
 
 def _moments(scorer: VectorScorer, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """A row a task: how many vectors, their sum and the sum of their squares."""
+    """Yield one row a task: number, sum and sum of squares of the vectors."""
     total, sums, squares = 0, np.zeros(0), np.zeros(0)
     for batch in batches:
         for start in range(0, batch.num_rows, BLOCK_USERS):
@@ -90,7 +91,7 @@ def _moments(scorer: VectorScorer, batches: Iterator[pa.RecordBatch]) -> Iterato
 
 
 def feature_frame(users: DataFrame, features: Features) -> DataFrame:
-    """(user_idx INT, label DOUBLE, fold INT, features VECTOR) of users with a label and a fold, for MLlib."""
+    """Return (user_idx INT, label DOUBLE, fold INT, features VECTOR) for MLlib."""
     kept = [T.StructField("user_idx", T.IntegerType()), T.StructField("label", T.DoubleType())]
     kept.append(T.StructField("fold", T.IntegerType()))
     schema = T.StructType([*kept, T.StructField("features", VectorUDT())])
@@ -107,8 +108,8 @@ def _to_vectors(features: Features, batches: Iterator[pa.RecordBatch]) -> Iterat
             yield pa.RecordBatch.from_arrays([*[part[name] for name in names], vectors], [*names, "features"])
 
 
-def _as_vectors(rows: FeatureRows, features: Features) -> pa.StructArray:
-    """MLlib's vectors as Spark stores them: dense ones without TF-IDF, sparse ones with it."""
+def _as_vectors(rows: FeatureArrays, features: Features) -> pa.StructArray:
+    """Return MLlib vectors as Spark stores them: dense without TF-IDF, sparse with it."""
     n, k = rows.codes.shape
     if features.tf_idf is None:
         offsets = np.arange(n + 1, dtype=np.int32) * k
@@ -122,7 +123,7 @@ def _as_vectors(rows: FeatureRows, features: Features) -> pa.StructArray:
     indices[at_codes], values[at_codes] = np.arange(k), rows.codes
     row = np.repeat(np.arange(n), lengths)
     at_items = np.arange(row.size) - rows.indptr[row] + indptr[row] + k
-    # MLlib wants ascending columns.
+    # MLlib needs ascending columns.
     order = np.lexsort((rows.indices, row))
     indices[at_items], values[at_items] = rows.indices[order] + k, rows.values[order]
     sizes = pa.array(np.full(n, features.width, np.int32))

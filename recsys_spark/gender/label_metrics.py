@@ -1,4 +1,4 @@
-"""How good probabilities of labels are; each measure takes weights, so that users can be drawn anew."""
+"""Metrics of predicted label probabilities, with user weights for bootstrap draws."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,25 +19,27 @@ __all__ = [
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
-# From labels (n,), probabilities (n, labels) and weights (n,) to a figure.
+# From labels (n,), probabilities (n, labels) and weights (n,) to a value.
 LabelMetric = Callable[[Labels, Floats, Floats], float]
 
-# Tenths of the probability, in which calibration is looked at.
+# Number of probability bins of the calibration error.
 BINS = 10
-# A probability of zero for what happens would make the log loss infinite.
+# A probability of zero for the true label would make the log loss infinite.
 SMALLEST = 1e-12
 
 
 def auc(labels: Labels, chances: Floats, weights: Floats) -> float:
-    """Area under the ROC curve: the chance that of two users the one with the label gets the higher probability, ties
-    counted half (Hanley and McNeil 1982). With more than two labels the mean over labels that occur, each against the
-    rest. NaN where there is only one label.
+    """Return the area under the ROC curve.
+
+    It is the chance that of two users the one with the label has the higher probability, ties counted half (Hanley and
+    McNeil 1982). With more than two labels it is the mean over labels that occur, each against the rest. NaN with a
+    single label.
     """
     if chances.shape[1] == 2:
         return _one_auc(labels == 1, chances[:, 1], weights)
     each = [_one_auc(labels == label, chances[:, label], weights) for label in range(chances.shape[1])]
-    known = [value for value in each if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+    defined = [value for value in each if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def _one_auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> float:
@@ -52,12 +54,15 @@ def _one_auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> flo
 
 
 def accuracy(labels: Labels, chances: Floats, weights: Floats) -> float:
-    """Share of users whose likeliest label is theirs; of equal probabilities the first label counts."""
+    """Return the share of users whose likeliest label is their own.
+
+    Of equal probabilities the first label counts.
+    """
     return _mean(chances.argmax(axis=1) == labels, weights)
 
 
 def balanced_accuracy(labels: Labels, chances: Floats, weights: Floats) -> float:
-    """The mean over labels that occur of the share of their users who are recognised: 1 / labels for a constant."""
+    """Return the mean recall over the labels that occur; 1 / labels for a constant prediction."""
     right = weights * (chances.argmax(axis=1) == labels)
     users = np.bincount(labels, weights, minlength=chances.shape[1])
     found = np.bincount(labels, right, minlength=chances.shape[1])
@@ -66,19 +71,22 @@ def balanced_accuracy(labels: Labels, chances: Floats, weights: Floats) -> float
 
 
 def log_loss(labels: Labels, chances: Floats, weights: Floats) -> float:
-    """Mean of -ln of the probability of the label that a user has."""
+    """Return the mean of -ln of the probability of the true label."""
     own = chances[np.arange(labels.size), labels]
     return _mean(-np.log(np.maximum(own, SMALLEST)), weights)
 
 
 def _mean(values: NDArray[Any], weights: Floats) -> float:
-    """NaN where nobody was drawn."""
+    """Return the weighted mean; NaN if all weights are 0."""
     total = weights.sum()
     return float((values * weights).sum() / total) if total else float("nan")
 
 
 def calibration_error(labels: Labels, chances: Floats, weights: Floats) -> float:
-    """Expected calibration error over tenths of the likelier label's probability (Guo et al. 2017)."""
+    """Return the expected calibration error over tenths of the likelier label's probability.
+
+    Guo et al. 2017.
+    """
     best = chances.max(axis=1)
     place = np.minimum((best * BINS).astype(np.int64), BINS - 1)
     right = chances.argmax(axis=1) == labels

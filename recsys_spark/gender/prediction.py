@@ -1,4 +1,4 @@
-"""Probabilities of users on executors, block by block, in plain arrays: MLlib is needed for training only."""
+"""Prediction of probabilities on executors in plain arrays, without MLlib."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from recsys_spark.gender.feature_arrays import FeatureRows
+from recsys_spark.gender.feature_arrays import FeatureArrays
 from recsys_spark.gender.features import BLOCK_USERS
 from recsys_spark.gender.trained_classifier import LinearModel
 from recsys_spark.ranking.scorer import UserBlock
@@ -21,11 +21,12 @@ __all__ = ["block_probabilities", "predict_probabilities"]
 def predict_probabilities(
     users: DataFrame, model: LinearModel, kept: tuple[str, ...], n_tasks: int | None = None
 ) -> DataFrame:
-    """(user_idx INT, the columns `kept`, probabilities ARRAY<DOUBLE> in the order of the labels, known_items INT) of
-    users (people).
+    """Predict the probabilities of users_with_profiles.
+
+    Returns (user_idx INT, the columns `kept`, probabilities ARRAY<DOUBLE> in the order of the labels, known_items INT).
 
     A task holds an Arrow batch of users, BLOCK_USERS x (length of the vectors + classes) numbers, and the mapped
-    matrices; `n_tasks` spreads users anew.
+    matrices; with `n_tasks` the users are repartitioned.
     """
     spread = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     wanted = ("user_idx", *kept)
@@ -35,18 +36,18 @@ def predict_probabilities(
 
 
 def block_probabilities(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(n, classes) of a block in memory, and how many items of each user the model knows, (n,)."""
+    """Return the probabilities of a block (n, classes) and its numbers of known items (n,)."""
     rows = model.features.rows(block)
     logits = rows.codes @ model.code_weights.T + model.bias
     if model.item_weights is not None:
         logits += _from_items(rows, model.item_weights.whole())
     logits -= logits.max(axis=1, keepdims=True)
     chances = np.exp(logits)
-    return chances / chances.sum(axis=1, keepdims=True), rows.known
+    return chances / chances.sum(axis=1, keepdims=True), rows.known_items
 
 
-def _from_items(rows: FeatureRows, weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the TF-IDF entries of each user add to the logits, (n, classes)."""
+def _from_items(rows: FeatureArrays, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the logits of the TF-IDF entries of each user, (n, classes)."""
     n = rows.indptr.size - 1
     row = np.repeat(np.arange(n), np.diff(rows.indptr))
     columns = [np.bincount(row, rows.values * weights[rows.indices, c], minlength=n) for c in range(weights.shape[1])]

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: the reliability curve and the expected calibration error."""
+"""Reliability curve and expected calibration error of predicted probabilities."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ __all__ = ["Bin", "Reliability", "reliability"]
 
 
 class Bin(NamedTuple):
-    """Users whose likelier label has a probability within one tenth: the mean of it, and how often it was right."""
+    """One tenth of the likelier label's probability: its mean, the accuracy, the users."""
 
     probability: float
     accuracy: float
@@ -20,14 +20,20 @@ class Bin(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """`ece`: the mean of |probability - accuracy| over the bins, weighted by users (Guo et al. 2017)."""
+    """Reliability curve with its expected calibration error.
+
+    `ece` is the mean of |probability - accuracy| over the bins, weighted by users (Guo et al. 2017).
+    """
 
     ece: float
     curve: tuple[Bin, ...]
 
 
 def reliability(predicted: DataFrame) -> Reliability:
-    """Of predictions (label DOUBLE, probability VECTOR); the driver gets ten rows."""
+    """Return the reliability of predictions (label DOUBLE, probability VECTOR).
+
+    The driver gets ten rows.
+    """
     each = F.col("probabilities")
     best = F.array_max(each)
     right = (F.array_position(each, best) - 1 == F.col("label")).cast("double")

@@ -1,4 +1,4 @@
-"""A gender classifier as a version of models. Its files are JSON and item matrices: nothing in them can run."""
+"""Trained gender classifiers as model versions, stored as JSON and item matrices."""
 
 import json
 from dataclasses import dataclass
@@ -9,27 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.config.gender import FeatureSet
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.atomic_files import write_json
 from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.gender.classifier import Classifier
 from recsys_spark.gender.feature_arrays import Codes, Features, TfIdf
 from recsys_spark.models.versions import ModelVersion, find_model, kind_of
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.ranking.matrix_writer import write_item_arrays
 from recsys_spark.ranking.scorer import VectorScorer
 from recsys_spark.recommend.trained_model import TrainedModel, load_model
-from recsys_spark.runtime.job import JobRun
 from recsys_spark.storage.model_files import missing_files
+from recsys_spark.storage.tables import Tables
 
 __all__ = [
     "KIND",
     "LinearModel",
     "TrainedClassifier",
     "find_classifier",
+    "find_source",
     "is_complete",
     "load_classifier",
     "save_classifier",
-    "source_of",
 ]
 
 KIND = "gender"
@@ -38,8 +39,9 @@ FILE = "classifier.json"
 
 @dataclass(frozen=True)
 class LinearModel:
-    """What predicting needs, small to pickle: code_weights (classes, k), item_weights as a matrix (n_items, classes)
-    or None, bias (classes,).
+    """Linear classifier of features, small to pickle.
+
+    code_weights (classes, k), item_weights as a matrix (n_items, classes) or None, bias (classes,).
     """
 
     labels: tuple[str, ...]
@@ -51,7 +53,7 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A version that is ready to predict; `source` is the model whose vectors it takes, if it takes any."""
+    """A classifier version loaded for prediction; `source` is the model that gives its vectors, or None."""
 
     version: ModelVersion
     model: LinearModel
@@ -62,12 +64,12 @@ class TrainedClassifier:
 def save_classifier(
     classifier: Classifier, features: Features, source: TrainedModel | None, folder: Path, max_bytes: int
 ) -> LinearModel:
-    """Writes a trained classifier below `folder`; its JSON comes last and makes it complete."""
+    """Write a trained classifier below `folder`; its JSON file, written last, marks it as complete."""
     k = features.n_codes
     item_weights = None
     if features.tf_idf is not None:
         rows = classifier.weights[:, k:].T.astype(np.float32)
-        item_weights = save_item_matrix(rows, folder / "item_weights", len(rows), len(classifier.labels), max_bytes)
+        item_weights = write_item_arrays(rows, folder / "item_weights", len(rows), len(classifier.labels), max_bytes)
     described: dict[str, Any] = {
         "labels": classifier.labels,
         "class_users": classifier.class_users,
@@ -88,49 +90,54 @@ def save_classifier(
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a classifier lies there whole."""
+    """Return True if the folder holds a complete classifier."""
     return (folder / FILE).is_file() and not missing_files(folder)
 
 
-def find_classifier(run: JobRun) -> ModelVersion:
-    """model.version where it names a classifier, else the newest one.
+def find_classifier(tables: Tables, version: str | None) -> ModelVersion:
+    """Return a version of a classifier, or the newest one for None (model.version).
 
     Raises ConfigError for the version of another kind, MissingInputError where there is none.
     """
-    version = run.config.model.version
     if version is not None and not version.startswith(f"{KIND}-"):
-        raise ConfigError(f"model.version: {version} is no gender model; run train_gender_model to make one")
-    return find_model(run.tables, KIND, version)
+        raise ConfigError(f"model.version: {version} is no gender classifier: name one, or unset it to take the newest")
+    return find_model(tables, KIND, version)
 
 
-def load_classifier(run: JobRun, version: ModelVersion) -> TrainedClassifier:
-    """Opens a version and the model behind it; MissingInputError where files are gone."""
-    folder = Path(run.config.files_root) / version.artifact
+def load_classifier(tables: Tables, files_root: str, version: ModelVersion) -> TrainedClassifier:
+    """Load a classifier and the model that gives its vectors.
+
+    Raises MissingInputError where files are missing.
+    """
+    folder = Path(files_root) / version.artifact
     try:
         described = json.loads((folder / FILE).read_text())
         idf = ItemMatrix.open(folder / "idf") if described["tf_idf"] else None
         item_weights = ItemMatrix.open(folder / "item_weights") if described["tf_idf"] else None
     except (FileNotFoundError, MissingInputError) as error:
         raise MissingInputError(
-            f"the files of {version.version} are gone or broken: run train_gender_model again ({error})"
+            f"the files of {version.version} are missing or broken ({error}): run train_gender_model again"
         ) from None
-    source, codes, known = None, None, idf
+    source, codes, item_matrix = None, None, idf
     if described["source_version"] is not None:
-        named = described["source_version"]
-        source = load_model(run.config.files_root, find_model(run.tables, kind_of(named), named))
-        scorer, known = source.scorer, source.matrix
+        name = described["source_version"]
+        source = load_model(files_root, find_model(tables, kind_of(name), name))
+        scorer, item_matrix = source.scorer, source.matrix
         assert isinstance(scorer, VectorScorer)
         codes = Codes(scorer, np.array(described["code_mean"]), np.array(described["code_scale"]))
-    assert known is not None
-    features = Features(known, codes, None if idf is None else TfIdf(idf))
+    assert item_matrix is not None
+    features = Features(item_matrix, codes, None if idf is None else TfIdf(idf))
     n_classes = len(described["labels"])
     weights = np.array(described["code_weights"]).reshape(n_classes, features.n_codes)
     model = LinearModel(tuple(described["labels"]), features, weights, item_weights, np.array(described["bias"]))
     return TrainedClassifier(version, model, source, described)
 
 
-def source_of(run: JobRun, wanted: FeatureSet) -> TrainedModel | None:
-    """The model whose vectors are to be learnt from: model.kind's newest or model.version; None for TF-IDF alone."""
+def find_source(tables: Tables, config: BaseConfig, wanted: FeatureSet) -> TrainedModel | None:
+    """Return the model that gives vectors: model.version, or the newest of model.kind.
+
+    Returns None for TF-IDF features alone.
+    """
     if wanted == "tf_idf":
         return None
-    return load_model(run.config.files_root, find_model(run.tables, run.config.model.kind, run.config.model.version))
+    return load_model(config.files_root, find_model(tables, config.model.kind, config.model.version))

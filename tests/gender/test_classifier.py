@@ -1,4 +1,4 @@
-"""Regularisation is chosen by what the calibrated classifier loses, as scikit-learn counts it."""
+"""Choice of regularisation by the log loss after calibration, against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from recsys_spark.gender.classifier import fit_classifier
 REGS = (1.0, 0.3, 0.1)
 
 
-def people(n: int = 240, width: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """More features than such few users can tell apart: (n, width) rows, labels and folds."""
+def overfitted_users(n: int = 240, width: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows (n, width), labels and folds, with too many features for the users."""
     generator = np.random.default_rng(1)
     x = generator.normal(size=(n, width))
     y = (x @ generator.normal(size=width) + generator.normal(size=n) * 12 > 0).astype(float)
@@ -23,7 +23,7 @@ def people(n: int = 240, width: int = 60) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def losses(x: np.ndarray, y: np.ndarray, fold: np.ndarray, reg: float) -> tuple[float, float]:
-    """Log loss of the users left out: of the probabilities as they are, and after calibration."""
+    """Return the log loss of the left-out users before and after calibration."""
     margins = np.zeros(len(y))
     for left_out in range(3):
         inside = fold != left_out
@@ -33,10 +33,10 @@ def losses(x: np.ndarray, y: np.ndarray, fold: np.ndarray, reg: float) -> tuple[
     return float(log_loss(y, 1 / (1 + np.exp(-margins)))), float(log_loss(y, calibrated))
 
 
-def test_what_calibration_mends_does_not_decide(spark: SparkSession) -> None:
-    x, y, fold = people()
-    as_they_are, calibrated = zip(*(losses(x, y, fold, reg) for reg in REGS), strict=True)
-    assert np.argmin(as_they_are) > np.argmin(calibrated), "margins would choose too little"
+def test_regularisation_is_chosen_by_the_log_loss_after_calibration(spark: SparkSession) -> None:
+    x, y, fold = overfitted_users()
+    uncalibrated, calibrated = zip(*(losses(x, y, fold, reg) for reg in REGS), strict=True)
+    assert np.argmin(uncalibrated) > np.argmin(calibrated), "the log loss before calibration would choose too little"
     rows = [(float(label), int(place), row.tolist()) for row, label, place in zip(x, y, fold, strict=True)]
     frame = spark.createDataFrame(rows, "label DOUBLE, fold INT, x ARRAY<DOUBLE>")
     settings = GenderSettings.model_validate({"reg_params": REGS, "inner_folds": 3, "max_iter": 200})

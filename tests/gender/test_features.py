@@ -1,4 +1,4 @@
-"""Features and the linear model that is kept of them, against scikit-learn and MLlib."""
+"""Features and the linear classifier of them, against scikit-learn and MLlib."""
 
 import hashlib
 import hmac
@@ -14,12 +14,11 @@ from recsys_spark.gender.classifier import _composed, _fit_calibration
 from recsys_spark.gender.feature_arrays import Codes, Features, TfIdf
 from recsys_spark.gender.features import feature_frame
 from recsys_spark.gender.suppressions import user_hash
-from recsys_spark.ranking.matrix_files import save_item_matrix
-from recsys_spark.ranking.scorer import DotScorer, Histories, UserBlock
+from recsys_spark.ranking.dot_scorer import DotScorer
+from recsys_spark.ranking.matrix_writer import write_item_arrays
+from recsys_spark.ranking.scorer import Histories, UserBlock
 
-PEOPLE = (
-    "user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence ARRAY<FLOAT>, label DOUBLE, fold INT"
-)
+USERS = "user_idx INT, vector ARRAY<FLOAT>, history ARRAY<INT>, history_confidence ARRAY<FLOAT>, label DOUBLE, fold INT"
 
 
 def some_features(folder: Path, n_items: int = 12) -> tuple[Features, np.ndarray]:
@@ -28,8 +27,8 @@ def some_features(folder: Path, n_items: int = 12) -> tuple[Features, np.ndarray
     plays[:, 0] = False
     transformer = TfidfTransformer().fit(plays.astype(float))
     idf = np.where(plays.any(axis=0), transformer.idf_, 0).astype(np.float32)[:, None]
-    matrix = save_item_matrix(idf, folder / "idf", n_items, 1, 1 << 20)
-    items = save_item_matrix(
+    matrix = write_item_arrays(idf, folder / "idf", n_items, 1, 1 << 20)
+    items = write_item_arrays(
         generator.normal(size=(n_items, 3)).astype(np.float32), folder / "items", n_items, 3, 1 << 20
     )
     codes = Codes(DotScorer(items), np.array([0.5, 0.0, -1.0]), np.array([1.0, 2.0, 0.0]))
@@ -42,15 +41,15 @@ def block_of(plays: np.ndarray, vectors: np.ndarray | None = None) -> UserBlock:
     return UserBlock(vectors, Histories(indptr, item_idx, np.ones(item_idx.size, np.float32)))
 
 
-def test_tf_idf_is_scikit_learns(tmp_path: Path):
+def test_tf_idf_equals_that_of_scikit_learn(tmp_path: Path):
     features, plays = some_features(tmp_path)
     rows = features.rows(block_of(plays))
     dense = np.zeros(plays.shape)
     dense[np.repeat(np.arange(40), np.diff(rows.indptr)), rows.indices] = rows.values
     assert np.allclose(dense, TfidfTransformer().fit(plays.astype(float)).transform(plays).toarray(), atol=1e-6)
-    # Without vectors and a way to make them, a user is the mean.
+    # Without vectors and a fold-in, a user has the mean.
     assert not rows.codes.any()
-    assert rows.known.tolist() == plays.sum(axis=1).tolist()
+    assert rows.known_items.tolist() == plays.sum(axis=1).tolist()
 
 
 def test_vectors_are_those_that_mllib_reads(tmp_path: Path, spark: SparkSession):
@@ -61,7 +60,7 @@ def test_vectors_are_those_that_mllib_reads(tmp_path: Path, spark: SparkSession)
             (user, vectors[user].tolist(), np.flatnonzero(row)[::-1].tolist(), None, float(user % 2), user % 3)
             for user, row in enumerate(plays)
         ],
-        PEOPLE,
+        USERS,
     )
     frame = feature_frame(users, features).orderBy("user_idx")
     rows = features.rows(block_of(plays, vectors))
@@ -70,7 +69,7 @@ def test_vectors_are_those_that_mllib_reads(tmp_path: Path, spark: SparkSession)
     expected[:, :3] = rows.codes
     expected[np.repeat(np.arange(40), np.diff(rows.indptr)), 3 + rows.indices] = rows.values
     assert np.allclose([row["features"].toArray() for row in frame.collect()], expected)
-    dense = Features(features.known, features.codes, None)
+    dense = Features(features.item_matrix, features.codes, None)
     frame = feature_frame(users, dense).orderBy("user_idx")
     assert np.allclose([row["features"].toArray() for row in frame.collect()], expected[:, :3])
 
@@ -84,7 +83,7 @@ def test_the_composed_weights_predict_what_mllib_predicts(n_labels: int, tmp_pat
             (user, vectors[user].tolist(), np.flatnonzero(row).tolist(), None, float(user % n_labels), 0)
             for user, row in enumerate(plays)
         ],
-        PEOPLE,
+        USERS,
     )
     frame = feature_frame(users, features)
     model = LogisticRegression(regParam=0.01).fit(frame)

@@ -1,4 +1,4 @@
-"""From plays and profiles to predictions: who gets one, what it says, and who is left alone."""
+"""Gender jobs from plays and profiles to predictions, suppressions and publication."""
 
 import json
 import math
@@ -31,7 +31,10 @@ TF_IDF = [*FAST, "--gender.features", "tf_idf"]
 
 
 def plays(n_users: int = 60, unknown: int = 6, seed: int = 3) -> list[str]:
-    """Women (even users) like even songs, men odd ones, nine times out of ten; the last users say nothing."""
+    """Return plays as CSV lines; the last `unknown` users state no gender.
+
+    Women (even users) like even songs, men odd ones, nine times out of ten.
+    """
     generator = np.random.default_rng(seed)
     lines = ["user_id,item_id,item_name,gender"]
     for user in range(n_users + unknown):
@@ -52,7 +55,7 @@ def ingest(workspace: Workspace, file: Path) -> None:
 
 @pytest.fixture
 def built(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Plays and profiles, indexed, and a classifier on TF-IDF; made once, copied for each test."""
+    """Return a copy of a workspace with indexed plays, profiles and a TF-IDF classifier."""
     template = tmp_path_factory.getbasetemp() / "gender-template"
     if not template.exists():
         file = tmp_path_factory.mktemp("raw") / "plays.csv"
@@ -70,7 +73,7 @@ def predictions(workspace: Workspace) -> dict[str, tuple[str | None, float, dict
     return {r["user_id"]: (r["gender"], r["probability"], r["probabilities"], r["known_items"]) for r in rows}
 
 
-def test_who_says_nothing_gets_a_prediction(built: Workspace):
+def test_users_without_a_stated_gender_get_a_prediction(built: Workspace):
     outcome = built.done("predict_gender", *TF_IDF)
     found = predictions(built)
     assert sorted(found) == [f"u{user:03}" for user in range(60, 66)]
@@ -109,14 +112,14 @@ def test_every_user_is_counted_somewhere(built: Workspace, write: Callable[..., 
     assert not {"few", "strange"} & predictions(built).keys()
 
 
-def test_a_suppressed_person_is_nowhere(built: Workspace, write: Callable[..., Path]):
-    """Not in what is learnt, not in what is written, and not to be read from the table of suppressions."""
+def test_a_suppressed_user_is_nowhere(built: Workspace, write: Callable[..., Path]):
+    """A suppressed user is neither in training nor in predictions nor readable in suppressions."""
     built.done("predict_gender", *TF_IDF, "--gender.all_users", "true")
     assert "u061" in predictions(built)
     names = write("names.txt", "\ufeffu061\nu000\n")
     outcome = built.done("suppress_users", *KEY, "--suppress.users_file", names)
     assert outcome.rows == {"suppressed": 2, "unknown": 0, "predictions_removed": 2}
-    # The log of the table, which no VACUUM cleans, does not say who objected.
+    # The log of the table, which VACUUM does not clean, has no id of a suppressed user.
     log = built.root / "gender_predictions" / "_delta_log"
     assert not [file for file in log.glob("*.json") if b"u061" in file.read_bytes().split(b'"add"')[0]]
     assert not {"u061", "u000"} & predictions(built).keys()
@@ -125,8 +128,8 @@ def test_a_suppressed_person_is_nowhere(built: Workspace, write: Callable[..., P
     assert (without_key.code, "RECSYS_SUPPRESS__KEY" in without_key.stderr) == (2, True)
     wrong_key = built.run("train_gender_model", "--suppress.key", "another key of tests", *TF_IDF)
     assert (wrong_key.code, "not the key" in wrong_key.stderr) == (2, True)
-    short_key = built.run("train_gender_model", "--suppress.key", "tell nobody", *TF_IDF)
-    assert (short_key.code, "tell nobody" in short_key.stderr) == (2, False)
+    short_key = built.run("train_gender_model", "--suppress.key", "tiny secret", *TF_IDF)
+    assert (short_key.code, "tiny secret" in short_key.stderr) == (2, False)
     # 29 women are left to learn from.
     assert built.done("train_gender_model", *KEY, *TF_IDF).rows["users_f"] == 29
     rows = built.done("predict_gender", *KEY, *TF_IDF, "--gender.all_users", "true").rows
@@ -142,7 +145,7 @@ def test_a_suppressed_person_is_nowhere(built: Workspace, write: Callable[..., P
 
 @pytest.mark.slow
 def test_vectors_of_any_model(built: Workspace):
-    """And what an executor computes is what MLlib's own classifier would say."""
+    """A classifier on vectors of ALS and TF-IDF predicts and stores its reliability."""
     built.done("train_spark_model", "--models.als.rank", "8")
     both = [*FAST, "--gender.features", "vectors+tf_idf"]
     version = built.done("train_gender_model", *both).summary["model_version"]
@@ -155,8 +158,8 @@ def test_vectors_of_any_model(built: Workspace):
 
 
 @pytest.mark.slow
-def test_vectors_of_a_network_and_somebody_of_whom_it_knows_nothing(built: Workspace, spark, write):
-    """Users and lists without a known item have no code: they get no guess, and nothing fails."""
+def test_vectors_of_a_network_and_a_user_without_known_items(built: Workspace, spark, write):
+    """Users and lists without a known item have no code and get no prediction."""
     kind = ["--model.kind", "song_autoencoder", "--models.song_autoencoder.units", "8"]
     kind += ["--models.song_autoencoder.epochs", "2", "--training.threads", "1"]
     for job in ("write_shards", "train_torch_model"):
@@ -217,8 +220,8 @@ def test_a_very_long_list_and_two_items_of_one_name(built: Workspace, write: Cal
 def test_labels_that_cannot_be_learnt(workspace: Workspace, write: Callable[..., Path]):
     lines = plays(24, 0)
     ingest(workspace, write("silent.csv", "\n".join([lines[0], *[line.rstrip("fm") for line in lines[1:]]]) + "\n"))
-    nobody = workspace.run("train_gender_model", *TF_IDF)
-    assert (nobody.code, "nobody states one" in nobody.stderr) == (5, True)
+    silent = workspace.run("train_gender_model", *TF_IDF)
+    assert (silent.code, "no user states one" in silent.stderr) == (5, True)
     ingest(
         workspace, write("women.csv", "\n".join([lines[0], *[line for line in lines[1:] if line.endswith("f")]]) + "\n")
     )
@@ -248,7 +251,7 @@ def test_the_latest_statement_counts_and_rare_labels_are_left_out(built: Workspa
     lines = ["user_id,item_id,item_name,gender", "u000,s0,Song 0,m", "u001,s1,Song 1,divers"]
     ingest(built, write("later.csv", "\n".join(lines) + "\n"))
     assert built.done("train_gender_model", *TF_IDF).rows == {"users_f": 29, "users_m": 30}
-    # Whoever states a gender that nothing was learnt of is not contradicted.
+    # A user whose stated gender is not among the labels gets no prediction.
     built.done("predict_gender", *TF_IDF)
     assert "u001" not in predictions(built)
 
@@ -271,7 +274,7 @@ def test_evaluation_gate_and_publication(built: Workspace):
     settings = [*FAST, "--gender.folds", "2", "--gender.evaluated", "tf_idf", "--gender.features", "tf_idf"]
     outcome = built.done("evaluate_gender", *settings)
     assert "majority" in outcome.stdout and "known_items=6-10" in outcome.stdout
-    assert "Answered at a confidence limit" in outcome.stdout
+    assert "Coverage and accuracy at a confidence limit" in outcome.stdout
     figures = {
         (row["algorithm"], row["metric"]): row
         for row in built.table("evaluations").where(F.col("slice") == "all").collect()

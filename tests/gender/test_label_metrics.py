@@ -1,4 +1,4 @@
-"""Measures of predicted labels against scikit-learn and cases worked by hand."""
+"""Metrics of predicted labels against scikit-learn and cases worked by hand."""
 
 import numpy as np
 import pytest
@@ -49,9 +49,9 @@ def test_tied_scores_count_half():
     assert auc(np.array([0, 1, 0, 1]), chances, np.ones(4)) == 0.5
 
 
-def test_nobody_drawn_is_no_number():
-    labels, chances, nobody = np.array([0, 1]), np.full((2, 2), 0.5), np.zeros(2)
-    assert all(np.isnan(measure(labels, chances, nobody)) for measure in LABEL_METRICS.values())
+def test_metrics_are_nan_without_users():
+    labels, chances, no_weights = np.array([0, 1]), np.full((2, 2), 0.5), np.zeros(2)
+    assert all(np.isnan(measure(labels, chances, no_weights)) for measure in LABEL_METRICS.values())
 
 
 def test_one_label_alone_has_no_curve():
@@ -59,7 +59,7 @@ def test_one_label_alone_has_no_curve():
 
 
 def test_calibration_error_by_hand():
-    """Three users at 0.9, of whom two are right, and one at 0.6 who is right: (3 x |0.9 - 2/3| + 0.4) / 4."""
+    """Three users at 0.9, two of them right, and one at 0.6, right: (3 x |0.9 - 2/3| + 0.4) / 4."""
     chances = np.array([[0.1, 0.9], [0.9, 0.1], [0.1, 0.9], [0.4, 0.6]])
     labels = np.array([1, 0, 0, 1])
     assert calibration_error(labels, chances, np.ones(4)) == pytest.approx((3 * (0.9 - 2 / 3) + 0.4) / 4)
