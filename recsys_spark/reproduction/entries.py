@@ -25,10 +25,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model on one protocol, run `repeats` times.
-
-    Repeats use seeds 1, 2, ..., or with protocol rating_folds fold 1, 2, ... and seed 1.
-    """
+    """One model on one protocol, run with seeds or on folds 1 to `repeats`."""
 
     name: str
     data: str

@@ -1,6 +1,6 @@
-"""The house has an order: rooms look down, engines stay at the rim, files stay small.
+"""Tests of the package's structure: order of rooms, engines of each room, sizes of files.
 
-Read from the source alone, so that what nobody runs is held to it as well.
+They read the source, so that code that no test runs is covered as well.
 """
 
 import ast
@@ -73,7 +73,7 @@ MAX_FUNCTION_LINES = 70
 
 
 def _module_name(file: Path) -> str:
-    """`config`, `ingestion.plays`, `jobs.ingest_plays`: without the package's own name."""
+    """Return the name of a module without the package's, as `config` or `ingestion.plays`."""
     name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removeprefix("recsys_spark.")
     return name.removesuffix(".__init__")
 
@@ -89,7 +89,7 @@ def tree_of(module: str) -> ast.Module:
 
 
 def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
+    """Yield all nodes except those for type checkers only."""
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
             yield child
@@ -98,7 +98,10 @@ def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
 
 @cache
 def imports_of(module: str) -> frozenset[str]:
-    """Full dotted names, at the top or inside functions; of `from a import b` it is a.b."""
+    """Return the full dotted names that a module imports, also inside functions.
+
+    `from a import b` gives a.b.
+    """
     found = set()
     for node in running_nodes(tree_of(module)):
         if isinstance(node, ast.Import):
@@ -109,14 +112,14 @@ def imports_of(module: str) -> frozenset[str]:
 
 
 def own_imports_of(module: str) -> set[str]:
-    """The modules of this project that a module imports."""
+    """Return the modules of this project that a module imports."""
     own = [name for name in imports_of(module) if is_below(name, "recsys_spark") or is_below(name, "jobs")]
     chains = [with_parents(name.removeprefix("recsys_spark.")) for name in own]
     return {next((name for name in chain if name in MODULES), "__init__") for chain in chains}
 
 
 def with_parents(name: str) -> list[str]:
-    """a.b.c, a.b, a."""
+    """Return a dotted name and its parents: a.b.c, a.b, a."""
     parts = name.split(".")
     return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
@@ -168,7 +171,7 @@ def test_rooms_only_import_rooms_below():
 
 
 def test_folders_make_no_circle():
-    """Read without ROOMS, so that a wrong order there cannot hide a circle."""
+    """The check ignores ROOMS, whose order could hide a circle."""
     below = {room: {room_of(other) for module, other in arrows() if room_of(module) == room} for room in ROOMS}
     while free := [room for room, others in below.items() if not others & below.keys()]:
         for room in free:
@@ -227,8 +230,9 @@ def test_torch_and_spark_stay_apart():
 
 
 def test_only_the_session_touches_the_spark_context():
-    """Spark Connect, and the shared clusters built on it, have none; MLlib's RankingMetrics, measured against, asks
-    for one.
+    """Spark Connect and shared clusters have no Spark context.
+
+    MLlib's RankingMetrics, a reference of the benchmark, needs one.
     """
     users = {module: used for module in MODULES if (used := attributes_of(module) & CONTEXT)}
     assert users.keys() == {"runtime.session", "benchmark.evaluation_measures"}
