@@ -294,7 +294,7 @@ def test_too_few_profiles_end_the_pipeline_before_genders(spark: SparkSession, m
     steps = [Step("publish_model", "als"), Step("train_gender_model", "als"), Step("predict_gender", "gender")]
     for enough, expected in ((False, steps[:1]), (True, steps)):
         started.clear()
-        monkeypatch.setattr(pipeline, "enough_profiles", lambda *_, answer=enough: answer)
+        monkeypatch.setattr(pipeline, "has_enough_labels", lambda *_, answer=enough: answer)
         run_steps(run, steps)
         assert started == [step.job for step in expected]
 
