@@ -7,8 +7,9 @@ from pyspark.sql import DataFrame
 from recsys_spark.inference.network_scorer import NetworkScorer
 from recsys_spark.inference.pair_scorer import PairScorer
 from recsys_spark.preparation.sparse_rows import value_column
+from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.scorer import DotScorer, Scorer
+from recsys_spark.ranking.scorer import Scorer
 
 __all__ = ["NetworkModel"]
 

@@ -26,7 +26,7 @@ __all__ = ["NetworkScorer", "append_ones"]
 class NetworkScorer:
     """Scorer of a network whose rows are users; small to pickle."""
 
-    by_products: ClassVar[bool] = True
+    scores_by_product: ClassVar[bool] = True
 
     folder: str
     matrix: ItemMatrix

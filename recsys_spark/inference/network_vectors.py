@@ -16,9 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.networks.network import Network
-from recsys_spark.ranking.item_matrix import write_item_matrix
-from recsys_spark.ranking.matrix_files import save_item_matrix
 from recsys_spark.ranking.matrix_frames import matrix_frame, vectors_to_arrow
+from recsys_spark.ranking.matrix_writer import write_item_arrays, write_item_matrix
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.shard_loader import read_file
 from recsys_spark.training.validation import to_batch
@@ -52,10 +51,10 @@ def network_vectors(
     layer = _output_layer(network, trained)
     if manifest.shard_spec.rows == "users":
         items = network.column_vectors.detach().numpy() * trained[:, None]
-        vectors = save_item_matrix(items, folder / "item_vectors", n_columns, items.shape[1], max_bytes)
-        save_item_matrix(layer, folder / "items", n_columns, layer.shape[1], max_bytes)
+        vectors = write_item_arrays(items, folder / "item_vectors", n_columns, items.shape[1], max_bytes)
+        write_item_arrays(layer, folder / "items", n_columns, layer.shape[1], max_bytes)
         return NetworkVectors(_numbered(codes, "user"), matrix_frame(spark, vectors, "item"))
-    users = save_item_matrix(layer, folder / "users", n_columns, layer.shape[1], max_bytes)
+    users = write_item_arrays(layer, folder / "users", n_columns, layer.shape[1], max_bytes)
     item_vectors = _numbered(codes, "item")
     n_items = network.shape.n_rows
     write_item_matrix(item_vectors, folder / "item_vectors", n_items, max_bytes)

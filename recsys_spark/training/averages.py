@@ -1,4 +1,7 @@
-"""A running average of the weights, which often predicts better than the last ones (Polyak and Juditsky 1992)."""
+"""Running average of weights (Polyak and Juditsky 1992).
+
+The average often predicts better than the last weights.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +13,7 @@ __all__ = ["RunningAverage"]
 
 
 class RunningAverage:
-    """The average of a module's parameters with a decay a step; without a decay, the parameters themselves."""
+    """Running average of a module's parameters with a decay per step; decay 0 means no average."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -19,7 +22,10 @@ class RunningAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Takes in the weights after a step; early steps weigh more, so that the start is soon forgotten."""
+        """Update the averages after a step.
+
+        The decay is smaller in early steps, so that the initial weights soon lose their influence.
+        """
         if self.decay:
             decay = min(self.decay, (1 + step) / (10 + step))
             averages = [self.averages[name] for name in self.parameters]
@@ -27,7 +33,7 @@ class RunningAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within it the module has the averages as its weights."""
+        """Use the averages as the module's weights within the context."""
         if not self.decay:
             yield
             return
@@ -38,7 +44,7 @@ class RunningAverage:
             self._swap()
 
     def load(self, averages: dict[str, Tensor]) -> None:
-        """Puts back averages that were kept."""
+        """Load averages from a checkpoint."""
         for name, average in self.averages.items():
             average.copy_(averages[name])
 

@@ -1,9 +1,10 @@
-"""Checkpoints: what training needs to go on as if it had never stopped.
+"""Checkpoints: the state from which training resumes with the result of an uninterrupted run.
 
-A checkpoint is a folder of safetensors and JSON: nothing in it can run code. It is written under another name,
-flushed, and renamed, so a kill or a full disk leaves the one before untouched; each file's hash stands in the
-folder, so a damaged one is noticed and the one before is used. Random numbers are not kept: each step derives its
-own seed from the run's (lanes.mix), which is what makes any step repeatable.
+A checkpoint is a folder of safetensors and JSON, which cannot run code. It is written under a temporary name, flushed
+to disk, and renamed, so a kill or a full disk leaves the previous checkpoint intact. The folder holds a hash of each
+file. A checkpoint with a wrong hash is damaged, and the previous one is used. States of random generators are not
+stored: each step derives its own seed from the seed of the run (epoch_schedule.derive_seed), so any step can be
+repeated.
 """
 
 import json
@@ -31,7 +32,7 @@ SUMS = "sums.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was kept: named groups of tensors (weights, optimiser, ...) and the state beside them, as JSON has it."""
+    """Content of a checkpoint: named groups of tensors (weights, optimizer, average) and a JSON state."""
 
     step: int
     tensors: dict[str, dict[str, Tensor]]
@@ -39,19 +40,19 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one training run below `folder`; the newest `keep` stay, and those marked to be kept."""
+    """Checkpoints of one training run below `folder`, of which the newest `keep` are kept."""
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder = folder
         self.keep = keep
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes a checkpoint whole or not at all.
+        """Write a checkpoint atomically and return its folder.
 
-        Raises TrainingError, with the older ones in place, when it cannot be written.
+        Raises TrainingError if it cannot be written; the older ones stay.
         """
         target = self.folder / f"step-{checkpoint.step:09d}"
-        # One name for all, so that what a killed process left is cleared away by the next save.
+        # One fixed name, so that the next save removes the files of a killed process.
         temporary = self.folder / ".writing"
         try:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -63,19 +64,19 @@ class Checkpoints:
         except Exception as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise TrainingError(
-                f"the checkpoint {target} could not be written ({error}): make room or repair {self.folder} and run "
-                "the same command again; it goes on from the checkpoint before"
+                f"the checkpoint {target} could not be written ({error}): free disk space or repair {self.folder} "
+                "and run the same command again; training resumes from the previous checkpoint"
             ) from error
-        self._forget_old()
+        self._remove_old()
         return target
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; a damaged one is passed over, with a warning. None if there is none."""
+        """Return the newest undamaged checkpoint, or None; damaged ones are skipped with a warning."""
         for folder in sorted(self.folder.glob("step-*"), reverse=True):
             try:
                 return _read(folder)
             except (OSError, ValueError, KeyError) as error:
-                log.warning("checkpoint %s is damaged (%s): the one before it is used", folder, error)
+                log.warning("checkpoint %s is damaged (%s): using the previous one", folder, error)
         return None
 
     def _write(self, checkpoint: Checkpoint, folder: Path) -> None:
@@ -89,17 +90,17 @@ class Checkpoints:
             _flush(file)
         _flush(folder)
 
-    def _forget_old(self) -> None:
+    def _remove_old(self) -> None:
         for folder in sorted(self.folder.glob("step-*"))[: -self.keep]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """An optimiser's state as named tensors, and its groups' numbers as JSON has them."""
+    """Return an optimiser's state as named tensors, and its parameter groups as JSON values."""
     state = optimizer.state_dict()
     tensors = {
-        f"{place}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
-        for place, values in state["state"].items()
+        f"{number}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
+        for number, values in state["state"].items()
         for name, value in values.items()
         if value is not None
     }
@@ -109,11 +110,11 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tenso
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]
 ) -> None:
-    """Puts back what flatten_optimizer gave."""
+    """Load a state returned by flatten_optimizer into an optimiser."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        place, name = key.split(".", 1)
-        state.setdefault(int(place), {})[name] = tensor
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
@@ -121,7 +122,7 @@ def _read(folder: Path) -> Checkpoint:
     sums = json.loads((folder / SUMS).read_text())
     for name, digest in sums.items():
         if file_digest(folder / name) != digest:
-            raise ValueError(f"{name} is not what was written")
+            raise ValueError(f"the hash of {name} differs")
     state = json.loads((folder / "state.json").read_text())
     tensors = {name: load_file(folder / f"{name}.safetensors") for name in _groups(sums)}
     return Checkpoint(state.pop("step"), tensors, state)

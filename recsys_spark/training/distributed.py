@@ -1,9 +1,8 @@
-"""Where training runs: in this process, in several of this machine, or on executors. The only place that knows
-TorchDistributor.
+"""Training in this process, in several local processes, or on executors through TorchDistributor.
 
-TorchDistributor never tries again: a lost process fails the whole attempt. So attempts are made here, and each goes
-on from the newest checkpoint. What cannot work is refused before any process starts, since Spark would wait for
-minutes without a word.
+TorchDistributor has no retries: a lost process fails the whole attempt. So this module makes the attempts, and each
+resumes from the newest checkpoint. Settings that cannot work are refused before any process starts, because Spark
+would wait for minutes without a message.
 """
 
 import logging
@@ -26,9 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def run_training(spark: SparkSession, spec: TrainSpec, settings: TrainingSettings) -> dict[str, Any]:
-    """Trains and gives the report of `train`; a lost process or executor is replaced, `settings.retries` times.
+    """Train a network and return the report of `train`.
 
-    Raises ConfigError for what this session cannot run, TrainingError when training fails.
+    A lost process or executor is replaced, `settings.retries` times. Raises ConfigError for settings that this session
+    cannot run, TrainingError if training fails.
     """
     check_training(spark, settings)
     if settings.local and settings.processes == 1:
@@ -37,21 +37,26 @@ def run_training(spark: SparkSession, spec: TrainSpec, settings: TrainingSetting
         clear_failure(spec)
         try:
             return _distribute(spec, settings)
-        except Exception as error:  # TorchDistributor passes on whatever a process or Spark raised
-            told = read_failure(spec)
-            if told is not None:
-                raise told from error
+        except Exception as error:  # TorchDistributor passes on any error of a process or of Spark
+            failure = read_failure(spec)
+            if failure is not None:
+                raise failure from error
             if attempt == settings.retries:
                 raise TrainingError(
-                    f"training was lost {attempt + 1} times, the last time with: {_tail(error)}; run the same command "
-                    "again to go on from the last checkpoint"
+                    f"training lost a process {attempt + 1} times, the last time with: {_last_line(error)}; run the "
+                    "same command again to resume from the last checkpoint"
                 ) from error
-            log.warning("training was lost (%s); attempt %d goes on from a checkpoint", _tail(error), attempt + 2)
+            log.warning(
+                "training lost a process (%s): attempt %d resumes from a checkpoint", _last_line(error), attempt + 2
+            )
     raise AssertionError("the loop returns or raises")
 
 
 def check_training(spark: SparkSession, settings: TrainingSettings) -> None:
-    """Refuses what could only fail or wait. Raises ConfigError with every problem and its remedy."""
+    """Check that the session can run these settings.
+
+    Raises ConfigError with every problem and its remedy.
+    """
     problems = list(_local_problems(spark, settings) if settings.local else _cluster_problems(spark, settings))
     if problems:
         raise ConfigError(*problems)
@@ -65,14 +70,14 @@ def _local_problems(spark: SparkSession, settings: TrainingSettings) -> Iterator
     present = torch.cuda.device_count()
     if present < settings.processes:
         yield (
-            f"training.use_gpu: {settings.processes} GPUs are asked for and this machine has {present}: set "
+            f"training.use_gpu: {settings.processes} GPUs are requested and this machine has {present}: set "
             f"training.processes to at most {present}, or training.use_gpu to false"
         )
-    # With fewer, TorchDistributor would start fewer processes and say so in its own log alone.
+    # With fewer GPUs TorchDistributor starts fewer processes and only writes a line to its own log.
     elif settings.processes > max(1, int(spark.conf.get("spark.driver.resource.gpu.amount", None) or 0)):
         yield (
             f"training.use_gpu: start the session with spark.driver.resource.gpu.amount={settings.processes} and a "
-            "spark.driver.resource.gpu.discoveryScript, as processes of one machine share out the driver's GPUs"
+            "spark.driver.resource.gpu.discoveryScript, because local processes share the driver's GPUs"
         )
 
 
@@ -86,15 +91,15 @@ def _cluster_problems(spark: SparkSession, settings: TrainingSettings) -> Iterat
         slots = min(slots, int(executors) * int(gpus))
     if slots < settings.processes:
         yield (
-            f"training.processes: {settings.processes} tasks are asked for and the cluster runs {slots} at once: "
+            f"training.processes: {settings.processes} tasks are requested and the cluster runs {slots} at once: "
             f"lower training.processes or submit with more executors"
         )
     if settings.use_gpu and conf.get("spark.task.resource.gpu.amount", None) != "1":
         yield "training.use_gpu: submit with spark.executor.resource.gpu.amount and spark.task.resource.gpu.amount=1"
     if settings.use_gpu and conf.get("spark.python.worker.reuse", "true") != "false":
         yield (
-            "training.use_gpu: submit with spark.python.worker.reuse=false, as workers that are used again may have "
-            "been told to see no GPU"
+            "training.use_gpu: submit with spark.python.worker.reuse=false, because reused workers may have "
+            "been started without a visible GPU"
         )
 
 
@@ -106,19 +111,19 @@ def _distribute(spec: TrainSpec, settings: TrainingSettings) -> dict[str, Any]:
     )
     report: dict[str, Any] | None = distributor.run(train_rank, spec.as_dict())
     if report is None:
-        raise TrainingError("training gave no result")
+        raise TrainingError("training returned no report: look into the logs of its processes")
     return report
 
 
 def threads_per_process(settings: TrainingSettings) -> int:
-    """Threads of each process: as set, or the machine's cores shared out among the processes on it."""
+    """Return the threads of each process: as set, or the machine's cores divided among local processes."""
     if settings.threads or not settings.local:
         return settings.threads
     return max(1, (os.cpu_count() or 1) // settings.processes)
 
 
-def _tail(error: Exception) -> str:
-    # Below the message of a process that Spark ran stand the frames of Java.
+def _last_line(error: Exception) -> str:
+    # Java stack frames follow the message of a process that Spark ran.
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("at ", "... ", "Driver stacktrace"))]
-    return told[-1][:200] if told else type(error).__name__
+    messages = [line for line in lines if line and not line.startswith(("at ", "... ", "Driver stacktrace"))]
+    return messages[-1][:200] if messages else type(error).__name__

@@ -1,4 +1,4 @@
-"""How a training process tells the driver why it failed: what is an error of ours is not worth trying again."""
+"""Failure files: errors of training processes, passed to the driver so that it does not retry them."""
 
 import json
 import logging
@@ -10,18 +10,18 @@ from recsys_spark.core.errors import RecsysError, TrainingError
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.trainer import train
 
-__all__ = ["clear_failure", "told_failure", "train_rank"]
+__all__ = ["clear_failure", "read_failure", "train_rank"]
 
 FAILURE = "failure.json"
 
 
 def train_rank(spec: dict[str, Any]) -> dict[str, Any]:
-    """`train` as a process of its own runs it: logs to stderr, and leaves its reason behind when it fails.
+    """Run `train` in a separate process, with logs on stderr and a failure file.
 
-    The text that reaches the driver by itself is the tail of a log; a file says it exactly.
+    TorchDistributor passes only the tail of a log to the driver; the file has the exact message.
     """
     rank = os.environ.get("RANK", "0")
-    # Petastorm tells of each file that it did not write itself.
+    # Petastorm warns about each file that it did not write itself.
     logging.getLogger("petastorm").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s rank {rank}: %(message)s")
     try:
@@ -33,12 +33,12 @@ def train_rank(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def clear_failure(spec: TrainSpec) -> None:
-    """Forgets what an earlier attempt left."""
+    """Remove the failure file of an earlier attempt."""
     (Path(spec.folder) / FAILURE).unlink(missing_ok=True)
 
 
-def told_failure(spec: TrainSpec) -> TrainingError | None:
-    """The error that a process left behind; None if it had no time to, as a killed one."""
+def read_failure(spec: TrainSpec) -> TrainingError | None:
+    """Return the error in the failure file; None without one, as after a kill."""
     try:
         message = json.loads((Path(spec.folder) / FAILURE).read_text())["message"]
     except (OSError, ValueError, KeyError, TypeError):

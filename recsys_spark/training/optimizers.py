@@ -1,4 +1,4 @@
-"""Optimisers and the course of their step sizes."""
+"""Optimisers and their step sizes over time."""
 
 import math
 
@@ -10,8 +10,9 @@ __all__ = ["make_optimizer", "set_learning_rate"]
 
 
 def make_optimizer(network: Network) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019), which without weight decay is Adam, or gradient descent with momentum where
-    the settings say `optimizer: sgd`.
+    """Build the optimiser of a network: AdamW, or SGD with momentum for `optimizer: sgd`.
+
+    AdamW (Loshchilov and Hutter 2019) without weight decay is Adam.
     """
     settings = network.settings
     rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
@@ -22,7 +23,10 @@ def make_optimizer(network: Network) -> torch.optim.Optimizer:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, settings: NetworkSettings, epoch: float) -> None:
-    """The step size at a point of training, in epochs from the start: a function of that point alone."""
+    """Set the step size for a point of training, in epochs from the start.
+
+    It depends on that point alone, so that a resumed run has the same step sizes.
+    """
     rate = settings.learning_rate
     if settings.schedule == "cosine":
         rate *= (1 + math.cos(math.pi * min(1.0, epoch / settings.epochs))) / 2

@@ -1,4 +1,4 @@
-"""What a training run tells: a JSON line an epoch in a file, a bar for a person at a terminal, log lines otherwise."""
+"""Progress of a training run: a file with one JSON line per epoch, log lines, and a progress bar."""
 
 import json
 import logging
@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["EpochLog", "Tell", "logged_seconds", "progress"]
+__all__ = ["EpochLog", "ShowProgress", "logged_seconds", "progress"]
 
 log = logging.getLogger(__name__)
 
 
 class EpochLog:
-    """One JSON line an epoch below a model's folder; also to MLflow where a tracking address is given."""
+    """Log file with one JSON line per epoch; also sent to MLflow if there is a tracking URI."""
 
     def __init__(self, file: Path, tracking_uri: str | None, run_name: str) -> None:
         self.file = file
         self._mlflow = _mlflow(tracking_uri, run_name)
 
     def write(self, line: dict[str, Any]) -> None:
-        """Adds a line; NaN is written as null."""
+        """Append a line; NaN is written as null."""
         plain = {key: None if value != value else value for key, value in line.items()}
         with self.file.open("a") as stream:
             stream.write(json.dumps(plain) + "\n")
@@ -31,31 +31,31 @@ class EpochLog:
             self._mlflow.log_metrics(numbers, step=line["epoch"])
 
     def truncate(self, epochs: int) -> None:
-        """Keeps the first epochs: those after the checkpoint that a run goes on from are done again."""
+        """Keep the lines of the first epochs; a resumed run writes the later ones again."""
         if self.file.exists():
             lines = self.file.read_text().splitlines(keepends=True)
             self.file.write_text("".join(lines[:epochs]))
 
     def close(self) -> None:
-        """Ends the MLflow run, if there is one."""
+        """End the MLflow run, if there is one."""
         if self._mlflow is not None:
             self._mlflow.end_run()
 
 
 def logged_seconds(file: Path) -> float:
-    """Seconds of all epochs of a log, those before a stop included."""
+    """Return the seconds of all epochs of a log, including those before an interruption."""
     return float(sum(json.loads(line)["seconds"] for line in file.read_text().splitlines()))
 
 
-class Tell(Protocol):
-    """Shows how far an epoch is."""
+class ShowProgress(Protocol):
+    """Function that shows the progress of an epoch."""
 
     def __call__(self, step: int, loss: float, metric: float) -> None: ...
 
 
 @contextmanager
-def progress(epoch: int, epochs: int, steps: int, metric_name: str) -> Iterator[Tell]:
-    """A bar with loss, metric and time left, where stderr is a terminal."""
+def progress(epoch: int, epochs: int, steps: int, metric_name: str) -> Iterator[ShowProgress]:
+    """Show a bar with loss, metric and time left, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield lambda step, loss, metric: None
         return
@@ -66,11 +66,11 @@ def progress(epoch: int, epochs: int, steps: int, metric_name: str) -> Iterator[
     with Progress(text, BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=steps, epoch=f"{epoch + 1}/{epochs}", loss=float("nan"), metric="")
 
-        def tell(step: int, loss: float, metric: float) -> None:
+        def update(step: int, loss: float, metric: float) -> None:
             shown = "" if metric != metric else f"{metric_name} {metric:.5g}"
             bar.update(task, completed=step + 1, loss=loss, metric=shown)
 
-        yield tell
+        yield update
 
 
 def _mlflow(tracking_uri: str | None, run_name: str) -> Any:

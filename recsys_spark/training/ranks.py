@@ -1,4 +1,4 @@
-"""The processes that train together: the one place that reads torchrun's environment and talks to the others."""
+"""Process group of training: torchrun's environment, and communication between ranks."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ __all__ = ["Ranks", "joined_ranks", "tensor_float_products"]
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the others."""
+    """Position of this process in the process group."""
 
     rank: int
     world: int
@@ -26,32 +26,32 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and reports."""
+        """Return True for the process that writes files and reports."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all ranks, on every rank, in place."""
+        """Return the sum over all ranks, on every rank, in place."""
         if self.world > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def largest(self, tensor: Tensor) -> Tensor:
-        """The largest of all ranks, element by element, on every rank, in place."""
+        """Return the element-wise maximum over all ranks, on every rank, in place."""
         if self.world > 1:
             dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
         return tensor
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all ranks."""
         if self.world > 1:
             dist.barrier()
 
 
 @contextmanager
 def joined_ranks(use_gpu: bool, timeout_minutes: float) -> Iterator[Ranks]:
-    """Joins the group that torchrun's environment names; without one, this process is alone.
+    """Join the process group of torchrun's environment; without one, the group is this process.
 
-    Raises TrainingError where a GPU is to be used and this process sees none for itself.
+    Raises TrainingError if a GPU is required and this process sees none of its own.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
@@ -65,16 +65,16 @@ def joined_ranks(use_gpu: bool, timeout_minutes: float) -> Iterator[Ranks]:
     backend, of_group = ("nccl", device) if use_gpu else ("gloo", None)
     dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes), device_id=of_group)
     yield Ranks(rank, world, device)
-    # Not after an error: to take leave of a group may wait for the others, who wait for this process to end.
+    # Skipped after an error: destroying the group may wait for other ranks, which wait for this process to end.
     dist.destroy_process_group()
 
 
 @contextmanager
 def tensor_float_products(wanted: bool) -> Iterator[None]:
-    """Products of float32 matrices by TensorFloat-32, which keeps 10 bits of each factor and sums in float32.
+    """Compute products of float32 matrices in TensorFloat-32 within the context, if wanted.
 
-    Autocast to bfloat16 was given up: it would round losses that are written as products, and recurrent layers would
-    run in float16, below whose smallest number their gradients lie.
+    TensorFloat-32 keeps 10 bits of each factor and sums in float32. Autocast to bfloat16 is not used, because it
+    rounds losses that are computed as products, and runs recurrent layers in float16, whose gradients underflow.
     """
     before = torch.get_float32_matmul_precision()
     if wanted:
@@ -91,7 +91,7 @@ def _own_gpu(rank: int) -> torch.device:
     if number >= present:
         raise TrainingError(
             f"rank {rank} is process {number} of {socket.gethostname()} and sees {present} GPUs there "
-            f"(CUDA_VISIBLE_DEVICES is {visible}), where each process needs one of its own: see that a driver and a "
+            f"(CUDA_VISIBLE_DEVICES is {visible}), where each process needs one of its own: check that a driver and a "
             "torch with CUDA are installed, lower training.processes, or set training.use_gpu to false"
         )
     return torch.device("cuda", number)

@@ -1,9 +1,8 @@
-"""Reading shards with Petastorm: the only place that imports it.
+"""Shard reader based on Petastorm, which is imported in this module alone.
 
-Petastorm 0.13.1 can lose row groups without a word when its thread pool is used, deals row groups to ranks by their
-place whatever the seed, and repeats one order in every epoch. So files are read one by one, as an explicit list, by
-its pool without threads; which rank reads what, and in which order, is decided here; and everything that was read
-is counted against the manifest.
+Petastorm 0.13.1 can silently lose row groups in its thread pool, assigns row groups to ranks by position for any seed,
+and repeats one order in every epoch. So files are read one by one from an explicit list by the pool without threads.
+The epoch schedule assigns files to ranks and orders them. All rows read are counted and compared with the manifest.
 """
 
 import contextlib
@@ -30,8 +29,9 @@ __all__ = ["Counts", "Rows", "check_counts", "read_file", "read_rows"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of the matrix with their numbers, (n,) int32; `held` are what is to be predicted for them, if anything;
-    `side` (n, fields) int32 are features of their users, if shards hold any.
+    """Rows of the matrix with their numbers, (n,) int32.
+
+    `held` are the held-out entries of the rows, or None. `side` (n, fields) int32 are features of their users, or None.
     """
 
     numbers: NDArray[np.int32]
@@ -43,20 +43,20 @@ class Rows:
         return self.numbers.size
 
     def take(self, rows: NDArray[np.intp]) -> "Rows":
-        """Some rows, in the order of `rows`."""
+        """Return some rows, in the order of `rows`."""
         held = None if self.held is None else self.held.take(rows)
         side = None if self.side is None else self.side[rows]
         return Rows(self.numbers[rows], self.entries.take(rows), held, side)
 
     def between(self, start: int, stop: int) -> "Rows":
-        """Rows [start, stop)."""
+        """Return rows [start, stop)."""
         held = None if self.held is None else self.held.between(start, stop)
         side = None if self.side is None else self.side[start:stop]
         return Rows(self.numbers[start:stop], self.entries.between(start, stop), held, side)
 
     @classmethod
     def concat(cls, parts: Sequence["Rows"]) -> "Rows":
-        """The rows of all parts, in order."""
+        """Return the rows of all parts, in order."""
         held = [part.held for part in parts if part.held is not None]
         side = [part.side for part in parts if part.side is not None]
         numbers = np.concatenate([np.zeros(0, np.int32), *[part.numbers for part in parts]])
@@ -66,39 +66,39 @@ class Rows:
 
 @dataclass
 class Counts:
-    """What was read: rows, their entries, and entries held out."""
+    """Numbers of rows, entries and held-out entries read."""
 
     rows: int = 0
     non_zeros: int = 0
     held_non_zeros: int = 0
 
     def add(self, rows: Rows) -> None:
-        """Counts more rows."""
+        """Add the counts of some rows."""
         self.rows += len(rows)
         self.non_zeros += rows.entries.indices.size
         self.held_non_zeros += 0 if rows.held is None else rows.held.indices.size
 
     def as_array(self) -> NDArray[np.int64]:
-        """(rows, non_zeros, held_non_zeros), to be summed over ranks."""
+        """Return (rows, non_zeros, held_non_zeros), for sums over ranks."""
         return np.array([self.rows, self.non_zeros, self.held_non_zeros], dtype=np.int64)
 
 
 def check_counts(read: NDArray[np.int64], manifest: Manifest, folder: Path) -> None:
-    """Compares what all ranks together have read in an epoch with the manifest.
+    """Compare the counts of all ranks in an epoch with the manifest.
 
-    Raises TrainingError when as much as one row or entry is missing or was read twice.
+    Raises TrainingError if a row or an entry is missing or was read twice.
     """
     stated = np.array([manifest.rows, manifest.non_zeros, manifest.held_non_zeros])
     if not np.array_equal(read, stated):
         raise TrainingError(
             f"{folder} holds {stated[0]} rows, {stated[1]} entries and {stated[2]} held-out entries, but the loader "
-            f"gave {read[0]}, {read[1]} and {read[2]}: rows were lost or read twice. Run write_shards again; if it "
-            "comes back, the Petastorm installed here is not one that this release was tested with."
+            f"read {read[0]}, {read[1]} and {read[2]}: rows were lost or read twice. Run write_shards again; if the "
+            "error remains, install the version of Petastorm that this release pins."
         )
 
 
 def read_rows(folder: Path, files: Sequence[ShardFile], counts: Counts) -> Iterator[Rows]:
-    """The rows of each file, file by file, in stored order; what was read is added to `counts`."""
+    """Yield the rows of each file in stored order, and add them to `counts`."""
     for file in files:
         rows = read_file(folder, file)
         counts.add(rows)
@@ -106,15 +106,18 @@ def read_rows(folder: Path, files: Sequence[ShardFile], counts: Counts) -> Itera
 
 
 def read_file(folder: Path, file: ShardFile) -> Rows:
-    """All rows of one file. Raises TrainingError for a file that cannot be read."""
+    """Return all rows of one file.
+
+    Raises TrainingError for a file that cannot be read.
+    """
     url = f"file://{(folder / file.name).absolute()}"
     try:
-        # Petastorm prints to stdout when it closes, which belongs to the jobs' summaries.
+        # Petastorm prints to stdout when it closes; stdout is reserved for the summary of a job.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with make_batch_reader([url], reader_pool_type="dummy", num_epochs=1, shuffle_row_groups=False) as reader:
                 blocks = [block for group in reader for block in _blocks(group)]
-    except Exception as error:  # Petastorm and Arrow raise many kinds
+    except Exception as error:  # Petastorm and Arrow raise many kinds of errors
         raise TrainingError(f"shard {folder / file.name} cannot be read: {error}") from error
     return Rows.concat(blocks)
 

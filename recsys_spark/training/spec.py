@@ -1,4 +1,4 @@
-"""What a training run is told, as plain values: it crosses process borders as JSON."""
+"""Specification of a training run, in plain values that can be passed to other processes."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ __all__ = ["TrainSpec"]
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """One training run of one network.
+    """Specification of one training run of one network.
 
-    `train_folder` and `validation_folder` are shard folders, `folder` is where checkpoints, the log and the weights
-    go. `threads` 0 leaves the number to torch. `max_steps` ends training after so many steps, for trials; 0: never.
-    `stop_after` ends it after so many epochs, of which `epochs` of the settings remains the plan (for step sizes
-    that fall); 0: at its end.
+    `train_folder` and `validation_folder` are shard folders. `folder` receives checkpoints, the log and the weights.
+    `threads` 0 leaves the number to torch. `max_steps` ends training after this number of steps, for trials; 0: no
+    limit. `stop_after` ends it after this number of epochs, while falling step sizes still follow `epochs` of the
+    settings; 0: no limit.
     """
 
     kind: str
@@ -38,23 +38,26 @@ class TrainSpec:
     tracking_uri: str | None = None
 
     def network_settings(self) -> NetworkSettings:
-        """The settings as the network declares them."""
+        """Return the settings as an instance of the network's settings class."""
         return load_network(self.kind).Settings.model_validate(self.settings)
 
     def network(self, shape: Shape) -> Network:
-        """The untrained network."""
+        """Build the untrained network."""
         return load_network(self.kind)(self.network_settings(), shape)
 
     def fingerprint(self, *manifests: str) -> str:
-        """A hash of what the result depends on: a checkpoint of another one cannot be gone on from."""
+        """Return a hash of everything that the result depends on.
+
+        Training resumes only from checkpoints of the same fingerprint.
+        """
         parts = (self.kind, self.settings, self.seed, manifests)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
-        """For another process."""
+        """Return the fields as a dict, for another process."""
         return asdict(self)
 
     @property
     def checkpoints(self) -> Path:
-        """Where checkpoints go."""
+        """Return the folder of checkpoints."""
         return Path(self.folder) / "checkpoints"

@@ -1,4 +1,4 @@
-"""Where training stands: all that a checkpoint keeps beside weights and optimiser."""
+"""State of a training run, stored in checkpoints with the weights and the optimiser."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,13 @@ __all__ = ["TrainingState"]
 
 @dataclass
 class TrainingState:
-    """Epoch, step within it, steps in all; the best metric so far; the epoch's loss as sums over all ranks.
+    """Position of a training run, its best metric, and the loss of the current epoch.
 
-    `lanes` is the number of lanes that the epoch's rows were dealt to: with another number a step takes other rows.
+    `step` counts within the epoch, `global_step` from the start. Losses are sums over all ranks.
+    `n_streams` is the number of row streams of the epoch schedule. Another number gives the steps other rows.
     """
 
-    lanes: int
+    n_streams: int
     epoch: int = 0
     step: int = 0
     global_step: int = 0
@@ -24,32 +25,43 @@ class TrainingState:
     loss_count: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "TrainingState":
+        """Return the state of a checkpoint; `lanes` is the stored name of `n_streams`."""
+        fields = dict(stored)
+        return cls(fields.pop("lanes"), **fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state in the form that checkpoints store."""
+        fields = dict(vars(self))
+        return {"lanes": fields.pop("n_streams"), **fields}
+
     @property
     def loss(self) -> float:
-        """The mean loss of the epoch so far."""
+        """Return the mean loss of the epoch so far."""
         return self.loss_total / max(self.loss_count, 1e-12)
 
     def add(self, total: float, count: float, parts: Mapping[str, float]) -> None:
-        """Takes in the loss of a step."""
+        """Add the loss of a step."""
         self.loss_total += total
         self.loss_count += count
         for name, value in parts.items():
             self.parts[name] = self.parts.get(name, 0.0) + value
 
     def next_step(self) -> None:
-        """A step is done."""
+        """Count a completed step."""
         self.step += 1
         self.global_step += 1
 
     def next_epoch(self) -> dict[str, Any]:
-        """An epoch is done; gives what is to be told of it."""
+        """Count a completed epoch and return its log entries: epoch, steps, loss and loss parts."""
         count = max(self.loss_count, 1e-12)
-        told = {"epoch": self.epoch, "steps": self.step, "loss": self.loss}
-        told |= {name: value / count for name, value in self.parts.items()}
+        entries = {"epoch": self.epoch, "steps": self.step, "loss": self.loss}
+        entries |= {name: value / count for name, value in self.parts.items()}
         self.epoch += 1
         self.start_epoch_again()
-        return told
+        return entries
 
     def start_epoch_again(self) -> None:
-        """Forgets the steps of the running epoch."""
+        """Reset the steps and the loss of the current epoch."""
         self.step, self.loss_total, self.loss_count, self.parts = 0, 0.0, 0.0, {}

@@ -1,4 +1,4 @@
-"""The shards of a training run, checked before the first step, and what they say of themselves."""
+"""Shards of a training run, checked before the first step, and their statistics."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,47 +12,47 @@ from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.shard_loader import Counts, check_counts
 from recsys_spark.training.spec import TrainSpec
-from recsys_spark.training.validation import Observed
+from recsys_spark.training.validation import TrainingStatistics
 
 __all__ = ["TrainingData", "open_training_data"]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training shards, validation shards if there are any, and statistics of the training values."""
+    """Training shards, validation shards or None, and statistics of the training data."""
 
     folder: Path
     manifest: Manifest
     validation: tuple[Path, Manifest] | None
-    observed: Observed
+    statistics: TrainingStatistics
 
     @property
     def shape(self) -> Shape:
-        """The matrix that the shards are rows of."""
+        """Return the shape of the matrix that the shards hold."""
         return Shape(self.manifest.n_rows, self.manifest.n_columns, self.manifest.side_features)
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """What identifies the data."""
+        """Return the digests of the manifests, which identify the data."""
         return (self.manifest.digest, *([] if self.validation is None else [self.validation[1].digest]))
 
 
 def open_training_data(spec: TrainSpec, ranks: Ranks) -> TrainingData:
-    """Opens and checks the shards that a spec names; each rank checks the files that it reads first.
+    """Open and check the shards of a training run; the ranks share the files to check.
 
-    Raises TrainingError, naming the file, for shards that are damaged, missing, or foreign.
+    Raises TrainingError with the file name for shards that are damaged, missing, or of another folder.
     """
     folder = Path(spec.train_folder)
-    manifest = _checked(folder, ranks)
+    manifest = _check_shards(folder, ranks)
     if not manifest.rows:
-        raise TrainingError("there is nothing to train on: the shards are empty; run ingest_plays with more data")
+        raise TrainingError("the shards are empty, so there is no training data: run ingest_plays with more data")
     validation = None
     if spec.validation_folder is not None:
-        validation = (Path(spec.validation_folder), _checked(Path(spec.validation_folder), ranks))
-    return TrainingData(folder, manifest, validation, _observed(folder, manifest, ranks))
+        validation = (Path(spec.validation_folder), _check_shards(Path(spec.validation_folder), ranks))
+    return TrainingData(folder, manifest, validation, _compute_statistics(folder, manifest, ranks))
 
 
-def _checked(folder: Path, ranks: Ranks) -> Manifest:
+def _check_shards(folder: Path, ranks: Ranks) -> Manifest:
     manifest = Manifest.read(folder)
     manifest.check_names(folder)
     for file in manifest.files[ranks.rank :: ranks.world]:
@@ -60,20 +60,23 @@ def _checked(folder: Path, ranks: Ranks) -> Manifest:
     return manifest
 
 
-def _observed(folder: Path, manifest: Manifest, ranks: Ranks) -> Observed:
-    """Counts and range of the values and the rows, from one pass over the shards; counted like any other pass."""
+def _compute_statistics(folder: Path, manifest: Manifest, ranks: Ranks) -> TrainingStatistics:
+    """Compute the statistics of the training data in one pass over the shards.
+
+    The rows read are compared with the manifest, as in any other pass.
+    """
     counts, read = torch.zeros(manifest.n_columns, dtype=torch.int64), Counts()
-    lowest, highest, held = torch.inf, -torch.inf, torch.zeros(manifest.n_rows, dtype=torch.uint8)
+    lowest, highest, trained_rows = torch.inf, -torch.inf, torch.zeros(manifest.n_rows, dtype=torch.uint8)
     for rows in Epoch(folder, manifest, 4096, ranks.world).batches(ranks.rank, read):
-        held[torch.from_numpy(rows.numbers[rows.entries.lengths() > 0])] = 1
+        trained_rows[torch.from_numpy(rows.numbers[rows.entries.lengths() > 0])] = 1
         if rows.entries.indices.size:
             counts += torch.bincount(torch.from_numpy(rows.entries.indices.copy()), minlength=manifest.n_columns)
             lowest = min(lowest, float(rows.entries.values.min()))
             highest = max(highest, float(rows.entries.values.max()))
     check_counts(ranks.sum(torch.from_numpy(read.as_array()).to(ranks.device)).cpu().numpy(), manifest, folder)
     ends = torch.tensor([-lowest, highest], device=ranks.device)
-    trained = ranks.sum(held.to(ranks.device)) > 0
-    return Observed(ranks.sum(counts.to(ranks.device)), *_range(ranks.largest(ends)), trained)
+    trained = ranks.sum(trained_rows.to(ranks.device)) > 0
+    return TrainingStatistics(ranks.sum(counts.to(ranks.device)), *_range(ranks.largest(ends)), trained)
 
 
 def _range(ends: torch.Tensor) -> tuple[float, float]:

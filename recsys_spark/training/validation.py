@@ -1,4 +1,4 @@
-"""The validation metric, on all ranks together: what training is stopped by and the best weights chosen by."""
+"""Validation metric over all ranks, for early stopping and the choice of the best weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +17,18 @@ from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 
-__all__ = ["Observed", "batch_of", "rating_predictions", "top_columns", "validate"]
+__all__ = ["TrainingStatistics", "rating_predictions", "to_batch", "top_columns", "validate"]
 
 BLOCK_SCORES = 1 << 24
 VALIDATION_ROWS = 512
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What the training data say of themselves: entries of each column, (n_columns,) int64; range of the values; which
-    rows they hold, (n_rows,) bool, where anybody asks.
+class TrainingStatistics:
+    """Statistics of the training data.
+
+    `column_counts` (n_columns,) int64 are the entries of each column, `lowest` and `highest` the range of the values.
+    `trained` (n_rows,) bool marks rows with entries; None if not computed.
     """
 
     column_counts: Tensor
@@ -35,28 +37,31 @@ class Observed:
     trained: Tensor | None = None
 
     @property
-    def middle(self) -> float:
-        """The prediction where nothing is known."""
+    def midpoint(self) -> float:
+        """Return the middle of the range: the prediction for rows or columns without training data."""
         return (self.lowest + self.highest) / 2
 
 
-def batch_of(rows: Rows, n_columns: int, device: torch.device) -> Batch:
-    """The rows as a network takes them."""
+def to_batch(rows: Rows, n_columns: int, device: torch.device) -> Batch:
+    """Return the rows as a batch, the input of a network."""
     entries = rows.entries
-    return Batch.of(rows.numbers, entries.indptr, entries.indices, entries.values, n_columns, rows.side).to(device)
+    return Batch.from_arrays(rows.numbers, entries.indptr, entries.indices, entries.values, n_columns, rows.side).to(
+        device
+    )
 
 
 @torch.no_grad()
-def validate(network: Network, folder: Path, manifest: Manifest, observed: Observed, ranks: Ranks) -> float:
-    """The network's metric over all rows of a validation folder, the same on every rank.
+def validate(network: Network, folder: Path, manifest: Manifest, statistics: TrainingStatistics, ranks: Ranks) -> float:
+    """Return the network's metric over all rows of a validation folder.
 
-    Rows without anything held out do not count. Raises TrainingError when rows were lost on the way.
+    It is the same on every rank. Rows without held-out entries do not count. Raises TrainingError if the loader lost
+    rows.
     """
     epoch, counts = Epoch(folder, manifest, VALIDATION_ROWS, ranks.world), Counts()
     sums = np.zeros(2)
     for rows in epoch.batches(ranks.rank, counts):
         if len(rows) and rows.held is not None:
-            sums += _measure(network, rows, rows.held, observed, ranks.device)
+            sums += _measure(network, rows, rows.held, statistics, ranks.device)
     read = torch.from_numpy(np.concatenate([sums, counts.as_array()])).to(ranks.device)
     totals = ranks.sum(read).cpu().numpy()
     check_counts(totals[2:].astype(np.int64), manifest, folder)
@@ -65,21 +70,24 @@ def validate(network: Network, folder: Path, manifest: Manifest, observed: Obser
 
 
 def _codes(network: Network, batch: Batch, trained: Tensor | None) -> Tensor:
-    """As they are served: rows that training has not seen, as those of a split that holds users out, are strangers."""
-    known = None if trained is None else trained[batch.rows]
-    if known is None or known.all():
+    """Return the codes of the rows as at inference.
+
+    Rows not seen in training, such as held-out users, get the codes of their histories alone.
+    """
+    seen = None if trained is None else trained[batch.rows]
+    if seen is None or seen.all():
         return network.encode_trained(batch)
-    if not known.any():
+    if not seen.any():
         return network.encode(batch)
-    return torch.where(known[:, None], network.encode_trained(batch), network.encode(batch))
+    return torch.where(seen[:, None], network.encode_trained(batch), network.encode(batch))
 
 
-def top_columns(network: Network, batch: Batch, served: Tensor, k: int, trained: Tensor | None = None) -> Tensor:
-    """The k best columns of each row, (n, k) int64, best first; its own entries and columns not served are left out,
-    and -1 stands where there are no more. `trained` as in Observed.
+def top_columns(network: Network, batch: Batch, rankable: Tensor, k: int, trained: Tensor | None = None) -> Tensor:
+    """Return the k best columns of each row, (n, k) int64, best first.
 
-    Columns are scored in blocks, so that no more than a bounded number of scores exists at once. Equal scores are
-    in no particular order.
+    A row's own entries and columns outside `rankable` (n_columns,) bool are excluded; -1 fills missing places.
+    `trained` is that of TrainingStatistics. Columns are scored in blocks, which bounds the number of scores in memory.
+    Equal scores have no particular order.
     """
     hidden = network.decode(_codes(network, batch, trained))
     k = min(k, batch.n_columns)
@@ -89,7 +97,7 @@ def top_columns(network: Network, batch: Batch, served: Tensor, k: int, trained:
     for start in range(0, batch.n_columns, width):
         stop = min(start + width, batch.n_columns)
         scores = network.score_block(hidden, start, stop)
-        scores[:, ~served[start:stop]] = -torch.inf
+        scores[:, ~rankable[start:stop]] = -torch.inf
         inside = (batch.indices >= start) & (batch.indices < stop)
         scores[rows[inside], batch.indices[inside] - start] = -torch.inf
         top = scores.topk(min(k, stop - start), dim=1)
@@ -99,34 +107,39 @@ def top_columns(network: Network, batch: Batch, served: Tensor, k: int, trained:
     return best[1].masked_fill(best[0] == -torch.inf, -1)
 
 
-def rating_predictions(network: Network, batch: Batch, held: Csr, observed: Observed) -> NDArray[np.float64]:
-    """Predicted values of the held-out entries, (nnz,): within the range of the training values, and its middle for
-    rows or columns without training data.
+def rating_predictions(
+    network: Network, batch: Batch, held: Csr, statistics: TrainingStatistics
+) -> NDArray[np.float64]:
+    """Return the predicted values of the held-out entries, (nnz,).
+
+    They are clipped to the range of the training values. Rows or columns without training data get its midpoint.
     """
-    hidden = network.decode(_codes(network, batch, observed.trained))
+    hidden = network.decode(_codes(network, batch, statistics.trained))
     row = torch.from_numpy(np.repeat(np.arange(len(held)), held.lengths())).to(hidden.device)
     column = torch.from_numpy(held.indices.astype(np.int64)).to(hidden.device)
-    predicted = network.score_pairs(hidden, row, column).clamp(observed.lowest, observed.highest)
-    unknown = (batch.lengths()[row] == 0) | (observed.column_counts[column] == 0)
-    return torch.where(unknown, observed.middle, predicted).double().cpu().numpy()
+    predicted = network.score_pairs(hidden, row, column).clamp(statistics.lowest, statistics.highest)
+    untrained = (batch.lengths()[row] == 0) | (statistics.column_counts[column] == 0)
+    return torch.where(untrained, statistics.midpoint, predicted).double().cpu().numpy()
 
 
-def _measure(network: Network, rows: Rows, held: Csr, observed: Observed, device: torch.device) -> NDArray[np.float64]:
-    """(sum, count) of squared errors or of the rows' values of a ranking metric."""
-    batch = batch_of(rows, observed.column_counts.numel(), device)
+def _measure(
+    network: Network, rows: Rows, held: Csr, statistics: TrainingStatistics, device: torch.device
+) -> NDArray[np.float64]:
+    """Return (sum, count) of squared errors, or of the rows' values of a ranking metric."""
+    batch = to_batch(rows, statistics.column_counts.numel(), device)
     if network.metric == "rmse":
-        errors = rating_predictions(network, batch, held, observed) - held.values
+        errors = rating_predictions(network, batch, held, statistics) - held.values
         return np.array([np.square(errors).sum(), errors.size])
     metric = metrics.parse_metric(network.metric)
     assert metric.k is not None
-    columns = top_columns(network, batch, observed.column_counts > 0, metric.k, observed.trained).cpu().numpy()
+    columns = top_columns(network, batch, statistics.column_counts > 0, metric.k, statistics.trained).cpu().numpy()
     hits = _hits(columns, held, batch.n_columns)
-    values = metrics.RANKING[metric.name](hits, held.lengths(), metric.k)
+    values = metrics.RANKING_METRICS[metric.name](hits, held.lengths(), metric.k)
     return np.array([np.nansum(values), np.isfinite(values).sum()])
 
 
 def _hits(columns: NDArray[np.int64], held: Csr, n_columns: int) -> NDArray[np.bool_]:
-    """Which places of the lists hold something held out, (n, k)."""
+    """Return a mask of the list places that hold held-out columns, (n, k)."""
     row = np.arange(len(held))
     relevant = np.repeat(row, held.lengths()) * n_columns + held.indices
     return np.isin(row[:, None] * n_columns + columns, relevant) & (columns >= 0)

@@ -1,4 +1,4 @@
-"""A trained network on disk: safetensors and JSON, nothing that could run code when it is opened."""
+"""Files of trained networks: safetensors and JSON, which cannot run code when loaded."""
 
 import json
 from dataclasses import dataclass
@@ -23,29 +23,32 @@ DESCRIPTION = "network.json"
 
 @dataclass(frozen=True)
 class StoredNetwork:
-    """A trained network, ready to encode, with what its training data said of themselves."""
+    """Trained network in evaluation mode, and statistics of its training data."""
 
     network: Network
-    observed: TrainingStatistics
+    statistics: TrainingStatistics
 
 
-def save_network(spec: TrainSpec, network: Network, observed: TrainingStatistics) -> None:
-    """Writes weights and description into the spec's folder; the description last, as it says they are whole."""
+def save_network(spec: TrainSpec, network: Network, statistics: TrainingStatistics) -> None:
+    """Write weights and description into the folder of a training run.
+
+    The description is written last and marks the weights as complete.
+    """
     folder = Path(spec.folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    # Of a killed process: as large as the weights.
+    # Drafts of a killed process are as large as the weights.
     remove_drafts(folder)
     with atomic_write(folder / WEIGHTS) as draft:
         save_file(tensors, draft)
     description: dict[str, Any] = {"kind": spec.kind, "settings": spec.settings, "shape": list(network.shape)}
-    description |= {"lowest": observed.lowest, "highest": observed.highest}
+    description |= {"lowest": statistics.lowest, "highest": statistics.highest}
     write_json(folder / DESCRIPTION, description)
 
 
 def load_network_weights(folder: Path) -> StoredNetwork:
-    """The network of a folder, in evaluation mode, its weights mapped from the file.
+    """Load the network of a folder in evaluation mode, with memory-mapped weights.
 
-    Raises MissingInputError when there is none.
+    Raises MissingInputError if there is none.
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_text())
@@ -57,7 +60,9 @@ def load_network_weights(folder: Path) -> StoredNetwork:
         network = kind(kind.Settings.model_validate(description["settings"]), Shape(*description["shape"]))
     network.load_state_dict(tensors, assign=True)
     network.eval()
-    return StoredNetwork(network, TrainingStatistics(network.column_counts, description["lowest"], description["highest"]))
+    return StoredNetwork(
+        network, TrainingStatistics(network.column_counts, description["lowest"], description["highest"])
+    )
 
 
 @lru_cache(maxsize=2)

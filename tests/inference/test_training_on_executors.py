@@ -44,7 +44,7 @@ def done(process: "subprocess.Popen[str]") -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write plays of 600 users in two groups, which prefer even or odd items of 40."""
+    """Write plays of 600 users, who prefer even or odd items of 40."""
     rows = ["user_id,item_id"]
     for user in range(600):
         rows += [f"u{user},i{item}" for item in range(40) if item % 2 == user % 2 and (item * 7 + user * 3) % 10 < 6]
@@ -171,4 +171,4 @@ def test_too_few_slots_are_refused_at_once(ready: Path, tmp_path: Path, cluster:
     process = train(fresh(ready, tmp_path), "--training.local", "false", "--training.processes", "3", cluster=cluster)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 2
-    assert "training.processes: 3 tasks are asked for" in errors and "lower training.processes" in errors
+    assert "training.processes: 3 tasks are requested" in errors and "lower training.processes" in errors

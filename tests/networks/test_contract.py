@@ -142,7 +142,7 @@ def test_a_stored_network_gives_the_same_scores(kind: str, tmp_path: Path) -> No
     assert not stored.network.training
     assert torch.equal(stored.network.scores(batch), network.scores(batch))
     assert torch.equal(stored.network.trained_columns, network.trained_columns)
-    assert (stored.observed.lowest, stored.observed.highest, stored.observed.middle) == (0.5, 5.0, 2.75)
+    assert (stored.statistics.lowest, stored.statistics.highest, stored.statistics.midpoint) == (0.5, 5.0, 2.75)
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
 
 

@@ -1,4 +1,4 @@
-"""What all tests of the training room share."""
+"""Fixtures of the tests of training."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """So that sums are made in one order."""
+    """Restore the number of torch threads, which a training run changes."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)

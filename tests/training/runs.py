@@ -1,4 +1,4 @@
-"""Training runs on shards of planted tastes, and ways to stop them."""
+"""Training runs on synthetic shards, and ways to stop them."""
 
 import json
 from collections.abc import Mapping
@@ -20,29 +20,32 @@ __all__ = [
     "log_of",
     "make_spec",
     "make_specs",
+    "set_metrics",
     "stop_at",
     "stored_weights",
-    "told_metrics",
     "weights_of",
 ]
 
-# Dropout, sampling, a falling step size and averages: all that depends on where training stands.
+# Dropout, sampling, a falling step size and an average: everything that depends on the position of training.
 NOISY = {"hidden": 8, "latent": 3, "batch_rows": 12, "epochs": 3, "schedule": "cosine", "average": 0.9}
 PLAIN = {"units": 6, "batch_rows": 12, "epochs": 3, "learning_rate": 0.02}
 
 
 class Stopped(Exception):
-    """What a test stops training with."""
+    """Error that a test raises to stop training."""
 
 
 def make_spec(root: Path, kind: str, tastes: Tastes, settings: Mapping[str, Any], **changes: Any) -> TrainSpec:
-    """A run below `root` on shards of `tastes`, written unless they are there: one thread, a seed of its own."""
+    """Build the specification of a run of one thread below `root`.
+
+    The shards of `tastes` are written unless they exist.
+    """
     for name, held in (("train", None), ("validation", tastes.held)):
         if not (root / name).exists():
             write_folder(root / name, tastes.rows, tastes.shape, held)
     folder = root / changes.pop("name", "model")
     folder.mkdir(exist_ok=True)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "kind": kind,
         "settings": dict(settings),
         "seed": 3,
@@ -51,18 +54,18 @@ def make_spec(root: Path, kind: str, tastes: Tastes, settings: Mapping[str, Any]
         "folder": str(folder),
         "threads": 1,
     }
-    return TrainSpec(**(told | changes))
+    return TrainSpec(**(fields | changes))
 
 
 def make_specs(
     root: Path, kind: str, tastes: Tastes, settings: Mapping[str, Any], *names: str, **changes: Any
 ) -> list[TrainSpec]:
-    """Equal runs, each with a folder of its own, on the same shards."""
+    """Build equal runs on the same shards, each with its own folder."""
     return [make_spec(root, kind, tastes, settings, name=name, **changes) for name in names]
 
 
 def stop_at(patch: pytest.MonkeyPatch, *steps: int) -> None:
-    """Raises Stopped before each of these global steps, once."""
+    """Raise Stopped before each of these global steps, once."""
     step, left = trainer._Trainer._step, set(steps)
 
     def stopping(self: Any, rows: Any) -> float:
@@ -74,23 +77,23 @@ def stop_at(patch: pytest.MonkeyPatch, *steps: int) -> None:
     patch.setattr(trainer._Trainer, "_step", stopping)
 
 
-def told_metrics(patch: pytest.MonkeyPatch, *metrics: float) -> None:
-    """Validation gives these, one after the other."""
-    told = iter(metrics)
-    patch.setattr(trainer, "validate", lambda *args: next(told))
+def set_metrics(patch: pytest.MonkeyPatch, *metrics: float) -> None:
+    """Let validation return these metrics, one after the other."""
+    values = iter(metrics)
+    patch.setattr(trainer, "validate", lambda *args: next(values))
 
 
 def weights_of(spec: TrainSpec) -> bytes:
-    """The file of a run's weights, for comparing bit for bit."""
+    """Return the bytes of a run's weights file."""
     return (Path(spec.folder) / "weights.safetensors").read_bytes()
 
 
 def log_of(spec: TrainSpec) -> list[dict[str, Any]]:
-    """The lines of the log but the seconds that epochs took."""
+    """Return the lines of the epoch log, without the seconds."""
     lines = (Path(spec.folder) / "log.jsonl").read_text().splitlines()
     return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
 
 
 def stored_weights(spec: TrainSpec) -> dict[str, Tensor]:
-    """The weights that a run ended with."""
+    """Return the final weights of a run."""
     return load_file(Path(spec.folder) / "weights.safetensors")

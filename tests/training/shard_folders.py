@@ -1,4 +1,4 @@
-"""Shard folders made without Spark, and plays whose answer is known, for tests of training."""
+"""Shard folders written without Spark, and synthetic plays, for tests of training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_spark.core.shard_spec import ShardSpec
-from recsys_spark.preparation.shards import _write_file
+from recsys_spark.preparation.shards import write_shard_file
 from recsys_spark.storage.shard_format import Manifest, ShardFile
-from recsys_spark.training.epoch_schedule import mix
+from recsys_spark.training.epoch_schedule import derive_seed
 from recsys_spark.training.shard_loader import Rows
 
 __all__ = ["Entries", "Tastes", "as_entries", "held_entries", "planted_tastes", "write_folder"]
 
-# Row number -> column -> value, in the order in which a row's entries are to be stored.
+# Row number -> column -> value, in the order in which the entries of a row are stored.
 Entries = Mapping[int, Mapping[int, float]]
 
 
@@ -28,9 +28,9 @@ def write_folder(
     shard_spec: ShardSpec | None = None,
     seed: int = 1,
 ) -> Manifest:
-    """The folder that write_shards would make of `rows`; `held` has the same rows, if anything is held out."""
+    """Write a shard folder of `rows`, as write_shards does; `held` are held-out entries of the same rows."""
     folder.mkdir(parents=True)
-    places = {row: mix(row, seed) for row in rows}
+    places = {row: derive_seed(row, seed) for row in rows}
     files = []
     for number in sorted({place % n_files for place in places.values()}):
         inside = [row for row in rows if places[row] % n_files == number]
@@ -41,7 +41,7 @@ def write_folder(
             **_lists(rows, inside, ""),
             **({} if held is None else _lists(held, inside, "held_")),
         }
-        (written,) = _write_file(folder, pa.table(columns)).to_pylist()
+        (written,) = write_shard_file(folder, pa.table(columns)).to_pylist()
         files.append(ShardFile(f"part-{written.pop('file'):05d}.parquet", **written))
     manifest = Manifest(shard_spec or ShardSpec(), *shape, seed, {"made": "by hand"}, tuple(files))
     manifest.write(folder)
@@ -49,17 +49,17 @@ def write_folder(
 
 
 def as_entries(rows: Rows) -> dict[int, dict[int, float]]:
-    """What was read, in the form in which write_folder takes it."""
+    """Return rows in the form that write_folder takes."""
     return _as_entries(rows.numbers, rows.entries)
 
 
 def held_entries(rows: Rows) -> dict[int, dict[int, float]]:
-    """What is held out of the rows that were read."""
+    """Return the held-out entries of rows in the form that write_folder takes."""
     return _as_entries(rows.numbers, rows.held)
 
 
 class Tastes(NamedTuple):
-    """Plays of two groups of rows, each of which likes its own half of the columns, and what is held out of them."""
+    """Plays of two groups of rows with different halves of the columns, and held-out plays."""
 
     rows: dict[int, dict[int, float]]
     held: dict[int, dict[int, float]]
@@ -67,9 +67,10 @@ class Tastes(NamedTuple):
 
 
 def planted_tastes(n_rows: int = 40, n_columns: int = 24, ratings: bool = False) -> Tastes:
-    """Even rows like even columns; of every row's pairs two liked ones are held out, and half of the others known.
+    """Build plays in which even rows like even columns, and odd rows odd columns.
 
-    With `ratings` a row also knows some columns that it does not like, at 1 instead of 5.
+    Two liked columns of every row are held out, and half of its other liked columns are in the training data. With
+    `ratings` a row also has some columns of the other half, rated 1 instead of 5.
     """
     generator = np.random.default_rng(0)
     rows, held = {}, {}

@@ -1,4 +1,4 @@
-"""The running average of weights against its formula."""
+"""Running average of weights against its formula."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_the_average_follows_its_formula_and_forgets_the_start() -> None:
     assert expected.min() > 100
 
 
-def test_averages_stand_in_for_the_weights_only_within() -> None:
+def test_averages_replace_the_weights_only_within_the_context() -> None:
     module = nn.Linear(2, 1)
     average = RunningAverage(module, 0.5)
     before = module.weight.detach().clone()

@@ -1,4 +1,4 @@
-"""Checkpoints come back whole or not at all, whatever happened to their files."""
+"""Checkpoints: atomic writes, and detection of damaged files."""
 
 import logging
 import subprocess
@@ -39,7 +39,7 @@ def stepped(optimizer: torch.optim.Optimizer, weight: Tensor, steps: int) -> Ten
     return weight.detach().clone()
 
 
-def test_what_is_read_is_what_was_saved(tmp_path: Path) -> None:
+def test_a_read_checkpoint_equals_the_saved_one(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.newest() is None
     checkpoints.save(a_checkpoint(7))
@@ -54,7 +54,7 @@ def test_groups_without_tensors_and_views_of_tensors_are_kept(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["adam", "fused adam", "sgd"])
-def test_an_optimiser_goes_on_as_if_it_had_never_stopped(kind: str, tmp_path: Path) -> None:
+def test_a_restored_optimiser_continues_like_an_uninterrupted_one(kind: str, tmp_path: Path) -> None:
     def optimizer_of(weight: Tensor) -> torch.optim.Optimizer:
         if kind == "sgd":
             return torch.optim.SGD([weight], lr=0.1, momentum=0.9)
@@ -83,7 +83,7 @@ def test_an_optimiser_without_a_step_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied", "missing"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_checkpoint_is_passed_over_and_said_so(
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(
     name: str, damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints = Checkpoints(tmp_path)
@@ -104,7 +104,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(
 
 
 def test_every_bit_of_the_sums_matters(tmp_path: Path) -> None:
-    """A flip may also leave valid JSON of another shape, with other names or other sums."""
+    """A flipped bit may leave valid JSON with other keys or other sums."""
     newest = Checkpoints(tmp_path).save(a_checkpoint(2))
     whole = (newest / "sums.json").read_bytes()
     for place in range(len(whole)):
@@ -113,7 +113,7 @@ def test_every_bit_of_the_sums_matters(tmp_path: Path) -> None:
             flipped[place] ^= bit
             (newest / "sums.json").write_bytes(flipped)
             checkpoint = Checkpoints(tmp_path).newest()
-            # White space and the case of a letter between sums change nothing of what is stated.
+            # Changes of white space do not change the stated sums.
             assert checkpoint is None or flipped.decode().split() == whole.decode().split()
 
 
@@ -141,7 +141,7 @@ def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
     assert_same(checkpoints.newest(), again)
 
 
-def test_what_a_killed_process_left_half_written_is_neither_read_nor_kept(tmp_path: Path) -> None:
+def test_a_partial_checkpoint_of_a_killed_process_is_ignored_and_removed(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(a_checkpoint(4))
     (tmp_path / ".writing").mkdir()
@@ -178,19 +178,19 @@ for limit in map(int, sys.argv[2:]):
 """
 
 
-def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:
-    """No file of the child may grow beyond a limit, as on a disk without room: nothing fits, or most of it does."""
+def test_a_full_disk_is_reported_and_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
+    """A limit on the file size of the child process stands for a full disk: no bytes fit, or most do."""
     script = [sys.executable, "-c", FULL_DISK, str(tmp_path / "checkpoints"), "0", "300000"]
-    said = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout.splitlines()
-    assert len(said) == 4
-    for told, kept in (said[:2], said[2:]):
-        assert "step-000000002 could not be written" in told
-        assert "make room" in told
+    lines = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout.splitlines()
+    assert len(lines) == 4
+    for message, kept in (lines[:2], lines[2:]):
+        assert "step-000000002 could not be written" in message
+        assert "free disk space" in message
         assert kept == "1 1000.0"
     assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-000000001"]
 
 
-def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(TrainingError, match=r"taken.*could not be written"):
         Checkpoints(tmp_path / "taken").save(a_checkpoint(1))

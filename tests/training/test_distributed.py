@@ -1,4 +1,4 @@
-"""Where training runs: what is refused before it starts, and what is tried again. No session is needed to decide."""
+"""Checks before distributed training, and retries; no Spark session is needed."""
 
 import json
 import logging
@@ -27,12 +27,12 @@ GPU_CLUSTER = {"spark.task.resource.gpu.amount": "1", "spark.python.worker.reuse
 
 
 def a_session(**conf: str) -> SparkSession:
-    """What is asked of a session here: its settings."""
+    """Build a stand-in for a session, with Spark settings alone."""
     return cast(SparkSession, SimpleNamespace(conf=SimpleNamespace(get=conf.get)))
 
 
 def settings_of(**changes: Any) -> TrainingSettings:
-    """The defaults but for `changes`."""
+    """Return the default training settings with changes."""
     return TrainingSettings.model_validate(changes)
 
 
@@ -46,7 +46,7 @@ def problems_of(settings: TrainingSettings, conf: dict[str, str] | None = None) 
 
 @pytest.fixture(autouse=True)
 def four_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster that runs four tasks at once, on a machine without GPUs."""
+    """Simulate a cluster of four slots, on a machine without GPUs."""
     monkeypatch.setattr(distributed, "parallelism", lambda spark: 4)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
 
@@ -58,7 +58,7 @@ def spec(tmp_path: Path) -> TrainSpec:
 
 
 def attempts(patch: pytest.MonkeyPatch, *outcomes: Callable[[], dict[str, Any]]) -> list[TrainSpec]:
-    """Lets each attempt end like one of `outcomes`, in order; gives the attempts that were made."""
+    """Let attempts end like `outcomes`, in order, and return the list of attempts made."""
     made: list[TrainSpec] = []
 
     def distribute(spec: TrainSpec, settings: TrainingSettings) -> dict[str, Any]:
@@ -86,11 +86,11 @@ def done() -> dict[str, Any]:
         settings_of(local=False),
     ],
 )
-def test_what_can_run_is_not_refused(settings: TrainingSettings) -> None:
+def test_settings_that_can_run_are_accepted(settings: TrainingSettings) -> None:
     assert problems_of(settings) == ()
 
 
-def test_executors_that_come_and_go_are_refused() -> None:
+def test_dynamic_allocation_is_refused() -> None:
     (problem,) = problems_of(settings_of(local=False), {"spark.dynamicAllocation.enabled": "true"})
     assert "submit with spark.dynamicAllocation.enabled=false" in problem
     assert problems_of(settings_of(processes=2), {"spark.dynamicAllocation.enabled": "true"}) == ()
@@ -98,12 +98,12 @@ def test_executors_that_come_and_go_are_refused() -> None:
 
 def test_more_processes_than_tasks_at_once_are_refused() -> None:
     (problem,) = problems_of(settings_of(local=False, processes=5))
-    assert "training.processes: 5 tasks are asked for and the cluster runs 4 at once" in problem
+    assert "training.processes: 5 tasks are requested and the cluster runs 4 at once" in problem
 
 
 def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_of(settings_of(use_gpu=True))
-    assert "1 GPUs are asked for and this machine has 0" in problem
+    assert "1 GPUs are requested and this machine has 0" in problem
     assert "training.use_gpu to false" in problem
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert problems_of(settings_of(use_gpu=True, processes=2), OWNED) == ()
@@ -118,7 +118,7 @@ def test_processes_of_this_machine_need_the_driver_to_own_their_gpus(monkeypatch
     assert len(problems_of(settings_of(use_gpu=True, processes=3), OWNED)) == 1
 
 
-def test_gpus_of_executors_have_to_be_asked_for_and_workers_to_be_fresh() -> None:
+def test_executor_training_requires_gpu_amounts_and_new_workers() -> None:
     settings = settings_of(local=False, use_gpu=True)
     assert problems_of(settings, GPU_CLUSTER) == ()
     (amount,) = problems_of(settings, GPU_CLUSTER | {"spark.task.resource.gpu.amount": "2"})
@@ -126,12 +126,12 @@ def test_gpus_of_executors_have_to_be_asked_for_and_workers_to_be_fresh() -> Non
     two = {"spark.executor.instances": "2", "spark.executor.resource.gpu.amount": "1"}
     assert problems_of(settings_of(local=False, use_gpu=True, processes=2), GPU_CLUSTER | two) == ()
     (few,) = problems_of(settings_of(local=False, use_gpu=True, processes=3), GPU_CLUSTER | two)
-    assert "3 tasks are asked for and the cluster runs 2 at once" in few
+    assert "3 tasks are requested and the cluster runs 2 at once" in few
     (reuse,) = problems_of(settings, GPU_CLUSTER | {"spark.python.worker.reuse": "true"})
     assert "submit with spark.python.worker.reuse=false" in reuse
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     settings = settings_of(local=False, use_gpu=True, processes=9)
     assert len(problems_of(settings, {"spark.dynamicAllocation.enabled": "true"})) == 4
 
@@ -145,8 +145,8 @@ def test_refused_training_starts_no_process(spec: TrainSpec, monkeypatch: pytest
 
 def test_one_local_process_is_this_one(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     made = attempts(monkeypatch)
-    monkeypatch.setattr(distributed, "train", lambda told: {"told": told})
-    assert run_training(a_session(), spec, settings_of()) == {"told": spec.as_dict()}
+    monkeypatch.setattr(distributed, "train", lambda fields: {"fields": fields})
+    assert run_training(a_session(), spec, settings_of()) == {"fields": spec.as_dict()}
     assert made == []
 
 
@@ -157,7 +157,7 @@ def test_lost_processes_are_replaced_until_one_attempt_ends(
     with caplog.at_level(logging.WARNING):
         assert run_training(a_session(), spec, settings_of(processes=2, retries=2)) == REPORT
     assert made == [spec] * 3
-    expected = "training was lost (with return code -9); attempt {} goes on from a checkpoint"
+    expected = "training lost a process (with return code -9): attempt {} resumes from a checkpoint"
     assert [record.getMessage() for record in caplog.records] == [expected.format(2), expected.format(3)]
 
 
@@ -166,24 +166,26 @@ def test_processes_that_are_lost_too_often_stop_training(
     retries: int, spec: TrainSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = attempts(monkeypatch, *[lost] * 10)
-    with pytest.raises(TrainingError, match=rf"lost {retries + 1} times.*return code -9; run the same command again"):
+    with pytest.raises(
+        TrainingError, match=rf"lost a process {retries + 1} times.*return code -9; run the same command again"
+    ):
         run_training(a_session(), spec, settings_of(processes=2, retries=retries))
     assert len(made) == retries + 1
 
 
-def test_a_reason_that_a_process_told_is_not_tried_again(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    def told() -> dict[str, Any]:
+def test_an_error_with_a_failure_file_is_not_retried(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed() -> dict[str, Any]:
         reason = {"rank": 1, "message": "the loss is not a number"}
         (Path(spec.folder) / "failure.json").write_text(json.dumps(reason))
         return lost()
 
-    made = attempts(monkeypatch, lost, told, done)
+    made = attempts(monkeypatch, lost, failed, done)
     with pytest.raises(TrainingError, match=r"^the loss is not a number$"):
         run_training(a_session(), spec, settings_of(processes=2, retries=5))
     assert len(made) == 2
 
 
-def test_what_was_lost_is_told_by_the_last_line_that_is_no_frame(
+def test_a_lost_process_is_reported_by_the_last_line_before_stack_frames(
     spec: TrainSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def died() -> dict[str, Any]:
@@ -195,7 +197,7 @@ def test_what_was_lost_is_told_by_the_last_line_that_is_no_frame(
         run_training(a_session(), spec, settings_of(processes=2, retries=0))
 
 
-def test_a_process_that_sees_no_gpu_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_a_visible_gpu_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(n_rows=4), PLAIN)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -213,32 +215,32 @@ def test_two_processes_do_not_share_a_gpu(tmp_path: Path, monkeypatch: pytest.Mo
         train_rank(spec.as_dict() | {"use_gpu": True})
 
 
-def test_a_reason_of_an_earlier_run_is_forgotten(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_failure_file_of_an_earlier_run_is_removed(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     (Path(spec.folder) / "failure.json").write_text('{"rank": 0, "message": "long ago"}')
     attempts(monkeypatch, lost, done)
     assert run_training(a_session(), spec, settings_of(processes=2)) == REPORT
 
 
-def test_a_process_leaves_the_reason_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_process_writes_a_failure_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(n_rows=4), PLAIN)
     (tmp_path / "train" / "manifest.json").unlink()
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(MissingInputError) as raised:
         train_rank(spec.as_dict())
-    told = read_failure(spec)
-    assert isinstance(told, TrainingError)
-    assert str(told) == str(raised.value)
+    failure = read_failure(spec)
+    assert isinstance(failure, TrainingError)
+    assert str(failure) == str(raised.value)
     clear_failure(spec)
     assert read_failure(spec) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"rank": 1}', "[]", "3"])
-def test_a_reason_that_was_cut_short_is_none(content: str, spec: TrainSpec) -> None:
+def test_a_truncated_failure_file_is_ignored(content: str, spec: TrainSpec) -> None:
     (Path(spec.folder) / "failure.json").write_text(content)
     assert read_failure(spec) is None
 
 
-def test_cores_are_shared_out_among_local_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_divided_among_local_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert threads_per_process(settings_of(processes=3)) == 2
     assert threads_per_process(settings_of(processes=20)) == 1

@@ -1,4 +1,4 @@
-"""Who reads what, on files that exist in memory only: each row has a number of its own, so none can hide."""
+"""Epoch schedules, on in-memory files whose rows have unique numbers."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from recsys_spark.core.csr import Csr
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.storage.shard_format import Manifest, ShardFile
 from recsys_spark.training import shard_loader
-from recsys_spark.training.epoch_schedule import Epoch, mix
+from recsys_spark.training.epoch_schedule import Epoch, derive_seed
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 
 FOLDER = Path("in memory")
@@ -24,13 +24,13 @@ sizes = st.lists(st.integers(1, 9), min_size=1, max_size=9)
 
 @pytest.fixture(autouse=True, scope="module")
 def files_in_memory() -> object:
-    """Files whose rows have the numbers that follow each other, and as many entries as `length_of` says."""
+    """Replace shard files by in-memory ones, with consecutive row numbers and lengths of `length_of`."""
 
     def read(folder: Path, file: ShardFile) -> Rows:
         first = int(file.name)
         numbers = np.arange(first, first + file.rows, dtype=np.int32)
         lengths = length_of(numbers)
-        return Rows(numbers, Csr.of_lengths(lengths, np.repeat(numbers, lengths), np.ones(lengths.sum(), np.float32)))
+        return Rows(numbers, Csr.from_lengths(lengths, np.repeat(numbers, lengths), np.ones(lengths.sum(), np.float32)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard_loader, "read_file", read)
@@ -38,7 +38,7 @@ def files_in_memory() -> object:
 
 
 def length_of(number: NDArray[np.int32]) -> NDArray[np.int64]:
-    """From 1 to 97, in no visible order."""
+    """Return pseudo-random lengths from 1 to 97."""
     return number.astype(np.int64) * 61 % 97 + 1
 
 
@@ -55,14 +55,14 @@ def epoch_of(
 
 
 def read_all(epoch: Epoch, skip: int = 0) -> tuple[list[list[list[int]]], Counts]:
-    """Numbers of the rows, by rank and step, and what all ranks counted."""
+    """Return the row numbers of an epoch by rank and step, and the counts of all ranks."""
     counts = Counts()
     ranks = [[rows.numbers.tolist() for rows in epoch.batches(rank, counts, skip)] for rank in range(epoch.world)]
     return ranks, counts
 
 
 def by_step(ranks: list[list[list[int]]]) -> list[list[int]]:
-    """The rows of each step over all ranks, in order of their numbers."""
+    """Return the row numbers of each step over all ranks, sorted."""
     return [sorted(number for part in parts for number in part) for parts in zip(*ranks, strict=True)]
 
 
@@ -137,17 +137,19 @@ def test_one_row_is_one_step_of_one_rank(world: int) -> None:
     assert epoch_of([1], 10, world).rows_of(0) == 1
 
 
-def test_batches_are_full_while_no_lane_has_run_out() -> None:
+def test_batches_are_full_until_a_stream_ends() -> None:
     ranks, _ = read_all(epoch_of([6, 6, 6, 4], 8, 1, None))
     assert [len(step) for step in by_step(ranks)] == [8, 8, 6]
 
 
 def test_shuffled_epochs_differ_and_equal_seeds_repeat() -> None:
     files = [7, 6, 5, 8, 7, 6]
-    orders = [read_all(epoch_of(files, 6, 2, seed))[0] for seed in (mix(1, "epoch", 0), mix(1, "epoch", 1))]
-    assert orders[0] == read_all(epoch_of(files, 6, 2, mix(1, "epoch", 0)))[0]
+    orders = [
+        read_all(epoch_of(files, 6, 2, seed))[0] for seed in (derive_seed(1, "epoch", 0), derive_seed(1, "epoch", 1))
+    ]
+    assert orders[0] == read_all(epoch_of(files, 6, 2, derive_seed(1, "epoch", 0)))[0]
     assert orders[0] != orders[1]
-    # Rows move between steps, lanes and places in a file.
+    # Rows move between steps, streams and places in a file.
     assert by_step(orders[0]) != by_step(orders[1])
     assert orders[0] != read_all(epoch_of(files, 6, 2, None))[0]
 
@@ -159,7 +161,7 @@ def test_rows_of_a_file_are_shuffled_among_themselves() -> None:
 
 
 @pytest.mark.parametrize("world", [1, 2])
-def test_steps_of_similar_lengths_need_little_padding_and_come_in_no_order_of_length(world: int) -> None:
+def test_steps_of_similar_lengths_need_little_padding_and_stay_unsorted(world: int) -> None:
     def longest_and_mean(similar: bool) -> tuple[list[int], float]:
         steps = by_step(read_all(epoch_of([150] * 6, 12, world, similar=similar))[0])
         lengths = [length_of(np.array(step)) for step in steps]
@@ -178,8 +180,17 @@ def test_the_stored_order_is_kept_without_a_seed() -> None:
 
 
 def test_seeds_depend_on_every_part_of_their_purpose() -> None:
-    assert mix(1, "epoch", 2) == mix(1, "epoch", 2)
+    assert derive_seed(1, "epoch", 2) == derive_seed(1, "epoch", 2)
     assert (
-        len({mix(1, "epoch", 2), mix(1, "epoch", 3), mix(2, "epoch", 2), mix(1, "weights", 2), mix(12, "epoch")}) == 5
+        len(
+            {
+                derive_seed(1, "epoch", 2),
+                derive_seed(1, "epoch", 3),
+                derive_seed(2, "epoch", 2),
+                derive_seed(1, "weights", 2),
+                derive_seed(12, "epoch"),
+            }
+        )
+        == 5
     )
-    assert all(0 <= mix(part) < 2**32 for part in range(100))
+    assert all(0 <= derive_seed(part) < 2**32 for part in range(100))

@@ -1,4 +1,4 @@
-"""A session for training in several processes with a GPU each, as TorchDistributor finds it; no GPU is needed."""
+"""Session settings for local training with one GPU per process; the test needs no GPU."""
 
 import subprocess
 import sys

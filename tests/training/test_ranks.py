@@ -1,4 +1,4 @@
-"""Several processes train what one does, and one that is lost costs nothing but time."""
+"""Training in several processes against one process, and after a lost process."""
 
 import json
 import os
@@ -34,7 +34,7 @@ Path(sys.argv[3], "report-" + os.environ["RANK"] + ".json").write_text(json.dump
 
 
 def train_on_ranks(spec: TrainSpec, root: Path, ranks: int = 2, kill_at: int = -1) -> int:
-    """The exit status of torchrun; reports of all ranks lie below `root`."""
+    """Run torchrun and return its exit status; the ranks write reports below `root`."""
     (root / "ranks.py").write_text(RANKS)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     command = [*launch, str(root / "ranks.py"), json.dumps(spec.as_dict()), str(kill_at), str(root)]
@@ -61,14 +61,14 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_process_of_two_costs_nothing_but_time(tmp_path: Path) -> None:
+def test_a_run_with_a_killed_process_resumes_with_the_same_result(tmp_path: Path) -> None:
     whole, killed = make_specs(tmp_path, "mult_vae", planted_tastes(), NOISY, "whole", "killed", checkpoint_minutes=0.0)
     assert train_on_ranks(whole, tmp_path) == 0
     assert train_on_ranks(killed, tmp_path, kill_at=6) != 0
     assert not (Path(killed.folder) / "network.json").exists()
     newest = Checkpoints(killed.checkpoints).newest()
     assert newest is not None
-    # The other process may be ended before it has saved what came last.
+    # The other process may end before it has saved its last checkpoint.
     assert 0 < newest.step <= 6
     assert train_on_ranks(killed, tmp_path) == 0
     for name, tensor in stored_weights(whole).items():

@@ -1,4 +1,4 @@
-"""A run that was stopped, killed or damaged ends like one that was not; one that cannot go on says so."""
+"""Resumed runs against uninterrupted ones, after stops, kills and damaged files."""
 
 import json
 import signal
@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.training import epoch_schedule as lanes
-from recsys_spark.training import trainer
+from recsys_spark.training import epoch_schedule, trainer
 from recsys_spark.training.checkpoint import Checkpoints
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.trainer import train
@@ -24,9 +23,9 @@ from tests.training.runs import (
     log_of,
     make_spec,
     make_specs,
+    set_metrics,
     stop_at,
     stored_weights,
-    told_metrics,
     weights_of,
 )
 from tests.training.shard_folders import planted_tastes, write_folder
@@ -35,7 +34,7 @@ SEEN_OFTEN = {"checkpoint_minutes": 0.0}
 
 
 def go_on(spec: TrainSpec, times: int) -> dict[str, Any]:
-    """Runs as often as it is stopped, and then to the end."""
+    """Run training until it has been stopped `times` times, and then to the end."""
     for _ in range(times):
         with pytest.raises(Stopped):
             train(spec.as_dict())
@@ -49,7 +48,7 @@ def assert_ends_like(whole: TrainSpec, report: dict[str, Any], stopped: TrainSpe
 
 
 @pytest.mark.parametrize("steps", [(0,), (1,), (5,), (4,), (2, 3, 9)])
-def test_a_run_that_was_stopped_ends_bit_for_bit_like_one_that_was_not(
+def test_a_stopped_run_ends_bit_for_bit_like_an_uninterrupted_one(
     steps: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, stopped = make_specs(tmp_path, "mult_vae", planted_tastes(), NOISY, "whole", "stopped", **SEEN_OFTEN)
@@ -64,15 +63,15 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_like_one_that_was_not(
 def test_a_run_stopped_at_the_end_of_an_epoch_logs_and_learns_nothing_twice(
     place: str, checkpoint_minutes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tastes, told = planted_tastes(n_rows=20), {"checkpoint_minutes": checkpoint_minutes}
-    whole, stopped = make_specs(tmp_path, "mult_vae", tastes, NOISY, "whole", "stopped", **told)
+    tastes, changes = planted_tastes(n_rows=20), {"checkpoint_minutes": checkpoint_minutes}
+    whole, stopped = make_specs(tmp_path, "mult_vae", tastes, NOISY, "whole", "stopped", **changes)
     report = train(whole.as_dict())
     owner: Any = trainer if place in ("validate", "save_network") else trainer._Trainer
     unpatched, calls = getattr(owner, place), 0
 
     def stopping(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
-        # The second epoch's end: its line is written before it is saved.
+        # The end of the second epoch: its log line is written before its checkpoint.
         at_the_end = place != "_save" or args[0].state.step == 0
         calls += at_the_end
         if at_the_end and calls == (1 if place == "save_network" else 2):
@@ -111,7 +110,7 @@ trainer.train(spec)
 
 
 @pytest.mark.parametrize("place", ["step", pytest.param("checkpoint", marks=pytest.mark.slow)])
-def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(place: str, tmp_path: Path) -> None:
+def test_a_killed_run_ends_bit_for_bit_like_an_uninterrupted_one(place: str, tmp_path: Path) -> None:
     whole, killed = make_specs(tmp_path, "mult_vae", planted_tastes(), NOISY, "whole", "killed", **SEEN_OFTEN)
     report = train(whole.as_dict())
     child = [sys.executable, "-c", KILLED, place, "6", json.dumps(killed.as_dict())]
@@ -144,8 +143,10 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest
     assert (weights_of(spec), log_of(spec)) == (weights, log)
 
 
-def test_going_on_with_other_lanes_starts_the_epoch_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with three processes instead of four: what steps were made of other rows, and none can be skipped."""
+def test_resuming_with_another_number_of_streams_starts_the_epoch_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three processes instead of four, for example: steps have other rows, so none can be skipped."""
     tastes = planted_tastes()
     spec = make_spec(tmp_path, "song_autoencoder", tastes, PLAIN, **SEEN_OFTEN)
     with monkeypatch.context() as patch, pytest.raises(Stopped):
@@ -159,7 +160,7 @@ def test_going_on_with_other_lanes_starts_the_epoch_again(tmp_path: Path, monkey
         return step(self, rows)
 
     monkeypatch.setattr(trainer._Trainer, "_step", watched)
-    monkeypatch.setattr(lanes, "LANES", 3)
+    monkeypatch.setattr(epoch_schedule, "STREAMS", 3)
     train(spec.as_dict())
     assert sorted(read) == sorted([*tastes.rows] * 3)
 
@@ -179,27 +180,25 @@ def test_checkpoints_of_another_run_are_refused(other: str, tmp_path: Path) -> N
         "training shards": replace(spec, train_folder=str(tmp_path / "others")),
         "validation shards": replace(spec, validation_folder=str(tmp_path / "held")),
     }
-    with pytest.raises(TrainingError, match=f"checkpoints are of other shards, .* delete {spec.folder}"):
+    with pytest.raises(TrainingError, match=f"checkpoints belong to other shards, .* delete {spec.folder}"):
         train(specs[other].as_dict())
     assert weights_of(spec) == weights
 
 
-def test_best_weights_without_a_checkpoint_beside_them_are_not_taken_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are of a run that cannot be gone on from, and may be of more steps than this one makes."""
+def test_best_weights_without_a_checkpoint_are_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such weights belong to a run that cannot be resumed, possibly one of more steps."""
     spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(), PLAIN)
-    told_metrics(monkeypatch, 0.1, 0.2, 0.3)
+    set_metrics(monkeypatch, 0.1, 0.2, 0.3)
     train(spec.as_dict())
     for checkpoint in spec.checkpoints.iterdir():
         (checkpoint / "state.json").unlink()
-    told_metrics(monkeypatch, 0.3, 0.2, 0.1)
+    set_metrics(monkeypatch, 0.3, 0.2, 0.1)
     assert train(spec.as_dict())["best_epoch"] == 0
     last = Checkpoints(spec.checkpoints).newest()
     stored = stored_weights(spec)
     assert last is not None
     first = make_spec(tmp_path, "song_autoencoder", planted_tastes(), PLAIN | {"epochs": 1}, name="one epoch")
-    told_metrics(monkeypatch, 0.3)
+    set_metrics(monkeypatch, 0.3)
     train(first.as_dict())
     assert not torch.equal(stored["output.bias"], last.tensors["weights"]["output.bias"])
     assert weights_of(spec) == weights_of(first)

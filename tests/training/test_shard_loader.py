@@ -1,4 +1,4 @@
-"""What comes out of shard folders is what went in, or an error that names what is wrong."""
+"""Shard loader: rows read equal rows written, and damaged folders are refused."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from tests.training.shard_folders import Entries, as_entries, held_entries, plan
 ALONE = Ranks(0, 1, torch.device("cpu"))
 TINY = {"units": 2, "epochs": 1}
 
-# A row of number 0, one without entries, entries in no order, and values that float32 holds exactly.
+# A row of number 0, one without entries, unsorted entries, and values exact in float32.
 ROWS = {
     0: {3: 1.0},
     7: {},
@@ -53,7 +53,7 @@ def many_rows(n_rows: int) -> dict[int, dict[int, float]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Complete shards of three files below a run's root."""
+    """Write complete shards of three files below the root of a run."""
     tastes = planted_tastes(n_rows=12)
     make_spec(tmp_path, "song_autoencoder", tastes, TINY)
     return tmp_path / "train"
@@ -65,7 +65,7 @@ def open_run(root: Path) -> None:
 
 @pytest.mark.parametrize("n_files", [1, 2, 5])
 @pytest.mark.parametrize("held", [None, HELD], ids=["alone", "with held-out entries"])
-def test_what_is_read_is_what_was_written(n_files: int, held: Entries | None, tmp_path: Path) -> None:
+def test_rows_read_equal_rows_written(n_files: int, held: Entries | None, tmp_path: Path) -> None:
     write_folder(tmp_path / "shards", ROWS, SHAPE, held, n_files)
     rows = read_folder(tmp_path / "shards")
     assert as_entries(rows) == ROWS
@@ -74,7 +74,7 @@ def test_what_is_read_is_what_was_written(n_files: int, held: Entries | None, tm
 
 
 @pytest.mark.parametrize("n_rows", [1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS + 5])
-def test_files_of_any_number_of_blocks_are_read_whole(n_rows: int, tmp_path: Path) -> None:
+def test_files_of_any_number_of_blocks_are_read_completely(n_rows: int, tmp_path: Path) -> None:
     rows = many_rows(n_rows)
     write_folder(tmp_path / "shards", rows, (n_rows, 9), n_files=1)
     assert as_entries(read_folder(tmp_path / "shards")) == rows
@@ -99,21 +99,21 @@ def test_relative_folders_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_row_is_lost_in_200_readings_of_a_tiny_folder(tmp_path: Path) -> None:
-    """Row groups of a few rows are those that a pool with threads loses now and then."""
+    """The thread pool of Petastorm sometimes loses row groups of a few rows."""
     manifest = write_folder(tmp_path / "shards", ROWS, SHAPE, n_files=2)
     for _ in range(200):
         read = [read_file(tmp_path / "shards", file) for file in manifest.files]
         assert sorted(number for rows in read for number in rows.numbers.tolist()) == sorted(ROWS)
 
 
-def test_readers_say_nothing_on_stdout(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_readers_write_nothing_to_stdout(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write_folder(tmp_path / "shards", ROWS, SHAPE)
     read_folder(tmp_path / "shards")
     assert capfd.readouterr().out == ""
 
 
 class LossyReader:
-    """A reader that forgets the last block of every group."""
+    """Reader that loses the last block of every row group."""
 
     def __init__(self, reader: Any) -> None:
         self.reader = reader
@@ -135,13 +135,13 @@ def test_a_reader_that_loses_blocks_stops_training(folder: Path, monkeypatch: py
     monkeypatch.setattr(
         shard_loader, "make_batch_reader", lambda *args, **options: LossyReader(whole(*args, **options))
     )
-    with pytest.raises(TrainingError, match=r"train holds 12 rows, 72 entries .* but the loader gave 0, 0 and 0"):
+    with pytest.raises(TrainingError, match=r"train holds 12 rows, 72 entries .* but the loader read 0, 0 and 0"):
         open_run(folder.parent)
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_rows_lost_in_any_pass_stop_training(lost: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passes: statistics of the training shards, the epoch, and validation after it."""
+    """The passes are statistics of the training shards, an epoch, and validation."""
     n_files = len(Manifest.read(folder).files)
     calls = 0
     whole = read_file
@@ -169,7 +169,7 @@ def test_rows_read_twice_are_noticed(folder: Path) -> None:
 
 @pytest.mark.parametrize("side", ["train", "validation"])
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "flipped", "swapped"])
-def test_damaged_shards_are_refused_by_name(damage: str, side: str, folder: Path, tmp_path: Path) -> None:
+def test_damaged_shards_are_refused(damage: str, side: str, folder: Path, tmp_path: Path) -> None:
     folder = folder.with_name(side)
     shard = folder / Manifest.read(folder).files[1].name
     content = bytearray(shard.read_bytes())
@@ -188,13 +188,13 @@ def test_damaged_shards_are_refused_by_name(damage: str, side: str, folder: Path
         open_run(tmp_path)
 
 
-def test_a_foreign_file_is_refused_by_name(folder: Path) -> None:
+def test_a_file_missing_from_the_manifest_is_refused(folder: Path) -> None:
     shutil.copy(folder / "part-00000.parquet", folder / "part-00007.parquet")
     with pytest.raises(TrainingError, match=r"part-00007\.parquet does not belong there"):
         open_run(folder.parent)
 
 
-def test_a_folder_without_a_manifest_was_never_finished(folder: Path) -> None:
+def test_a_folder_without_a_manifest_is_incomplete(folder: Path) -> None:
     (folder / "manifest.json").unlink()
     with pytest.raises(MissingInputError, match="holds no complete shards: run write_shards"):
         open_run(folder.parent)
@@ -203,7 +203,7 @@ def test_a_folder_without_a_manifest_was_never_finished(folder: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "3", '{"format": 1}', '{"format": 1, "recipe": 4, "files": []}', "\0"]
 )
-def test_a_damaged_manifest_is_refused_by_name(content: str, folder: Path) -> None:
+def test_a_damaged_manifest_is_refused(content: str, folder: Path) -> None:
     (folder / "manifest.json").write_text(content)
     with pytest.raises(MissingInputError, match=r"manifest\.json is damaged: delete the folder"):
         open_run(folder.parent)
@@ -219,7 +219,7 @@ def test_a_manifest_of_another_version_is_refused(folder: Path) -> None:
 def test_shards_without_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     Manifest(ShardSpec(), 0, 0, 1, {}, ()).write(tmp_path / "train")
-    with pytest.raises(TrainingError, match="nothing to train on"):
+    with pytest.raises(TrainingError, match="the shards are empty, so there is no training data"):
         open_run(tmp_path)
 
 
@@ -263,8 +263,8 @@ def test_statistics_are_those_of_the_training_values(tmp_path: Path) -> None:
     tastes = planted_tastes(n_rows=11, ratings=True)
     data = open_training_data(make_spec(tmp_path, "autorec_user", tastes, TINY), ALONE)
     columns = [column for entries in tastes.rows.values() for column in entries]
-    assert data.observed.column_counts.tolist() == np.bincount(columns, minlength=tastes.shape[1]).tolist()
-    assert (data.observed.lowest, data.observed.highest, data.observed.middle) == (1, 5, 3)
+    assert data.statistics.column_counts.tolist() == np.bincount(columns, minlength=tastes.shape[1]).tolist()
+    assert (data.statistics.lowest, data.statistics.highest, data.statistics.midpoint) == (1, 5, 3)
     assert data.shape == Shape(*tastes.shape)
 
 

@@ -1,4 +1,4 @@
-"""What training learns, when it stops, and what it keeps and tells."""
+"""Training loop: learned preferences, early stopping, stored weights and logs."""
 
 import math
 from dataclasses import replace
@@ -24,16 +24,16 @@ from tests.training.runs import (
     log_of,
     make_spec,
     make_specs,
+    set_metrics,
     stop_at,
     stored_weights,
-    told_metrics,
     weights_of,
 )
 from tests.training.shard_folders import Tastes, planted_tastes
 
 
 def ndcg_of_popularity(tastes: Tastes) -> float:
-    """Of the most played columns that a row does not know, by brute force."""
+    """Compute the NDCG of popularity lists without a row's own columns, by brute force."""
     counts = np.zeros(tastes.shape[1])
     for entries in tastes.rows.values():
         counts[list(entries)] += 1
@@ -55,7 +55,7 @@ def ndcg_of_popularity(tastes: Tastes) -> float:
     ],
 )
 def test_planted_tastes_are_learnt(kind: str, settings: dict[str, Any], tmp_path: Path) -> None:
-    """Whoever tells the two groups apart, and no more, finds the held-out columns among the six that are left."""
+    """A model that separates the two groups ranks the held-out columns among six candidates."""
     tastes = planted_tastes(n_rows=60)
     settings = settings | {"epochs": 12, "batch_rows": 12, "learning_rate": 0.02, "patience": 0}
     report = train(make_spec(tmp_path, kind, tastes, settings).as_dict())
@@ -65,9 +65,9 @@ def test_planted_tastes_are_learnt(kind: str, settings: dict[str, Any], tmp_path
 @pytest.mark.parametrize("kind", ["autorec_user", "deeprec"])
 def test_planted_ratings_are_learnt(kind: str, tmp_path: Path) -> None:
     settings = {"units": 8, "l2": 0.1} if kind == "autorec_user" else {"layers": (8, 8), "dropout": 0.2}
-    told = settings | {"epochs": 12, "batch_rows": 12, "learning_rate": 0.02, "patience": 0}
-    report = train(make_spec(tmp_path, kind, planted_tastes(n_rows=60, ratings=True), told).as_dict())
-    # All that is held out is rated 5, half of what is known 1.
+    settings = settings | {"epochs": 12, "batch_rows": 12, "learning_rate": 0.02, "patience": 0}
+    report = train(make_spec(tmp_path, kind, planted_tastes(n_rows=60, ratings=True), settings).as_dict())
+    # All held-out ratings are 5; half of the training ratings are 1.
     assert report["metric"] < 1
 
 
@@ -92,7 +92,7 @@ def test_training_stops_by_patience_and_keeps_the_best_epochs_weights(
 ) -> None:
     tastes, settings = planted_tastes(n_rows=12, ratings=kind == "autorec_user"), PLAIN | {"patience": patience}
     spec = make_spec(tmp_path, kind, tastes, settings | {"epochs": 5})
-    told_metrics(monkeypatch, *metrics)
+    set_metrics(monkeypatch, *metrics)
     report = train(spec.as_dict())
     assert (report["epochs"], report["best_epoch"], report["metric"]) == (epochs, best, metrics[best])
     shorter = make_spec(tmp_path, kind, tastes, settings | {"epochs": best + 1}, name="shorter")
@@ -104,9 +104,9 @@ def test_training_stops_by_patience_and_keeps_the_best_epochs_weights(
         assert weights_of(spec) != weights_of(longer)
 
 
-def test_patience_goes_on_counting_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_continues_to_count_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec(tmp_path, "song_autoencoder", planted_tastes(n_rows=12), PLAIN | {"epochs": 9, "patience": 3})
-    told_metrics(monkeypatch, 0.5, 0.4, 0.4, 0.4, 0.9)
+    set_metrics(monkeypatch, 0.5, 0.4, 0.4, 0.4, 0.9)
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         stop_at(patch, 2)
         train(spec.as_dict())
@@ -114,7 +114,7 @@ def test_patience_goes_on_counting_after_a_stop(tmp_path: Path, monkeypatch: pyt
     assert (report["epochs"], report["best_epoch"]) == (4, 0)
 
 
-def test_the_average_of_the_weights_is_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_average_of_the_weights_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights: list[torch.Tensor] = []
     step = trainer._Trainer._step
 
@@ -136,7 +136,7 @@ def test_the_average_of_the_weights_is_what_is_stored(tmp_path: Path, monkeypatc
     assert (stored - after_steps[-1]).abs().max() > 0.01
 
 
-def test_the_average_of_the_weights_is_what_is_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_average_of_the_weights_is_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     validated: list[torch.Tensor] = []
 
     def validate(network: SongAutoencoder, *args: Any) -> float:
@@ -150,12 +150,12 @@ def test_the_average_of_the_weights_is_what_is_validated(tmp_path: Path, monkeyp
         tmp_path, "song_autoencoder", planted_tastes(), PLAIN | {"average": 0.8, "epochs": 1}, name="alone"
     )
     train(replace(alone, validation_folder=None).as_dict())
-    # The first of equals is the best.
+    # The first of equal metrics is the best.
     assert torch.equal(validated[0], stored_weights(spec)["output.weight"])
     assert torch.equal(validated[0], stored_weights(alone)["output.weight"])
 
 
-def test_the_log_has_a_line_an_epoch(tmp_path: Path) -> None:
+def test_the_log_has_a_line_per_epoch(tmp_path: Path) -> None:
     tastes = planted_tastes()
     spec = make_spec(tmp_path, "mult_vae", tastes, NOISY | {"learning_rate": 0.01})
     report = train(spec.as_dict())
@@ -181,7 +181,7 @@ def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
     assert torch.equal(last.tensors["weights"]["output.weight"], stored_weights(spec)["output.weight"])
 
 
-def test_trials_end_after_their_steps_and_can_be_gone_on_from(tmp_path: Path) -> None:
+def test_trials_end_after_their_steps_and_can_be_resumed(tmp_path: Path) -> None:
     whole, trial = make_specs(tmp_path, "mult_vae", planted_tastes(), NOISY, "whole", "trial")
     report = train(whole.as_dict())
     per_epoch = report["steps"] // 3
@@ -193,8 +193,8 @@ def test_trials_end_after_their_steps_and_can_be_gone_on_from(tmp_path: Path) ->
     assert weights_of(trial) == weights_of(whole)
 
 
-def test_epochs_can_be_taken_one_at_a_time_without_changing_the_plan(tmp_path: Path) -> None:
-    """As a search does; step sizes fall as they would over all epochs."""
+def test_stopping_after_each_epoch_does_not_change_the_result(tmp_path: Path) -> None:
+    """A search stops like this; step sizes fall as over all epochs."""
     whole, parts = make_specs(tmp_path, "mult_vae", planted_tastes(), NOISY, "whole", "parts")
     report = train(whole.as_dict())
     for epochs in (1, 2):
@@ -214,7 +214,7 @@ def loss_not_a_number_at(patch: pytest.MonkeyPatch, step_of_nan: int, value: flo
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_a_number_stops_by_name_and_keeps_the_checkpoint_before(
+def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_previous_checkpoint(
     value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, stopped = make_specs(
@@ -235,7 +235,7 @@ def test_a_loss_that_is_not_a_number_stops_by_name_and_keeps_the_checkpoint_befo
     assert log_of(stopped) == log_of(whole)
 
 
-def test_a_learning_rate_beyond_all_bounds_is_named(tmp_path: Path) -> None:
+def test_a_learning_rate_that_overflows_is_reported(tmp_path: Path) -> None:
     settings = PLAIN | {"learning_rate": 1e38, "l2": 1.0}
     spec = make_spec(tmp_path, "autorec_user", planted_tastes(ratings=True), settings)
     with pytest.raises(TrainingError, match=r"autorec_user is not a number at epoch 0, step 1 .*1e\+38"):
