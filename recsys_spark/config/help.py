@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from recsys_spark.config.keys import settings_by_key
 
-__all__ = ["base_yaml", "help_text"]
+__all__ = ["base_yaml", "default_text", "help_text", "type_text"]
 
 
 def help_text(job: str, summary: str) -> str:
@@ -28,7 +28,7 @@ def help_text(job: str, summary: str) -> str:
         "",
     ]
     for key, info in settings_by_key().items():
-        lines.append(f"  --{key} {_type_text(info.annotation)}  (default: {_yaml(_default(info))})")
+        lines.append(f"  --{key} {type_text(info.annotation)}  (default: {default_text(info)})")
         lines.append(textwrap.fill(info.description or "", 96, initial_indent=" " * 8, subsequent_indent=" " * 8))
     return "\n".join(lines)
 
@@ -44,13 +44,14 @@ def base_yaml() -> str:
                 lines.append(f"{'  ' * depth}{section}:")
                 open_sections = sections[: depth + 1]
         open_sections = sections
-        lines.append(f"{'  ' * len(sections)}{leaf}: {_yaml(_default(info))}  # {info.description}")
+        lines.append(f"{'  ' * len(sections)}{leaf}: {default_text(info)}  # {info.description}")
     return "\n".join(lines) + "\n"
 
 
-def _default(info: FieldInfo) -> Any:
+def default_text(info: FieldInfo) -> str:
+    """Return the default of a setting as YAML."""
     default = info.get_default(call_default_factory=True)
-    return list(default) if isinstance(default, tuple) else default
+    return _yaml(list(default) if isinstance(default, tuple) else default)
 
 
 def _yaml(value: Any) -> str:
@@ -58,12 +59,13 @@ def _yaml(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _type_text(annotation: Any) -> str:
+def type_text(annotation: Any) -> str:
+    """Return the type of a setting, as `--help` shows it."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "|".join(str(choice) for choice in arguments)
     if origin in (Union, types.UnionType):
-        return "|".join(_type_text(choice) for choice in arguments if choice is not type(None))
+        return "|".join(type_text(choice) for choice in arguments if choice is not type(None))
     if origin in (list, tuple):
         return "A,B,..."
     return {"str": "TEXT", "int": "INTEGER", "float": "NUMBER", "bool": "true|false"}.get(

@@ -4,6 +4,7 @@ Columns are part of the contract with SQL users: new ones are added at the end, 
 this module needs a Spark session.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from pyspark.sql import types as T
@@ -36,12 +37,19 @@ class Table:
         return schema
 
     @property
+    def types(self) -> dict[str, str]:
+        """Return the SQL type of each column, in schema order."""
+        # A comma inside angle brackets belongs to a type such as MAP<STRING,STRING>.
+        columns = re.split(r",\s*(?![^<]*>)", self.columns)
+        return dict(column.split(" ", 1) for column in columns)
+
+    @property
     def casts(self) -> list[str]:
         """Return the columns as SQL casts, in schema order.
 
         Columns built in Python take several Java calls each.
         """
-        return [f"CAST(`{c.name}` AS {c.dataType.simpleString()}) AS `{c.name}`" for c in self.schema]
+        return [f"CAST(`{name}` AS {sql_type}) AS `{name}`" for name, sql_type in self.types.items()]
 
     @property
     def properties(self) -> dict[str, str]:
