@@ -6,7 +6,7 @@ from recsys_spark.sample.generator import generate
 
 
 def work(run: JobRun) -> None:
-    """Does nothing where the very same sample lies already."""
+    """Generate the sample, unless the folder already holds the same one."""
     folder = run.config.sample_path
     with step(f"generating a sample of format {run.config.sample.format} in {folder}"):
         run.count(**generate(run.spark, run.config.sample, run.config.run.seed, folder))

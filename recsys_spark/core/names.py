@@ -15,7 +15,7 @@ FORMATS = {
     "lastfm_360k": "recsys_spark.ingestion.lastfm_360k:Lastfm360kReader",
     "lastfm_gender": "recsys_spark.ingestion.lastfm_gender:LastfmGenderReader",
     "anime": "recsys_spark.ingestion.anime:AnimeReader",
-    "sample": "recsys_spark.ingestion.sample:SampleReader",
+    "sample": "recsys_spark.ingestion.sample_format:SampleReader",
 }
 
 KINDS = {

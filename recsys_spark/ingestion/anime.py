@@ -1,4 +1,7 @@
-"""Format `anime`: rating.csv (user_id, anime_id, rating) and anime.csv; -1 means watched, not rated."""
+"""Format `anime`: rating.csv (user_id, anime_id, rating) and anime.csv.
+
+A rating of -1 means watched, not rated.
+"""
 
 from collections.abc import Sequence
 
@@ -18,13 +21,16 @@ WATCHED_NOT_RATED = "-1"
 
 
 class AnimeReader(Reader):
-    """Ratings 1-10."""
+    """Reader of ratings from 1 to 10."""
 
     kind = "ratings"
     rating_range = (1.0, 10.0)
 
     def role(self, file: RawFile) -> Role | None:
-        """`rating*` files hold ratings, `anime*` files the items, by name or by the folder of part files."""
+        """Return plays for `rating*`, items for `anime*`.
+
+        The name is that of the file, or else of its folder.
+        """
         name = file.name.lower()
         if not name.removesuffix(".gz").endswith(".csv"):
             return None
@@ -35,20 +41,20 @@ class AnimeReader(Reader):
         return "items" if name.startswith("anime") else None
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
-        """Raises ConfigError naming columns that a header lacks."""
+        """Raise ConfigError naming columns that a header lacks."""
         for file in files:
             columns = RATINGS if self.role(file) == "plays" else ITEMS
             check_columns(spark, [file], columns, self.settings, ",")
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """A play with a rating, or without one where it is -1."""
+        """Read one play a row; the rating -1 counts as a play without a rating."""
         rows = read_csv(spark, files, RATINGS, self.settings)
         rating = F.col("rating")
-        # Only the mark itself means "not rated"; an empty rating is a broken row.
+        # Only -1 means "not rated"; an empty rating makes the row invalid.
         return rows.withColumn("unrated", F.coalesce(F.trim(rating) == WATCHED_NOT_RATED, F.lit(False)))
 
     def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Titles; genre, type, episodes and members as attributes."""
+        """Read titles, with genre, type, episodes and members as attributes."""
         columns = ITEMS | {name: name for name in ATTRIBUTES}
         rows = read_csv(spark, files, columns, self.settings)
         return rows.withColumn("attributes", attribute_map(*ATTRIBUTES))

@@ -1,6 +1,7 @@
-"""Delimited files with a header line, quoted as RFC 4180 has it, read by Spark's CSV reader.
+"""Delimited files with a header line, quoted as in RFC 4180.
 
-Files are grouped by their header, so that columns may come in any order and differ between deliveries.
+Spark's CSV reader reads them. Files are grouped by their header, so that columns may come in any order and differ
+between deliveries.
 """
 
 import csv
@@ -15,7 +16,7 @@ from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import literal_path
 from recsys_spark.ingestion.discovery import RawFile
 
-__all__ = ["check_columns", "header_of", "read_csv"]
+__all__ = ["check_columns", "read_csv", "read_header"]
 
 CORRUPT = "__corrupt"
 REPLACEMENT = "\ufffd"
@@ -28,20 +29,21 @@ def read_csv(
     settings: SourceSettings,
     delimiter: str = ",",
 ) -> DataFrame:
-    """Rows with the fields of `columns` (field -> raw column; all STRING) and raw, source_file, problem.
+    """Read rows with the fields of `columns` and raw, source_file, problem.
 
-    A row with too few or too many columns, or bytes that are not of the encoding, has a problem; so has
-    every row of a file whose header shows that the delimiter is wrong.
+    `columns` maps fields to raw columns; all are STRING. A row with too few or too many columns, or with bytes that
+    are invalid in the encoding, has a problem. So has every row of a file whose header shows that the delimiter is
+    wrong.
     """
     groups: dict[tuple[str, ...], list[RawFile]] = {}
     for file in files:
-        groups.setdefault(header_of(spark, file, settings, delimiter), []).append(file)
+        groups.setdefault(read_header(spark, file, settings, delimiter), []).append(file)
     frames = [_read_group(spark, group, header, columns, settings, delimiter) for header, group in groups.items()]
     return reduce(DataFrame.unionByName, frames)
 
 
-def header_of(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
-    """The names in a file's first line; () for an empty file."""
+def read_header(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
+    """Return the column names in a file's first line; () for an empty file."""
     first = (
         spark.read.text(literal_path(file.path))
         .select(
@@ -66,12 +68,13 @@ def check_columns(
     settings: SourceSettings,
     delimiter: str,
 ) -> None:
-    """Raises ConfigError naming every mapped column that a header lacks.
+    """Raise ConfigError naming every mapped column that a header lacks.
 
-    A header of one column, or of rubbish, is left to read_csv: there the file is wrong, not the mapping.
+    A header of one column, or of unprintable text, shows a wrong file rather than a wrong mapping: read_csv reports it
+    for every row.
     """
     for file in files:
-        header = header_of(spark, file, settings, delimiter)
+        header = read_header(spark, file, settings, delimiter)
         missing = [f"source.columns.{field}: no column {raw!r}" for field, raw in columns.items() if raw not in header]
         if len(header) > 1 and missing and _is_text(header):
             raise ConfigError(*[f"{problem} in {file.uri}, which has {', '.join(header)}" for problem in missing])
@@ -126,6 +129,6 @@ def _problem(whole_file: str | None, together: Column) -> Column:
         return F.lit(whole_file)
     return (
         F.when(F.col(CORRUPT).isNotNull(), F.lit("wrong_column_count"))
-        # The reader decodes before we see the bytes and leaves this mark where it could not.
+        # The CSV reader decodes first, and puts this character for bytes that it cannot decode.
         .when(F.contains(together, F.lit(REPLACEMENT)), F.lit("invalid_encoding"))
     )

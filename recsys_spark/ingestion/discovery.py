@@ -1,4 +1,4 @@
-"""Which raw files there are: address, size and time of each, listed by Spark wherever they lie."""
+"""Raw files with address, size and time, listed by Spark on any file system."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["RawFile", "changed_files", "list_files", "utc_time"]
 
 @dataclass(frozen=True, order=True)
 class RawFile:
-    """One version of a raw file: absolute URI, size in bytes and modification time identify it."""
+    """Version of a raw file, identified by absolute URI, size in bytes and modification time."""
 
     uri: str
     path: str
@@ -25,20 +25,20 @@ class RawFile:
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Return the last part of the path."""
         return self.path.rsplit("/", 1)[-1]
 
     @property
     def identity(self) -> tuple[str, int, datetime]:
-        """What makes it the same file as one that was read before."""
+        """Return what is equal for two sightings of the same version of a file."""
         return self.uri, self.size, self.modified_at
 
 
 def list_files(spark: SparkSession, path: str) -> list[RawFile]:
-    """The files at a path, below a folder, or matching a glob, sorted; hidden ones (`_x`, `.x`) are not data.
+    """Return the files at a path, below a folder, or matching a glob, sorted.
 
-    Grows with the number of raw files, never with their rows.
-    Raises MissingInputError when there is nothing.
+    Hidden files (`_x`, `.x`) are left out. The list grows with the number of raw files, independent of their rows.
+    Raises MissingInputError when there is no file.
     """
     pattern = literal_path(path) if Path(path).exists() else path
     try:
@@ -53,7 +53,7 @@ def list_files(spark: SparkSession, path: str) -> list[RawFile]:
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
             raise MissingInputError(
-                f"source.path {path!r} does not exist: check the path, or make a sample with generate_sample"
+                f"source.path {path!r} does not exist: check the path, or generate a sample with generate_sample"
             ) from None
         raise
     if not found:
@@ -64,11 +64,14 @@ def list_files(spark: SparkSession, path: str) -> list[RawFile]:
 
 
 def changed_files(planned: Sequence[RawFile], present: Sequence[RawFile]) -> list[RawFile]:
-    """Those of `planned` that are no longer there as they were."""
+    """Return the planned files that changed or vanished."""
     identities = {file.identity for file in present}
     return [file for file in planned if file.identity not in identities]
 
 
 def utc_time(micros: int) -> datetime:
-    """The time of a number of microseconds since 1970; collected timestamps would come in the machine's zone."""
+    """Return the UTC time of a number of microseconds since 1970.
+
+    A timestamp that Spark collects would be in the machine's time zone.
+    """
     return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)

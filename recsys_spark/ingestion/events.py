@@ -1,9 +1,9 @@
-"""The identity of a play, and which rows of a batch are new.
+"""Identity of plays, and removal of duplicates within a batch.
 
-- A timed event is one event however often it is delivered: its id is made of source, user, item and time.
-- An untimed event counts each time it stands in a file; a statement (a total, a rating) is kept as it was
-  made. Their ids are made of the file, the fields, and the ordinal among identical rows. For statements the
-  file means this version of it, so that a changed file states everything anew.
+- A timed event counts once however often it is delivered: its id is made of source, user, item and time.
+- An untimed event counts each time it occurs in a file, and a total or rating is kept as given. Their ids are made of
+  the file, the fields, and the ordinal among identical rows. For totals and ratings the modification time of the file
+  is part of the id, so that every row of a changed file is new.
 """
 
 from itertools import chain
@@ -14,12 +14,12 @@ from pyspark.sql.window import Window
 
 __all__ = ["deduplicate", "with_key"]
 
-# Up to this many repeated keys are sent to all tasks rather than shuffled to them.
+# Up to this many repeated keys are broadcast; more are shuffled.
 BROADCAST_KEYS = 1_000_000
 
 
 def with_key(plays: DataFrame, source: str, kind: str) -> DataFrame:
-    """Adds `key`, a number that rows of one identity share, and nearly no others.
+    """Add `key`, a 64-bit hash of the identity of each row.
 
     plays: source_file, file_modified_at, user_id, item_id, play_count, rating, played_at.
     """
@@ -27,10 +27,11 @@ def with_key(plays: DataFrame, source: str, kind: str) -> DataFrame:
 
 
 def deduplicate(plays: DataFrame, source: str, kind: str) -> DataFrame:
-    """Drops repetitions of timed events (the row of the first file by name stays) and gives `event_id`; `plays` as
-    with_key gives them.
+    """Drop repetitions of timed events and replace `key` by `event_id`.
 
-    Few rows repeat in practice: only those whose keys do are gathered and numbered, the rest never leave their task.
+    plays: the result of with_key. Of a repeated event the row of the first file by name stays.
+
+    Few rows repeat in practice: only rows with repeated keys are shuffled and numbered.
     """
     repeated = plays.groupBy("key").count().where("count > 1").select("key").localCheckpoint()
     number = repeated.count()
@@ -39,44 +40,45 @@ def deduplicate(plays: DataFrame, source: str, kind: str) -> DataFrame:
         return plays.withColumn("event_id", identity).drop("key")
     if number <= BROADCAST_KEYS:
         repeated = F.broadcast(repeated)
-    keyed = plays.withColumns({"identity": identity, "once": _once(kind)})
-    alone = keyed.join(repeated, on="key", how="left_anti").withColumn("ordinal", F.lit(0))
+    keyed = plays.withColumns({"identity": identity, "counts_once": _counts_once(kind)})
+    unique = keyed.join(repeated, on="key", how="left_anti").withColumn("ordinal", F.lit(0))
     order = Window.partitionBy("identity").orderBy("source_file")
-    several = keyed.join(repeated, on="key", how="left_semi").withColumn("ordinal", F.row_number().over(order) - 1)
-    numbered = alone.unionByName(several.where((F.col("ordinal") == 0) | ~F.col("once")))
+    duplicated = keyed.join(repeated, on="key", how="left_semi").withColumn("ordinal", F.row_number().over(order) - 1)
+    numbered = unique.unionByName(duplicated.where((F.col("ordinal") == 0) | ~F.col("counts_once")))
     suffix = F.when(F.col("ordinal") > 0, F.concat(F.lit("-"), F.col("ordinal").cast("string")))
     event_id = F.concat("identity", F.coalesce(suffix, F.lit("")))
-    return numbered.withColumn("event_id", event_id).drop("key", "identity", "once", "ordinal")
+    return numbered.withColumn("event_id", event_id).drop("key", "identity", "counts_once", "ordinal")
 
 
-def _once(kind: str) -> Column:
-    """Whether a repetition is a duplicate."""
+def _counts_once(kind: str) -> Column:
+    """Return True if a repetition of the row is a duplicate."""
     return F.col("played_at").isNotNull() if kind == "events" else F.lit(False)
 
 
 def _parts(source: str, kind: str) -> tuple[list[Column], list[Column]]:
-    """What makes the identity of a row: texts, which a valid row has, and numbers, which may be null."""
-    # As a number: writing a time as text costs more than hashing it.
+    """Return the fields that identify a row: texts, which valid rows have, and numbers, which may be null."""
+    # A time as a number: formatting it as text costs more than hashing it.
     user_item, played_at = [F.col("user_id"), F.col("item_id")], F.unix_micros("played_at")
     if kind == "events":
-        origin = F.when(_once(kind), F.lit(source)).otherwise(F.col("source_file"))
+        origin = F.when(_counts_once(kind), F.lit(source)).otherwise(F.col("source_file"))
         return [origin, *user_item], [played_at]
     numbers = [F.unix_micros("file_modified_at"), F.col("play_count"), F.col("rating"), played_at]
     return [F.col("source_file"), *user_item], numbers
 
 
 def _identity(texts: list[Column], numbers: list[Column]) -> Column:
-    """128 bits of SHA-1, which processors have instructions for, as 32 hexadecimal digits."""
+    """Return 128 bits of SHA-1, which processors have instructions for, as 32 hexadecimal digits."""
     return F.left(F.sha1(_unambiguous(texts, numbers)), F.lit(32))
 
 
 def _unambiguous(texts: list[Column], numbers: list[Column]) -> Column:
-    """Text that two different lists of values never share, whatever characters are in the three texts.
+    """Return a text that differs for any two different lists of values.
 
-    Read from its end: numbers, of which none has a separator; the lengths of the first two texts, in one number, since
-    each number that is written costs as much as a text; and the texts, of which the third has what is left.
+    It can be decoded from its end, whatever characters are in the three texts: numbers without a separator inside; one
+    number with the lengths of the first two texts, since formatting a number costs as much as a text; and the texts, of
+    which the third is the remainder.
     """
     first, second = (F.octet_length(text).cast("bigint") for text in texts[:2])
     all_numbers = [F.shiftleft(first, 31) + second, *numbers]
-    written = [piece for number in all_numbers for piece in (F.lit(";"), F.coalesce(number.cast("string"), F.lit("")))]
-    return F.concat(*texts, *written)
+    suffix = [piece for number in all_numbers for piece in (F.lit(";"), F.coalesce(number.cast("string"), F.lit("")))]
+    return F.concat(*texts, *suffix)

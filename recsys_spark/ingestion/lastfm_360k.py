@@ -1,7 +1,7 @@
-"""Format `lastfm_360k`: user, artist MusicBrainz id, artist name, plays; and a profile file (Celma 2010).
+"""Format `lastfm_360k`: play totals of users and artists, and user profiles (Celma 2010).
 
-Tab-separated without quoting: a quote inside a name is part of the name. Artists without a MusicBrainz id
-are known by name.
+Columns of plays: user, artist MusicBrainz id, artist name, plays. Tab-separated without quoting: a quote inside a name
+is part of the name. Artists without a MusicBrainz id are identified by name.
 """
 
 from collections.abc import Sequence
@@ -18,25 +18,28 @@ NAME_PREFIX = "name:"
 
 
 class Lastfm360kReader(Reader):
-    """Totals of plays by user and artist."""
+    """Reader of play totals by user and artist."""
 
     kind = "totals"
 
     def role(self, file: RawFile) -> Role | None:
-        """`*profile*` is the profile file, `*plays*` the plays."""
+        """Return users for `*profile*`, plays for `*plays*`."""
         if "profile" in file.name:
             return "users"
         return "plays" if "plays" in file.name else None
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Artist id (or `name:` and the name), name, total of plays."""
+        """Read artist id, name and total of plays.
+
+        The id of an artist without a MusicBrainz id is `name:` and the name.
+        """
         rows = split_fields(read_lines(spark, files), "\t", ("user_id", "mbid", "item_name", "play_count"))
         by_name = F.concat(F.lit(NAME_PREFIX), F.col("item_name"))
-        known = F.trim("mbid") != ""
-        return rows.withColumn("item_id", F.when(known, F.col("mbid")).otherwise(by_name)).drop("mbid")
+        has_mbid = F.trim("mbid") != ""
+        return rows.withColumn("item_id", F.when(has_mbid, F.col("mbid")).otherwise(by_name)).drop("mbid")
 
     def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Gender, age, country; the sign-up date as an attribute."""
+        """Read gender, age and country, with the sign-up date as an attribute."""
         names = ("user_id", "gender", "age", "country", "signup")
         rows = split_fields(read_lines(spark, files), "\t", names)
         return rows.withColumn("attributes", attribute_map("signup"))

@@ -1,6 +1,7 @@
-"""Format `movielens`: the original folders of MovieLens 100K (u.data, u.user, u.item) and 1M (*.dat).
+"""Format `movielens`: the original folders of MovieLens 100K and 1M.
 
-Both are ISO-8859-1 without quoting. Other files of the folder (README, u1.base, ...) are left alone.
+100K has u.data, u.user and u.item, 1M has *.dat. Both are ISO-8859-1 without quoting. Other files of the folder
+(README, u1.base, ...) are ignored.
 """
 
 from collections.abc import Sequence
@@ -48,22 +49,25 @@ ITEM_100K = ("item_id", "name", "released", "video_released", "url", *GENRES_100
 
 
 class MovieLensReader(Reader):
-    """Ratings 1-5 with times."""
+    """Reader of ratings from 1 to 5 with times."""
 
     kind = "ratings"
     timed = True
     rating_range = (0.5, 5.0)
 
     def role(self, file: RawFile) -> Role | None:
-        """By the original file names, gzipped or not."""
+        """Return the role by the original file name, with or without `.gz`."""
         return ROLES.get(file.name.removesuffix(".gz"))
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """user, item, rating, epoch seconds."""
+        """Read user, item, rating and epoch seconds."""
         return self._by_layout(spark, files, "\t", ("user_id", "item_id", "rating", "played_at"))
 
     def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Gender, age (1M: the lower bound of an age group), and occupation and zip code as attributes."""
+        """Read gender and age, with occupation and zip code as attributes.
+
+        The age of 1M is the lower bound of an age group.
+        """
         frames = []
         for layout in _layouts(files):
             old = layout[0].name.startswith("u.")
@@ -78,7 +82,7 @@ class MovieLensReader(Reader):
         return _union(frames)
 
     def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Titles; genres (joined by `|`) and year as attributes."""
+        """Read titles, with genres (joined by `|`) and year as attributes."""
         frames = []
         for layout in _layouts(files):
             if layout[0].name.startswith("u."):
@@ -107,7 +111,7 @@ class MovieLensReader(Reader):
 
 
 def _layouts(files: Sequence[RawFile]) -> list[list[RawFile]]:
-    """The files of the 100K layout and those of the 1M layout, where there are any."""
+    """Return the files grouped by layout, 100K and 1M, without empty groups."""
     old = [file for file in files if file.name.startswith("u.")]
     new = [file for file in files if not file.name.startswith("u.")]
     return [layout for layout in (old, new) if layout]

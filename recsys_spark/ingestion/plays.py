@@ -1,4 +1,4 @@
-"""Format `plays`: any CSV, TSV, JSON-lines or Parquet log, with a mapping from its columns to our fields."""
+"""Format `plays`: CSV, TSV, JSON-lines or Parquet logs with mapped columns."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -20,7 +20,7 @@ SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "p
 
 
 class PlaysReader(Reader):
-    """Every file holds plays; `source.kind` says what a row states."""
+    """Reader of plays; `source.kind` decides whether a row is an event, a total or a rating."""
 
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)
@@ -38,11 +38,11 @@ class PlaysReader(Reader):
                 )
 
     def role(self, file: RawFile) -> Role | None:
-        """All files are plays."""
+        """Return plays for every file."""
         return "plays"
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
-        """Raises ConfigError naming mapped columns that a file lacks."""
+        """Raise ConfigError naming mapped columns that a file lacks."""
         mapped = self.settings.columns.mapped()
         for file in files:
             if self._file_type(file) == "csv":
@@ -54,7 +54,7 @@ class PlaysReader(Reader):
                     raise ConfigError(*[f"source.columns: no column {raw!r} in {file.uri}" for raw in missing])
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """The rows of all files, whatever mixture of types they are."""
+        """Read the rows of all files, which may be of different types."""
         groups: dict[tuple[str, str], list[RawFile]] = {}
         for file in files:
             groups.setdefault((self._file_type(file), self._delimiter(file)), []).append(file)
@@ -82,17 +82,18 @@ class PlaysReader(Reader):
 
 
 def _read_parquet(spark: SparkSession, files: Sequence[RawFile], mapped: dict[str, str]) -> DataFrame:
-    """Grouped by their schema: a column that is whole numbers in one file may be fractions in another, where a value
-    was missing.
+    """Read the files grouped by their schema.
+
+    Schemas differ: a column of integers in one file has floating-point values in another where a value was missing.
     """
     groups: dict[str, list[str]] = {}
     for file in files:
         path = literal_path(file.path)
         groups.setdefault(spark.read.parquet(path).schema.json(), []).append(path)
-    return reduce(DataFrame.unionByName, [_read_alike(spark, paths, mapped) for paths in groups.values()])
+    return reduce(DataFrame.unionByName, [_read_same_schema(spark, paths, mapped) for paths in groups.values()])
 
 
-def _read_alike(spark: SparkSession, paths: Sequence[str], mapped: dict[str, str]) -> DataFrame:
+def _read_same_schema(spark: SparkSession, paths: Sequence[str], mapped: dict[str, str]) -> DataFrame:
     rows = spark.read.parquet(*paths)
     types = {field.name: field.dataType for field in rows.schema}
     everything = F.struct(*[_column(name) for name in rows.columns])
@@ -105,7 +106,7 @@ def _read_alike(spark: SparkSession, paths: Sequence[str], mapped: dict[str, str
 
 
 def _as_text(name: str, data_type: DataType) -> Column:
-    """A column's values as a text file would have them; of a moment with its zone, which would be guessed otherwise."""
+    """Return a column's values as text; timestamps carry their zone, so that parsing need not guess it."""
     column = _column(name)
     if isinstance(data_type, TimestampType):
         return F.date_format(column, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
@@ -113,12 +114,12 @@ def _as_text(name: str, data_type: DataType) -> Column:
 
 
 def _column(name: str) -> Column:
-    """A column by a name that may hold any characters."""
+    """Return a column by a name that may contain any characters."""
     return F.col(f"`{name.replace('`', '``')}`")
 
 
 def _read_json(lines: DataFrame, mapped: dict[str, str]) -> DataFrame:
-    # A map keeps column names out of SQL and takes any of them, spaces and dots included.
+    # A map accepts any column name, with spaces and dots, and keeps it out of SQL.
     values = F.from_json("raw", "MAP<STRING,STRING>", {"mode": "PERMISSIVE"})
     return lines.withColumn("values", values).select(
         "raw",

@@ -1,7 +1,7 @@
-"""What every source format does: say which of its files hold what, and give their rows as text fields.
+"""Interface of source formats: roles of files, and rows as text fields.
 
-A reader only cuts rows into fields. What the fields mean, which rows are refused and why, is decided in
-one place for all formats (validation.py), so a new format cannot invent rules of its own.
+A reader only splits rows into fields. The meaning of the fields and the reasons to refuse a row are the same for all
+formats (parsing.py).
 """
 
 import re
@@ -46,13 +46,14 @@ ITEM_FIELDS = ("item_id", "name")
 
 
 class Reader:
-    """One source format. Subclasses state `kind`, `roles` and the three readings.
+    """Base class of source formats.
 
-    Each reading returns the format's fields as STRING columns (a field that is absent may be left out) and
-    - `raw`: the row as it stood in the file, or as near as can be,
+    Subclasses define `kind`, `role` and the readings (plays, users, items) of the roles that occur. Each reading
+    returns the format's fields as STRING columns (absent fields may be left out) and
+    - `raw`: the row as in the file, or as close to it as possible,
     - `source_file`: the file's absolute URI,
-    - `problem`: why the row could not be cut into fields, else null;
-    users and items may carry `attributes`, a MAP<STRING,STRING>.
+    - `problem`: the reason why the row could not be split into fields, else null.
+    Users and items may have `attributes`, a MAP<STRING,STRING>.
     """
 
     kind: Literal["events", "totals", "ratings"] = "events"
@@ -63,46 +64,49 @@ class Reader:
         self.settings = settings
 
     def role(self, file: RawFile) -> Role | None:
-        """What a file holds; None for one that the format does not know."""
+        """Return the content of a file; None for a file that is not of the format."""
         raise NotImplementedError
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
-        """Raises ConfigError when the settings cannot fit the files, e.g. a column that is not there."""
+        """Raise ConfigError when the settings cannot fit the files, e.g. name a missing column."""
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """The rows of the plays files."""
+        """Read the rows of the plays files."""
         raise NotImplementedError
 
     def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """The rows of the users files."""
+        """Read the rows of the users files."""
         raise NotImplementedError
 
     def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """The rows of the items files."""
+        """Read the rows of the items files."""
         raise NotImplementedError
 
 
 def read_lines(spark: SparkSession, files: Sequence[RawFile], encoding: str = "UTF-8") -> DataFrame:
-    """Lines as `raw`, with `source_file` and `problem` (bytes that are not of the encoding).
+    """Read lines as `raw`, with `source_file` and `problem` (bytes that are invalid in the encoding).
 
-    A line ends at LF, CR LF or CR. Empty lines are no rows.
+    A line ends at LF, CR LF or CR. Empty lines are skipped.
     """
     lines = spark.read.text([literal_path(file.path) for file in files]).select(
         F.col("value"), F.col("_metadata.file_path").alias("source_file")
     )
     if encoding == "UTF-8":
-        # Replacing bad bytes could make two ids one: such rows are kept apart and refused.
+        # Replacing invalid bytes could make two ids equal: such rows are refused.
         decoded, problem = F.expr("make_valid_utf8(value)"), F.expr("NOT is_valid_utf8(value)")
     else:
         decoded, problem = F.decode(F.col("value").cast("binary"), encoding), F.lit(False)
-    # Octets need no decoding to be counted.
+    # The length in octets needs no decoding.
     return lines.where(F.octet_length("value") > 0).select(
         decoded.alias("raw"), "source_file", F.when(problem, F.lit("invalid_encoding")).alias("problem")
     )
 
 
 def split_fields(lines: DataFrame, separator: str, names: Sequence[str]) -> DataFrame:
-    """Cuts `raw` at a literal separator into exactly the named fields; no quoting. Empty fields become null."""
+    """Split `raw` at a literal separator into exactly the named fields.
+
+    There is no quoting. Empty fields become null.
+    """
     parts = F.split(F.col("raw"), _pattern(separator), -1)
     return (
         lines.withColumn("parts", parts)
@@ -115,7 +119,7 @@ def split_fields(lines: DataFrame, separator: str, names: Sequence[str]) -> Data
 
 
 def attribute_map(*names: str) -> Column:
-    """The named columns as a MAP<STRING,STRING> without the empty ones."""
+    """Return the named columns as a MAP<STRING,STRING> without nulls."""
     pairs = F.create_map(*[part for name in names for part in (F.lit(name), F.col(name))])
     return F.map_filter(pairs, lambda _, value: value.isNotNull())
 
@@ -125,8 +129,10 @@ def _field(position: int, name: str) -> Column:
 
 
 def _pattern(separator: str) -> str:
-    """A regular expression for a literal: of a single character Java knows this form, and splits without compiling a
-    pattern for every row, as it would with a quotation.
+    """Return a regular expression for a literal.
+
+    Java splits at a single escaped character without compiling a pattern for every row; at a quotation (\\Q...\\E) it
+    compiles one.
     """
     return re.sub(r"\W", r"\\\g<0>", separator, flags=re.ASCII)
 

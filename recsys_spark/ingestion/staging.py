@@ -1,8 +1,8 @@
-"""The rows of a batch, parsed once and kept as Parquet until the batch is complete.
+"""Staged copy of a batch: its parsed rows as Parquet, kept until the batch is complete.
 
-Counting, refusing, deduplicating and appending all need the rows; reading raw text again for each would cost
-more than this copy, and the raw files may change meanwhile. A copy with its marker is complete, as long as the files
-that the marker lists are there as they were: a machine that loses power can lose files that were just written.
+Counting, refusing, deduplicating and appending all need the rows. Reading raw text again for each would cost
+more than this copy, and the raw files may change meanwhile. A copy with its marker is complete. It is intact as long
+as the files that the marker lists have their sizes: a machine that loses power can lose files that were just written.
 """
 
 import json
@@ -18,43 +18,49 @@ from pyspark.sql import functions as F
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.atomic_files import write_json
 from recsys_spark.core.paths import file_uri, literal_path
-from recsys_spark.ingestion.batches import Batch
+from recsys_spark.ingestion.batches import FileBatch
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.events import with_key
+from recsys_spark.ingestion.parsing import parse_items, parse_plays, parse_users
 from recsys_spark.ingestion.reader import Reader, Role
-from recsys_spark.ingestion.validation import parse_items, parse_plays, parse_users
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
 __all__ = ["ROLES", "Staging", "staged_batches", "unreadable_files"]
 
 log = logging.getLogger(__name__)
 
-# Read soon, a few times, and deleted: dictionaries would cost more than the bytes that they save.
-AS_COPY = {"compression": "lz4", "parquet.enable.dictionary": "false"}
+# The copy is read a few times and deleted soon: dictionaries cost more than the bytes that they save.
+COPY_OPTIONS = {"compression": "lz4", "parquet.enable.dictionary": "false"}
 
 ROLES: tuple[Role, ...] = ("plays", "users", "items")
 
 
 class Staging:
-    """The parsed rows of one batch below files.root."""
+    """Parsed rows of one batch below files.root."""
 
-    def __init__(self, spark: SparkSession, files_root: Path, batch_id: int) -> None:
+    def __init__(self, spark: SparkSession, files_root: str | Path, batch_id: int) -> None:
         self._spark = spark
-        self._folder = files_root / "staging" / f"ingest-{batch_id:08d}"
+        self._folder = Path(files_root) / "staging" / f"ingest-{batch_id:08d}"
         self._marker = self._folder / "complete"
 
     @property
     def is_complete(self) -> bool:
-        """Whether an earlier run parsed the whole batch."""
+        """Return True if the whole batch was parsed, by this run or an earlier one."""
         return self._marker.exists()
 
     @property
     def kind(self) -> str:
-        """What a staged play states (events, totals, ratings), by the settings that it was parsed with."""
-        return str(self._described()["kind"])
+        """Return the kind of the staged plays: events, totals or ratings.
 
-    def write(self, reader: Reader, batch: Batch, settings: SourceSettings) -> None:
-        """Parses the files of the batch; rows keep the name and time of their file. `finish` makes them a copy."""
+        It is that of the settings that the batch was parsed with.
+        """
+        return str(self._read_marker()["kind"])
+
+    def write(self, reader: Reader, batch: FileBatch, settings: SourceSettings) -> None:
+        """Parse the files of the batch into Parquet; rows keep the name and time of their file.
+
+        The copy is complete only after `finish`.
+        """
         self.remove()
         for role in ROLES:
             files = [file for file in batch.files if reader.role(file) == role]
@@ -63,58 +69,61 @@ class Staging:
                 rows = _with_file_time(self._spark, rows, files)
                 if role == "plays":
                     rows = with_key(rows, batch.source, reader.kind)
-                rows.write.mode("overwrite").options(**AS_COPY).parquet(self._uri(role))
+                rows.write.mode("overwrite").options(**COPY_OPTIONS).parquet(self._uri(role))
 
     def finish(self, reader: Reader) -> None:
-        """Says that what was written is whole."""
+        """Write the marker that declares the copy complete."""
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._marker, {"kind": reader.kind, "files": self._files()})
 
-    def is_whole(self) -> bool:
-        """Whether the files are those that the marker lists."""
-        listed: dict[str, dict[str, int]] = self._described()["files"]
+    def is_intact(self) -> bool:
+        """Return True if the files are those that the marker lists."""
+        listed: dict[str, dict[str, int]] = self._read_marker()["files"]
         return self._files() == listed
 
     def rows(self, role: Role) -> DataFrame | None:
-        """Valid and refused rows of a role; None if the batch has no such files."""
-        if role not in self._described()["files"]:
+        """Return the valid and refused rows of a role; None if the batch has no such files."""
+        if role not in self._read_marker()["files"]:
             return None
         return self._spark.read.parquet(literal_path(self._uri(role)))
 
     def all_rows(self) -> dict[Role, DataFrame]:
-        """The rows of every role that the batch has."""
+        """Return the rows of every role that the batch has."""
         return {role: rows for role in ROLES if (rows := self.rows(role)) is not None}
 
     def remove(self) -> None:
-        """Deletes the copy."""
+        """Delete the copy."""
         self._marker.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _files(self) -> dict[str, dict[str, int]]:
-        """Sizes of the files of each role."""
+        """Return the sizes in bytes of the files of each role."""
         return {
             role: {path.name: path.stat().st_size for path in (self._folder / role).glob("*.parquet")}
             for role in ROLES
             if (self._folder / role).exists()
         }
 
-    def _described(self) -> dict[str, Any]:
-        described: dict[str, Any] = json.loads(self._marker.read_text())
-        return described
+    def _read_marker(self) -> dict[str, Any]:
+        marker: dict[str, Any] = json.loads(self._marker.read_text())
+        return marker
 
     def _uri(self, role: Role) -> str:
         return file_uri(self._folder / role)
 
 
-def staged_batches(files_root: Path) -> set[int]:
-    """The numbers of the batches that have a copy, complete or not."""
-    return {int(folder.name.removeprefix("ingest-")) for folder in (files_root / "staging").glob("ingest-*")}
+def staged_batches(files_root: str | Path) -> set[int]:
+    """Return the numbers of the batches that have a copy, complete or not."""
+    return {int(folder.name.removeprefix("ingest-")) for folder in (Path(files_root) / "staging").glob("ingest-*")}
 
 
 def unreadable_files(
     spark: SparkSession, reader: Reader, files: Sequence[RawFile], settings: SourceSettings
 ) -> dict[RawFile, str]:
-    """The files that cannot be read to their end (a truncated .gz, one that vanished), each with the cause."""
+    """Return the files that cannot be read to their end, each with the cause.
+
+    Examples are a truncated .gz and a file that vanished.
+    """
     broken = {}
     for file in files:
         role = reader.role(file)

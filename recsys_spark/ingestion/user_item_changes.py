@@ -1,4 +1,4 @@
-"""What a batch says of users and items, one row each, merged into what was known: the latest statement wins.
+"""New or changed user and item rows of a batch; the latest value of each field wins.
 
 Users and items that only appear in plays get a row too, so that each id of `plays` can be joined.
 """
@@ -13,15 +13,18 @@ from pyspark.util import inheritable_thread_target
 
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["News", "item_rows", "news_of", "user_rows"]
+__all__ = ["ProfileChanges", "item_rows", "prepare_changes", "user_rows"]
 
-# What is known of a user beside free attributes.
-SAID = ("gender", "age", "country")
-FIELDS = {"users": ("user_id", SAID), "items": ("item_id", ("name",))}
+# Fields of a user beside the free attributes.
+PROFILE_FIELDS = ("gender", "age", "country")
+FIELDS = {"users": ("user_id", PROFILE_FIELDS), "items": ("item_id", ("name",))}
 
 
-class News(NamedTuple):
-    """Rows of users or items that are new or say something else than is known; `known` tells which. Computed once."""
+class ProfileChanges(NamedTuple):
+    """New or changed user and item rows, computed once.
+
+    The BOOLEAN column `exists` of `rows` is true for the `changed` ones, whose id the table has already.
+    """
 
     table: str
     rows: DataFrame
@@ -29,36 +32,36 @@ class News(NamedTuple):
     changed: int
 
     def commit(self, tables: Tables, batch_id: int) -> None:
-        """Commits only where there is something: an append for new ids alone, a merge where known ones change."""
+        """Append the rows where all ids are new, merge them where existing ids change; commit nothing if empty."""
         key, fields = FIELDS[self.table]
         if self.changed:
             update = {f: f"new.{f}" for f in (*fields, "attributes", "updated_at")}
-            tables.merge(self.table, self.rows.drop("known"), (key,), update, batch_id=batch_id)
+            tables.merge(self.table, self.rows.drop("exists"), (key,), update, batch_id=batch_id)
         elif self.total:
-            tables.append(self.table, self.rows.drop("known"), batch_id=batch_id)
+            tables.append(self.table, self.rows.drop("exists"), batch_id=batch_id)
 
 
 def user_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
-    """user_id, gender, age, country, attributes: the latest known value of each field.
+    """Return user_id, gender, age, country and attributes with the latest value of each field.
 
-    plays, profiles: valid staged rows; a profile outweighs what stands on plays of the same file time.
+    plays, profiles: valid staged rows. A profile outweighs the fields of plays of the same file time.
     """
     frames = []
     if plays is not None:
-        said = reduce(Column.__or__, [F.col(name).isNotNull() for name in SAID])
-        spoken = plays.where(said).select("user_id", *SAID, *_order(F.lit(0)))
-        # A play log repeats the same user many times, and most logs say no more than that there is one.
-        silent = plays.select("user_id").distinct()
-        frames.append(spoken.distinct().withColumn("attributes", _no_map()))
-        frames.append(silent)
+        has_profile = reduce(Column.__or__, [F.col(name).isNotNull() for name in PROFILE_FIELDS])
+        stated = plays.where(has_profile).select("user_id", *PROFILE_FIELDS, *_order(F.lit(0)))
+        # A play log repeats the same user many times, and most logs have only the id.
+        ids = plays.select("user_id").distinct()
+        frames.append(stated.distinct().withColumn("attributes", _no_map()))
+        frames.append(ids)
     if profiles is not None:
-        frames.append(profiles.select("user_id", *SAID, "attributes", *_order(F.lit(1))))
+        frames.append(profiles.select("user_id", *PROFILE_FIELDS, "attributes", *_order(F.lit(1))))
     rows = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), frames)
-    return rows.groupBy("user_id").agg(*[_latest(name) for name in SAID], _latest_map("attributes"))
+    return rows.groupBy("user_id").agg(*[_latest(name) for name in PROFILE_FIELDS], _latest_map("attributes"))
 
 
 def item_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
-    """item_id, name, attributes: the name of the items file, else the one that most plays carry."""
+    """Return item_id, name (of the items file, else of most plays) and attributes."""
     frames = []
     if plays is not None:
         counted = plays.groupBy("item_id", "item_name").agg(F.count(F.lit(1)).alias("plays"))
@@ -82,33 +85,35 @@ def item_rows(plays: DataFrame | None, profiles: DataFrame | None) -> DataFrame:
     return rows.groupBy("item_id").agg(_latest("name"), _latest_map("attributes"))
 
 
-def news_of(tables: Tables, table: str, rows: DataFrame) -> Callable[[], News]:
-    """What `rows` (as user_rows or item_rows give them) bring to `users` or `items`; the call computes it, in any
-    thread.
+def prepare_changes(tables: Tables, table: str, rows: DataFrame) -> Callable[[], ProfileChanges]:
+    """Return a function that computes the changes of `users` or `items`, in any thread.
+
+    rows: the result of user_rows or item_rows.
     """
     key, fields = FIELDS[table]
     old = tables.read(table).select(key, *[F.col(f).alias(f"old_{f}") for f in (*fields, "attributes")])
-    both = rows.join(old.withColumn("known", F.lit(True)), on=key, how="left")
-    known = F.coalesce("known", F.lit(False))
+    both = rows.join(old.withColumn("exists", F.lit(True)), on=key, how="left")
+    exists = F.coalesce("exists", F.lit(False))
     attributes = _merged_maps("old_attributes", "attributes")
-    said = [F.col(f).isNotNull() & ~F.col(f).eqNullSafe(F.col(f"old_{f}")) for f in fields]
-    said.append(_entries(attributes) != _entries(F.col("old_attributes")))
-    news = (
-        both.withColumns({"known": known, "differs": ~known | reduce(Column.__or__, said)})
+    differences = [F.col(f).isNotNull() & ~F.col(f).eqNullSafe(F.col(f"old_{f}")) for f in fields]
+    differences.append(_entries(attributes) != _entries(F.col("old_attributes")))
+    changes = (
+        both.withColumns({"exists": exists, "differs": ~exists | reduce(Column.__or__, differences)})
         .where("differs")
         .withColumns({f: F.coalesce(f, f"old_{f}") for f in fields})
         .withColumns({"attributes": attributes, "updated_at": F.current_timestamp()})
-        .select(key, *fields, "attributes", "updated_at", "known")
+        .select(key, *fields, "attributes", "updated_at", "exists")
     )
-    target: Callable[[], News] = inheritable_thread_target(news.sparkSession)(partial(_compute, table, news))
+    in_thread = inheritable_thread_target(changes.sparkSession)
+    target: Callable[[], ProfileChanges] = in_thread(partial(_compute, table, changes))
     return target
 
 
-def _compute(table: str, news: DataFrame) -> News:
-    news = news.localCheckpoint()
-    counted = news.agg(F.count(F.lit(1)), F.count_if("known")).first()
+def _compute(table: str, changes: DataFrame) -> ProfileChanges:
+    rows = changes.localCheckpoint()
+    counted = rows.agg(F.count(F.lit(1)), F.count_if("exists")).first()
     total, changed = counted if counted is not None else (0, 0)
-    return News(table, news, total, changed)
+    return ProfileChanges(table, rows, total, changed)
 
 
 def _merged_maps(old: str, new: str) -> Column:
@@ -117,7 +122,7 @@ def _merged_maps(old: str, new: str) -> Column:
 
 
 def _entries(column: Column) -> Column:
-    """Maps cannot be compared; their sorted entries can."""
+    """Return the sorted entries of a map, which can be compared, unlike maps."""
     return F.array_sort(F.map_entries(_map(column)))
 
 

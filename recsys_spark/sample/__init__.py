@@ -1,1 +1,1 @@
-"""Generated play logs with planted taste groups, genders and, if asked for, dirt (see generator.py)."""
+"""Generated play logs with planted taste groups, genders and optional dirt (see generator.py)."""

@@ -1,7 +1,7 @@
-"""The pieces of work that tasks share out: plays of one block of users, and the small files beside.
+"""Independent pieces of a sample: the plays of one block of users, or the small files.
 
-Each piece depends on the plan alone and writes files of its own, whole or not at all. It can so be
-repeated, or run twice at once, and leaves the same bytes.
+Each piece depends on the plan alone and writes its own files atomically. It may be repeated, or run twice at once,
+and writes the same bytes.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from recsys_spark.config.sample import SampleFormat, SamplePlan
 from recsys_spark.core.atomic_files import atomic_write
-from recsys_spark.sample.anime import ANIME
+from recsys_spark.sample.anime_ratings import ANIME
+from recsys_spark.sample.catalogue import build_catalogue
 from recsys_spark.sample.dirt import break_rows, plan_dirt, scatter
 from recsys_spark.sample.karaoke import KARAOKE
 from recsys_spark.sample.lastfm import LASTFM_360K
 from recsys_spark.sample.lines import join_fields, write_lines
 from recsys_spark.sample.randomness import stream
-from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import SourceFormat
 from recsys_spark.sample.tastes import draw_tastes, female_probability
 
@@ -33,17 +33,17 @@ FORMATS: dict[SampleFormat, SourceFormat] = {
 
 
 def folders(plan: SamplePlan) -> list[str]:
-    """Folders that must exist before any piece is written."""
+    """Return the folders that must exist before any piece is written."""
     return [FORMATS[plan.format].folder, "truth/users"]
 
 
 def pieces(plan: SamplePlan) -> int:
-    """Number of pieces: one for each block of users, and one for what lies beside the plays."""
+    """Return the number of pieces: one for each block of users, and one for all other files."""
     return plan.files + 1
 
 
 def write_piece(plan: SamplePlan, piece: int, root: Path) -> Counter[str]:
-    """Writes one piece below `root` and returns its counts of rows by kind."""
+    """Write one piece below `root` and return its counts of rows by kind."""
     if piece == plan.files:
         _write_side_files(plan, root)
         return Counter()
@@ -53,7 +53,7 @@ def write_piece(plan: SamplePlan, piece: int, root: Path) -> Counter[str]:
 
 
 def _write_plays(plan: SamplePlan, block: int, root: Path) -> Counter[str]:
-    """The block's file of plays and, where there is dirt, its file of late ones."""
+    """Write the block's file of plays, and its file of late plays if any."""
     source, dirt = FORMATS[plan.format], plan_dirt(plan, block)
     rows = source.draw_plays(plan, block)
     rng = stream(plan.seed, "dirt", block)
@@ -78,20 +78,23 @@ def _write_plays(plan: SamplePlan, block: int, root: Path) -> Counter[str]:
 
 
 def _write_side_files(plan: SamplePlan, root: Path) -> None:
-    """Users, items and the truth about items, in chunks that do not grow with the users."""
-    source, shelves = FORMATS[plan.format], build_shelves(plan)
+    """Write users, items and the truth about items.
+
+    Lines are written in chunks whose size is independent of the number of users.
+    """
+    source, catalogue = FORMATS[plan.format], build_catalogue(plan)
     for name, side_file in source.side_files.items():
         write_lines(root / name, side_file.header, side_file.lines(plan))
     truth = {
         "item_id": source.item_ids(plan),
-        "taste_group": shelves.groups,
-        "popularity": shelves.popularity,
+        "taste_group": catalogue.groups,
+        "popularity": catalogue.popularity,
     }
     _write_table(root / "truth/items.parquet", truth)
 
 
 def _write_user_truth(plan: SamplePlan, block: int, root: Path) -> None:
-    """What the generator knows about the block's users."""
+    """Write the truth about the block's users: genders and tastes."""
     tastes = draw_tastes(plan, block)
     truth = {
         "user_id": FORMATS[plan.format].user_ids(plan, block),

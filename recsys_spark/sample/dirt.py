@@ -1,9 +1,8 @@
-"""Dirt for testing ingestion: rows that are broken beyond doubt, repeated, or late.
+"""Dirt for testing ingestion: rows that are invalid, repeated, or late.
 
-Each kind is counted exactly. Of the dirty rows half are broken, three tenths are copies of clean
-rows, two tenths come late. Broken rows and half the copies are scattered over the block's file; late
-rows and the other copies make a second file of the same block, which may be held back and delivered
-afterwards.
+Each kind is counted exactly. Half of the dirty rows are broken (invalid), three tenths are copies of clean rows, two
+tenths are late. Broken rows and half of the copies are scattered over the block's file. Late rows and the other copies
+make a second file of the same block, which may be delivered later.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ __all__ = [
     "break_rows",
     "drop_field",
     "plan_dirt",
-    "put",
+    "replace_field",
     "scatter",
 ]
 
@@ -43,7 +42,10 @@ class Dirt:
 
 
 def plan_dirt(plan: SamplePlan, block: int) -> Dirt:
-    """How many dirty rows of each kind the block gets: `redelivered` are the copies in its late file."""
+    """Return the number of dirty rows of each kind in the block.
+
+    `redelivered` counts the copies in its late file.
+    """
     dirty = round(plan.rows * plan.dirt_share)
     broken, copies = dirty // 2, dirty * 3 // 10
     return Dirt(
@@ -54,8 +56,8 @@ def plan_dirt(plan: SamplePlan, block: int) -> Dirt:
     )
 
 
-def put(column: int, text: str) -> Breakage:
-    """Replaces a field by a text that is not allowed there."""
+def replace_field(column: int, text: str) -> Breakage:
+    """Return a breakage that replaces a field by an invalid text."""
 
     def breakage(fields: Fields) -> Fields:
         bad = pa.array([text] * len(fields[0]), pa.string())
@@ -65,33 +67,33 @@ def put(column: int, text: str) -> Breakage:
 
 
 def drop_field(fields: Fields) -> Fields:
-    """Leaves out the last field."""
+    """Drop the last field."""
     return fields[:-1]
 
 
 def add_field(fields: Fields) -> Fields:
-    """Adds a field too many."""
+    """Add a surplus field."""
     return [*fields, pa.array(["surplus"] * len(fields[0]), pa.string())]
 
 
 def break_rows(
     plan: SamplePlan, block: int, clean: Fields, breakages: Mapping[str, Breakage], separator: str
 ) -> tuple[pa.Array, dict[str, int]]:
-    """Broken lines made from random clean rows, and how many there are for each reason."""
+    """Return broken lines made from random clean rows, and their number for each reason."""
     rng = stream(plan.seed, "broken", block)
     total = plan_dirt(plan, block).broken
     reasons = rng.integers(0, len(breakages), total)
-    victims = rng.integers(0, len(clean[0]), total)
+    sources = rng.integers(0, len(clean[0]), total)
     lines, counts = [pa.array([], pa.string())], {}
     for number, (reason, breakage) in enumerate(breakages.items()):
-        chosen = pa.array(victims[reasons == number])
+        chosen = pa.array(sources[reasons == number])
         counts[reason] = len(chosen)
         lines.append(join_fields(breakage([field.take(chosen) for field in clean]), separator))
     return pa.concat_arrays(lines), counts
 
 
 def scatter(rng: np.random.Generator, lines: pa.Array, dirty: pa.Array) -> pa.Array:
-    """The lines in their order with the dirty ones at random places among them."""
+    """Return the lines in order with the dirty ones inserted at random places."""
     if len(dirty) == 0:
         return lines
     places = np.r_[np.arange(len(lines)), rng.uniform(0, len(lines), len(dirty))]

@@ -1,10 +1,9 @@
-"""Play logs made up on Spark, from a few thousand rows to the full size of the public data sets.
+"""Generation of play logs on Spark, up to the size of public data sets.
 
-Users mix taste groups, groups lean to a gender, items have a long tail (tastes.py, shelves.py,
-histories.py); three formats write that down (karaoke.py, lastfm.py, anime.py). Each Spark task writes
-the files of its block of users itself: Spark's own writer would name the files anew with every run, and
-pass 17 million rows through the JVM only to put them down again. The folder must therefore be one that
-every executor sees under the same path.
+Users mix taste groups, groups lean to a gender, items have a long tail (tastes.py, catalogue.py, histories.py). There
+are three formats (karaoke.py, lastfm.py, anime_ratings.py). Each Spark task writes the files of its block of users
+itself: Spark's own writer would give the files new names in every run, and would pass 17 million rows through the JVM.
+The folder must therefore be visible to every executor under the same path.
 
 The same settings and seed give the same bytes, however many cores or partitions there are.
 """
@@ -22,23 +21,22 @@ from pyspark.sql import functions as F
 from recsys_spark.config.sample import SamplePlan, SampleSettings
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.sample.blocks import FORMATS, folders, pieces, write_piece
-from recsys_spark.sample.truth import finished_counts, summarise, write_truth
+from recsys_spark.sample.truth import build_truth, finished_counts, write_truth
 from recsys_spark.storage.locks import Locks
 
 __all__ = ["generate"]
 
 
 LOCK_SECONDS = 60.0
-UNSEEN = "unseen"
+UNSEEN_FOLDER = "unseen"
 
 
 def generate(spark: SparkSession, settings: SampleSettings, seed: int, out_dir: str | Path) -> dict[str, int]:
-    """Writes a sample into `out_dir`, a folder that does not exist yet or is empty.
+    """Write a sample into a new or empty folder and return its counts.
 
-    Returns counts: users, items, rows (clean), broken, duplicated and late rows. A folder that holds
-    the same sample already is left as it is. Raises ConfigError for a folder with other content, one
-    that cannot be written or that executors do not see, or a URI; WriteConflictError while another
-    process writes the same folder.
+    Counts: users, items, rows (clean), broken, duplicated and late rows. A folder that already holds the same sample
+    is left as it is. Raises ConfigError for a folder with other content, one that cannot be written or that executors
+    do not see, or a URI; WriteConflictError while another process writes the same folder.
     """
     plan = settings.plan(seed)
     root = _local_path(out_dir)
@@ -67,15 +65,18 @@ def _only_writer(root: Path) -> Iterator[None]:
 
 
 def _write_sample(spark: SparkSession, plan: SamplePlan, root: Path) -> dict[str, int]:
-    """Writes all beside `root` and renames it at the end; a killed run's remains go first."""
+    """Write the sample beside `root` and rename it at the end.
+
+    The remains of a killed run are deleted first.
+    """
     draft = root.with_name(f".{root.name}.unfinished")
     shutil.rmtree(draft, ignore_errors=True)
     try:
         for folder in folders(plan):
             (draft / folder).mkdir(parents=True)
-        truth = summarise(plan, _write_pieces(spark, plan, draft), FORMATS[plan.format].copies_count)
+        truth = build_truth(plan, _write_pieces(spark, plan, draft), FORMATS[plan.format].copies_are_valid)
         write_truth(draft, truth)
-        # Tasks that were killed while they wrote leave hidden drafts of files.
+        # Tasks that were killed while writing leave hidden drafts of files.
         for remains in draft.rglob(".*"):
             remains.unlink()
         draft.replace(root)
@@ -87,19 +88,19 @@ def _write_sample(spark: SparkSession, plan: SamplePlan, root: Path) -> dict[str
 
 
 def _write_pieces(spark: SparkSession, plan: SamplePlan, root: Path) -> Counter[str]:
-    """Writes all pieces, one a task, and sums their counts."""
+    """Write all pieces, one a task, and sum their counts."""
     number = pieces(plan)
 
     def write(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             for piece in batch["id"]:
-                counts = write_piece(plan, int(piece), root) if root.is_dir() else {UNSEEN: 1}
+                counts = write_piece(plan, int(piece), root) if root.is_dir() else {UNSEEN_FOLDER: 1}
                 yield pd.DataFrame({"kind": list(counts), "count": list(counts.values())})
 
     counts = spark.range(0, number, 1, number).mapInPandas(write, "kind string, count long")
-    # One row a kind of count: a dozen, whatever the size of the sample.
+    # One row a kind of count: about a dozen, independent of the size of the sample.
     sums = counts.groupBy("kind").agg(F.sum("count").alias("count")).collect()
     tally = Counter({row["kind"]: row["count"] for row in sums})
-    if tally[UNSEEN]:
+    if tally[UNSEEN_FOLDER]:
         raise ConfigError(f"executors do not see {root.parent}: choose a folder that all machines share")
     return tally

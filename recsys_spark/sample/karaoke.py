@@ -1,8 +1,8 @@
-"""Format `sample`: a karaoke app's log, one line for each song that a user sang.
+"""Format `sample`: the log of a karaoke app, one line for each song sung by a user.
 
 `plays/part-*.csv` (user_id, item_id, played_at in UTC), `users.csv` and `items.csv`, all with a header
 and quoted as in RFC 4180. Clean plays fall into the 365 days before LAST_DAY, late ones into the two
-years before those. Nobody sings two songs at the same second, so equal rows are copies of one event.
+years before those. A user's plays all have different times, so equal rows are copies of one event.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_spark.config.sample import SamplePlan
-from recsys_spark.sample.dirt import Fields, add_field, drop_field, plan_dirt, put
+from recsys_spark.sample.catalogue import build_catalogue
+from recsys_spark.sample.dirt import Fields, add_field, drop_field, plan_dirt, replace_field
 from recsys_spark.sample.histories import draw_counts, draw_events, draw_late_counts
 from recsys_spark.sample.lines import csv_lines, digits, join_fields, pick, texts
 from recsys_spark.sample.randomness import IntArray, stream
-from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.source_format import PlayRows, SideFile, SourceFormat
 from recsys_spark.sample.tastes import GROUPS, draw_tastes
-from recsys_spark.sample.words import ARTISTS, SONG_TITLES, draw_names, listed
+from recsys_spark.sample.words import ARTISTS, SONG_TITLES, draw_names, split_list
 
 __all__ = ["KARAOKE", "LAST_DAY"]
 
@@ -27,7 +27,7 @@ DAYS = 365
 LATE_DAYS = 728
 SONGS_OF_AN_ARTIST = 8
 
-GENRES = listed(
+GENRES = split_list(
     "Mandopop|Cantopop|Taiwanese Ballad|J-Pop|Enka|Anime Song|City Pop|K-Pop|K-Ballad|Trot|Rock|Indie"
     "|Metal|Punk|Folk|R&B|Hip-Hop|Electronic|Musical|Oldies"
 )
@@ -36,13 +36,13 @@ COUNTRY_SHARES = [0.34, 0.2, 0.12, 0.1, 0.08, 0.05, 0.04, 0.04, 0.02, 0.01]
 
 
 def draw_plays(plan: SamplePlan, block: int) -> PlayRows:
-    """The songs sung by one block of users, in the order of time."""
-    tastes, shelves = draw_tastes(plan, block), build_shelves(plan)
+    """Draw the songs sung by one block of users, ordered by time."""
+    tastes, catalogue = draw_tastes(plan, block), build_catalogue(plan)
     counts = draw_counts(plan, block)
     late_counts = draw_late_counts(plan, block, counts, plan_dirt(plan, block).late)
-    users, items, seconds = draw_events(stream(plan.seed, "plays", block), tastes, shelves, counts, DAYS)
+    users, items, seconds = draw_events(stream(plan.seed, "plays", block), tastes, catalogue, counts, DAYS)
     late_users, late_items, late_seconds = draw_events(
-        stream(plan.seed, "late plays", block), tastes, shelves, late_counts, LATE_DAYS
+        stream(plan.seed, "late plays", block), tastes, catalogue, late_counts, LATE_DAYS
     )
     pairs = np.r_[users, late_users] * plan.items + np.r_[items, late_items]
     first = plan.users_of(block).start
@@ -54,13 +54,13 @@ def draw_plays(plan: SamplePlan, block: int) -> PlayRows:
 
 
 def _fields(users: IntArray, items: IntArray, seconds: IntArray) -> Fields:
-    """Columns of plays; seconds count from LAST_DAY."""
+    """Return the columns of plays as text; seconds count from LAST_DAY."""
     times = np.datetime_as_string(LAST_DAY + seconds.astype("timedelta64[s]"), unit="s", timezone="UTC")
     return [digits(users, "u0000000"), digits(items, "s000000"), texts(times.tolist())]
 
 
 def user_lines(plan: SamplePlan) -> Iterator[pa.Array]:
-    """users.csv, a chunk for each block; ages and countries may be missing."""
+    """Yield the lines of users.csv, a chunk for each block; ages and countries may be missing."""
     for block in range(plan.files):
         rng = stream(plan.seed, "users", block)
         size = len(plan.users_of(block))
@@ -76,9 +76,12 @@ def user_lines(plan: SamplePlan) -> Iterator[pa.Array]:
 
 
 def item_lines(plan: SamplePlan) -> Iterator[pa.Array]:
-    """items.csv: an artist's songs share a taste group; one song in ten is filed under another genre."""
+    """Yield the lines of items.csv.
+
+    An artist's songs share a taste group; one song in ten has a random genre.
+    """
     rng = stream(plan.seed, "items")
-    groups = build_shelves(plan).groups
+    groups = build_catalogue(plan).groups
     titles = draw_names(rng, SONG_TITLES, plan.items)
     artists = draw_names(rng, ARTISTS, GROUPS * (1 + plan.items // (GROUPS * SONGS_OF_AN_ARTIST)))
     artist_of = groups + GROUPS * rng.integers(0, len(artists) // GROUPS, plan.items)
@@ -95,12 +98,12 @@ def item_lines(plan: SamplePlan) -> Iterator[pa.Array]:
 
 
 def user_ids(plan: SamplePlan, block: int) -> pa.Array:
-    """Ids of one block of users."""
+    """Return the ids of one block of users."""
     return digits(np.array(plan.users_of(block)), "u0000000")
 
 
 def item_ids(plan: SamplePlan) -> pa.Array:
-    """Ids of all songs."""
+    """Return the ids of all songs."""
     return digits(np.arange(plan.items), "s000000")
 
 
@@ -109,14 +112,14 @@ KARAOKE = SourceFormat(
     part="part-{}.csv",
     header="user_id,item_id,played_at",
     separator=",",
-    copies_count=False,
+    copies_are_valid=False,
     breakages={
         "too_few_columns": drop_field,
         "too_many_columns": add_field,
-        "empty_user_id": put(0, ""),
-        "empty_item_id": put(1, ""),
-        "time_not_a_time": put(2, "yesterday evening"),
-        "time_impossible": put(2, "2025-02-30T25:61:00Z"),
+        "empty_user_id": replace_field(0, ""),
+        "empty_item_id": replace_field(1, ""),
+        "time_not_a_time": replace_field(2, "yesterday evening"),
+        "time_impossible": replace_field(2, "2025-02-30T25:61:00Z"),
     },
     draw_plays=draw_plays,
     side_files={

@@ -1,4 +1,4 @@
-"""Text files from columns: millions of lines joined by Arrow, written whole or not at all."""
+"""Text files from columns, joined by Arrow and written atomically."""
 
 import csv
 import io
@@ -15,12 +15,12 @@ __all__ = ["csv_lines", "digits", "join_fields", "pick", "texts", "write_lines"]
 
 
 def texts(values: Sequence[str]) -> pa.Array:
-    """A text column of these values."""
+    """Return a text column of these values."""
     return pa.array(values, pa.string())
 
 
 def digits(values: IntArray, pattern: str = "") -> pa.Array:
-    """Whole numbers as text: 7, or with a pattern such as "u0000000" u0000007."""
+    """Return whole numbers as text: 7, or u0000007 for the pattern "u0000000"."""
     numbers = pc.cast(pa.array(values), pa.string())
     if not pattern:
         return numbers
@@ -30,24 +30,24 @@ def digits(values: IntArray, pattern: str = "") -> pa.Array:
 
 
 def pick(values: Sequence[str], indexes: IntArray) -> pa.Array:
-    """A text column of values[indexes]."""
+    """Return a text column of values[indexes]."""
     return texts(values).take(pa.array(indexes))
 
 
 def join_fields(fields: Sequence[pa.Array], separator: str) -> pa.Array:
-    """The lines, without line ends, of columns that need no quoting."""
+    """Return the lines, without line ends, of columns that need no quoting."""
     return pc.binary_join_element_wise(*fields, separator)
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> pa.Array:
-    """The lines of rows whose fields are quoted where RFC 4180 asks for it."""
+    """Return the lines of rows whose fields are quoted where RFC 4180 requires it."""
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows(rows)
     return texts(lines.getvalue().split("\n")[:-1])
 
 
 def write_lines(path: Path, header: str, lines: Iterable[pa.Array]) -> None:
-    """Writes a UTF-8 text file of the header (if any) and the lines, given in chunks."""
+    """Write a UTF-8 text file of the header (unless empty) and chunks of lines."""
     with atomic_write(path) as draft, draft.open("wb") as file:
         if header:
             file.write(f"{header}\n".encode())

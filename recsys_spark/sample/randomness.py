@@ -1,6 +1,6 @@
-"""Random numbers that depend on the plan alone: one stream for each purpose and block of users.
+"""Random streams for each purpose and block of users, determined by the plan.
 
-A stream for each purpose keeps the parts independent: asking for dirt, say, changes no clean row.
+A stream for each purpose keeps the parts independent: dirt, for example, changes no clean row.
 """
 
 from zlib import crc32
@@ -15,12 +15,12 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def stream(seed: int, purpose: str, block: int = 0) -> np.random.Generator:
-    """The generator of one purpose (such as "plays") in one block of users."""
+    """Return the generator of one purpose (such as "plays") in one block of users."""
     return np.random.default_rng([seed, crc32(purpose.encode()), block])
 
 
 def long_tailed_counts(rng: np.random.Generator, size: int, total: int, spread: float, cap: int) -> IntArray:
-    """`size` log-normal-like counts within 1..cap that sum to `total` exactly.
+    """Draw `size` nearly log-normal counts within 1..cap that sum to `total` exactly.
 
     `spread` is the standard deviation of their logarithm. Needs size <= total <= size * cap.
     """
@@ -33,7 +33,7 @@ def long_tailed_counts(rng: np.random.Generator, size: int, total: int, spread: 
 
 
 def ordinals(sorted_keys: IntArray) -> IntArray:
-    """Position of each element within its run of equal keys: [7, 7, 9] -> [0, 1, 0]."""
+    """Return the position of each element in its run of equal keys: [7, 7, 9] -> [0, 1, 0]."""
     if len(sorted_keys) == 0:
         return np.empty(0, np.int64)
     starts = np.flatnonzero(np.r_[True, sorted_keys[1:] != sorted_keys[:-1]])

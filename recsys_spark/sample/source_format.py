@@ -1,4 +1,4 @@
-"""What a generated format is: its files, its columns, its ways of being broken. One instance a format."""
+"""Description of a generated format: files, columns and breakages."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["PlayRows", "SideFile", "SourceFormat"]
 
 @dataclass(frozen=True)
 class PlayRows:
-    """Valid rows of one block as columns of text: the clean ones, the late ones, the pairs in both."""
+    """Valid rows of one block as columns of text; `pairs` counts the pairs in both."""
 
     clean: Fields
     late: Fields
@@ -22,7 +22,7 @@ class PlayRows:
 
 @dataclass(frozen=True)
 class SideFile:
-    """A file beside the plays (users or items); its lines come in chunks."""
+    """File of users or items; `lines` yields chunks."""
 
     header: str
     lines: Callable[[SamplePlan], Iterable[pa.Array]]
@@ -30,17 +30,17 @@ class SideFile:
 
 @dataclass(frozen=True)
 class SourceFormat:
-    """Plays lie in `folder`, a file a block named by `part`; an empty header means none.
+    """Generated format; there is one instance a format.
 
-    `copies_count` tells whether an exact copy of a row is a duplicate (False: an event can happen once)
-    or a valid statement of the same fact (True: totals and ratings).
+    Plays are in `folder`, a file a block named by `part`; an empty header means none. An exact copy of a row is valid
+    if `copies_are_valid` (totals and ratings), else a duplicate (events).
     """
 
     folder: str
     part: str
     header: str
     separator: str
-    copies_count: bool
+    copies_are_valid: bool
     breakages: Mapping[str, Breakage]
     draw_plays: Callable[[SamplePlan, int], PlayRows]
     side_files: Mapping[str, SideFile]

@@ -1,8 +1,7 @@
-"""Who likes what: users mix a few of twenty taste groups, which lean to one gender or the other.
+"""Tastes of users: a few of twenty groups, each of which leans to a gender.
 
-Gender acts on the choice of groups and on nothing else. So the probability of a gender given the
-groups is known exactly, and bounds from above what any model can learn from the plays: the
-Bayes-optimal figure for the generated data.
+Gender influences only the choice of groups. The probability of a gender given the groups can therefore be computed
+exactly. It is the Bayes-optimal prediction, an upper bound for any model that learns from the plays.
 """
 
 from dataclasses import dataclass
@@ -21,16 +20,16 @@ FEMALE_SHARE = 0.36
 STATED_SHARE = 0.9
 LEAN = 1.85
 
-# How liked a group is over all users: uneven, but none is a niche.
+# Popularity of the groups over all users: uneven, with no rare group.
 GROUP_SHARES: FloatArray = (np.arange(GROUPS) + 3.0) ** -0.5 / ((np.arange(GROUPS) + 3.0) ** -0.5).sum()
 
-# Log-odds for women; 7 is coprime to 20, so the leaning is scattered over loved and less loved groups.
+# Log-odds for women; 7 is coprime to 20, so the leaning is independent of the popularity of a group.
 LEANING: FloatArray = LEAN * np.linspace(-1.0, 1.0, GROUPS)[7 * np.arange(GROUPS) % GROUPS]
 
 
 @dataclass(frozen=True)
 class Tastes:
-    """Truth about a block of U users.
+    """Genders and tastes of a block of U users.
 
     female, stated: (U,) bool; groups: (U, 3) distinct groups, the first ones chosen first;
     shares: (U, 3) parts of their plays, rows sum to 1; background: (U,) part of plays from any group.
@@ -44,17 +43,17 @@ class Tastes:
 
     @property
     def genders(self) -> npt.NDArray[np.str_]:
-        """(U,) f or m, whether stated or not."""
+        """Return f or m for each user (U,), also where it is not stated."""
         return np.where(self.female, "f", "m")
 
     @property
     def stated_genders(self) -> npt.NDArray[np.str_]:
-        """(U,) f, m, or an empty text where the user does not say."""
+        """Return f, m, or an empty text where the gender is not stated (U,)."""
         return np.where(self.stated, self.genders, "")
 
 
 def draw_tastes(plan: SamplePlan, block: int) -> Tastes:
-    """The users of one block."""
+    """Draw the genders and tastes of one block of users."""
     rng = stream(plan.seed, "tastes", block)
     size = len(plan.users_of(block))
     female = rng.random(size) < FEMALE_SHARE
@@ -70,7 +69,10 @@ def draw_tastes(plan: SamplePlan, block: int) -> Tastes:
 
 
 def female_probability(groups: IntArray) -> FloatArray:
-    """P(female | ordered groups of a user), shape (U,), for groups of shape (U, 3)."""
+    """Return P(female | ordered groups of a user), shape (U,).
+
+    groups: (U, 3), as in Tastes.
+    """
     chosen = _group_odds()[:, groups]
     left = 1.0 - np.cumsum(chosen, axis=2) + chosen
     likelihoods = (chosen / left).prod(axis=2)
@@ -80,17 +82,20 @@ def female_probability(groups: IntArray) -> FloatArray:
 
 
 def choose_groups(rng: np.random.Generator, tastes: Tastes, users: IntArray) -> IntArray:
-    """A group for each of n draws by users (n,) of the block: mostly one of the user's own."""
+    """Draw a group for each play by users (n,), mostly one of the user's own."""
     bounds = np.cumsum(tastes.shares, axis=1)[users, :-1]
     slots = (rng.random(len(users))[:, None] > bounds).sum(axis=1)
     groups: IntArray = tastes.groups[users, slots]
-    stray = np.flatnonzero(rng.random(len(users)) < tastes.background[users])
-    groups[stray] = rng.choice(GROUPS, len(stray), p=GROUP_SHARES)
+    background = np.flatnonzero(rng.random(len(users)) < tastes.background[users])
+    groups[background] = rng.choice(GROUPS, len(background), p=GROUP_SHARES)
     return groups
 
 
 def _group_odds() -> FloatArray:
-    """(2, GROUPS) probability of each group as the first choice of men (row 0) and women (row 1)."""
+    """Return the probability of each group as first choice, shape (2, GROUPS).
+
+    Row 0 is for men, row 1 for women.
+    """
     odds = GROUP_SHARES * np.exp(np.outer([-0.5, 0.5], LEANING))
     normalised: FloatArray = odds / odds.sum(axis=1, keepdims=True)
     return normalised

@@ -1,14 +1,14 @@
-"""Names of artists, songs and anime, put together from word lists: believable, distinct, awkward.
+"""Distinct names of artists, songs and anime, composed from word lists.
 
-Awkward on purpose: accents, scripts, apostrophes, commas, double quotes that quote nothing,
-backslashes and a rare emoji, because real catalogues have them all and readers stumble over them.
+They contain what real catalogues have and simple parsers fail at: accents, several scripts, apostrophes, commas,
+unbalanced double quotes, backslashes and a few emoji.
 """
 
 from string import Formatter
 
 import numpy as np
 
-__all__ = ["ANIME_TITLES", "ARTISTS", "SONG_TITLES", "draw_names", "listed"]
+__all__ = ["ANIME_TITLES", "ARTISTS", "SONG_TITLES", "draw_names", "split_list"]
 
 SYLLABLES = (
     "ka lo mi ra ve zu tor nel shi bran qui dra fen gor hal jin kel lum mor nix pra ruk sol tam ur vex wen"
@@ -50,7 +50,7 @@ TEXTS = {
 }
 WORDS: dict[str, list[str]] = {slot: text.split() for slot, text in TEXTS.items()}
 
-# Templates and how often each is used; {word} is a random word of that list.
+# Templates and their weights; {word} is a random word of that list.
 Templates = dict[str, int]
 
 ARTISTS: Templates = {
@@ -102,13 +102,13 @@ ANIME_TITLES: Templates = {
 }
 
 
-def listed(text: str) -> list[str]:
-    """The parts of "one|two words|three"."""
+def split_list(text: str) -> list[str]:
+    """Return the parts of "one|two words|three"."""
     return text.split("|")
 
 
 def draw_names(rng: np.random.Generator, templates: Templates, count: int) -> list[str]:
-    """`count` names that differ even without regard to case."""
+    """Draw `count` names that differ even when case is ignored."""
     parts = [[(text, slot) for text, slot, _, _ in Formatter().parse(template)] for template in templates]
     odds = np.array(list(templates.values()), dtype=np.float64)
     chosen = rng.choice(len(parts), count, p=odds / odds.sum()).tolist()
@@ -118,7 +118,7 @@ def draw_names(rng: np.random.Generator, templates: Templates, count: int) -> li
 
 
 def _fill(parts: list[tuple[str, str | None]], picks: list[int]) -> str:
-    """One name: the template's text with a picked word in each slot; spare picks are left over."""
+    """Return the template's text with a picked word in each slot; surplus picks are ignored."""
     words = (
         text + (WORDS[slot][pick % len(WORDS[slot])] if slot else "")
         for (text, slot), pick in zip(parts, picks, strict=False)
@@ -127,7 +127,7 @@ def _fill(parts: list[tuple[str, str | None]], picks: list[int]) -> str:
 
 
 def _unused(name: str, seen: set[str]) -> str:
-    """The name, numbered if it was given out before; `seen` remembers it."""
+    """Return the name, numbered if it was used before, and add it to `seen`."""
     candidate, number = name, 2
     while candidate.casefold() in seen:
         candidate = f"{name} {number}"

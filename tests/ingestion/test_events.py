@@ -1,4 +1,4 @@
-"""Rows have one identity only where all of their fields are equal."""
+"""Identity of plays: equal only where all fields are equal."""
 
 from datetime import UTC, datetime
 from itertools import product
@@ -13,7 +13,7 @@ SCHEMA = (
     " played_at TIMESTAMP"
 )
 SOME_DAY, NEXT_DAY = datetime(2025, 7, 1, tzinfo=UTC), datetime(2025, 7, 2, tzinfo=UTC)
-# Ids and numbers whose texts, set side by side, are easily taken for each other's.
+# Ids and numbers that are ambiguous when their texts are concatenated.
 IDS = ("a", "aa", "1:a", "a1:", "a;", "1", "ä", "a;4294967298")
 FIELDS = list(product(("f", "f1"), IDS, IDS, (1, 11), (None, 1.0), (None, SOME_DAY)))
 

@@ -1,4 +1,4 @@
-"""Each source format on small files in its original shape, and on what the generator writes with known dirt."""
+"""Source formats on small original files and on generated files with counted dirt."""
 
 import json
 from collections.abc import Callable
@@ -14,26 +14,26 @@ Write = Callable[..., Path]
 
 
 def ingest(workspace: Workspace, source_format: str, *arguments: object) -> Outcome:
-    """A successful ingestion of all that the test wrote."""
+    """Ingest all files that the test wrote, successfully."""
     path = workspace.root.parent / "raw"
     return workspace.done("ingest_plays", "--source.format", source_format, "--source.path", path, *arguments)
 
 
 def plays(workspace: Workspace) -> set[tuple[Any, ...]]:
-    """(user, item, play_count, rating, epoch seconds)."""
+    """Return (user, item, play_count, rating, epoch seconds) of all plays."""
     seconds = F.unix_seconds("played_at")
     rows = workspace.table("plays").select("user_id", "item_id", "play_count", "rating", seconds).collect()
     return {tuple(row) for row in rows}
 
 
 def items(workspace: Workspace) -> dict[str, tuple[str, dict[str, str]]]:
-    """item -> (name, attributes)."""
+    """Return item -> (name, attributes)."""
     rows = workspace.table("items").collect()
     return {row["item_id"]: (row["name"], row["attributes"]) for row in rows}
 
 
 def users(workspace: Workspace) -> dict[str, tuple[Any, ...]]:
-    """user -> (gender, age, country, attributes)."""
+    """Return user -> (gender, age, country, attributes)."""
     rows = workspace.table("users").collect()
     return {row["user_id"]: (row["gender"], row["age"], row["country"], row["attributes"]) for row in rows}
 

@@ -1,4 +1,4 @@
-"""ingest_plays as its users meet it: what is kept, what is refused and why, and that nothing counts twice."""
+"""The ingest_plays job: rows kept, rows refused with their reasons, nothing counted twice."""
 
 import gzip
 import os
@@ -21,31 +21,31 @@ ANYTHING = ["--source.max_quarantine_share", "1"]
 
 
 def ingest(workspace: Workspace, *arguments: object) -> Outcome:
-    """A successful ingestion of all that the test wrote."""
+    """Ingest all files that the test wrote, successfully."""
     return workspace.done("ingest_plays", "--source.path", workspace.root.parent / "raw", *arguments)
 
 
 def refuse(workspace: Workspace, code: int, *arguments: object) -> Outcome:
-    """An ingestion that must end with an exit code."""
+    """Ingest all files that the test wrote, and expect this exit code."""
     outcome = workspace.run("ingest_plays", "--source.path", workspace.root.parent / "raw", *arguments)
     assert outcome.code == code, (outcome.code, outcome.stderr)
     return outcome
 
 
 def plays(workspace: Workspace) -> list[tuple[Any, ...]]:
-    """(user, item, play_count, rating) of all plays, sorted."""
+    """Return (user, item, play_count, rating) of all plays, sorted."""
     rows = workspace.table("plays").select("user_id", "item_id", "play_count", "rating").collect()
     return sorted((tuple(row) for row in rows), key=str)
 
 
 def reasons(workspace: Workspace) -> dict[str, int]:
-    """How often each reason stands in the quarantine."""
+    """Return the frequency of each reason in the quarantine."""
     rows = workspace.table("plays_quarantine").select(F.explode("reasons").alias("r")).groupBy("r").count()
     return {row["r"]: row["count"] for row in rows.collect()}
 
 
 def accounts(rows: dict[str, int]) -> tuple[int, int, int, int]:
-    """(read, valid, duplicate, quarantined), which must add up."""
+    """Return (read, valid, duplicate, quarantined), and check that they add up."""
     numbers = tuple(rows[name] for name in ("read", "valid", "duplicate", "quarantined"))
     assert numbers[0] == sum(numbers[1:])
     return numbers  # type: ignore[return-value]
@@ -104,7 +104,7 @@ def test_moments_of_parquet_need_no_zone_to_be_moments(workspace: Workspace) -> 
 
 @pytest.fixture
 def berlin(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The machine's clock shows German time, which has an hour of 26 October 2025 twice."""
+    """Set the time zone to Berlin, where an hour of 26 October 2025 occurs twice."""
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "Europe/Berlin")
         time.tzset()
@@ -208,7 +208,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_by_name(
     assert plays(workspace) == [("u", "i", 1, None)]
 
 
-def test_files_that_are_known_are_not_held_against_other_columns(workspace: Workspace, write: Write) -> None:
+def test_ingested_files_are_not_checked_for_the_columns_of_new_settings(workspace: Workspace, write: Write) -> None:
     write("a.csv", "user_id,item_id,n\nu,i,1\n")
     ingest(workspace, *TOTALS)
     write("b.csv", "who,item_id,n\nv,i,1\n")
@@ -220,7 +220,7 @@ def test_files_that_are_known_are_not_held_against_other_columns(workspace: Work
 def test_a_copy_that_lost_a_file_is_made_anew(
     workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
-    """A machine that lost power soon after the copy was made."""
+    """Simulate a machine that lost power soon after the copy was made."""
     finish = Staging.finish
 
     def losing(self: Staging, reader: Any) -> None:
@@ -236,7 +236,7 @@ def test_a_copy_that_lost_a_file_is_made_anew(
         refuse(workspace, 1, *TOTALS)
     outcome = ingest(workspace, *TOTALS)
     assert plays(workspace) == [("a", "i", 1, None), ("b", "i", 1, None)]
-    assert "lost files, and is made anew" in outcome.stderr
+    assert "lost files: reading the raw files again" in outcome.stderr
 
 
 def test_timed_events_count_once_however_often_they_are_delivered(workspace: Workspace, write: Write) -> None:
@@ -288,15 +288,15 @@ def test_a_changed_file_of_untimed_events_is_refused_until_reprocessed(workspace
     assert len(plays(workspace)) == 3
     refuse(workspace, 3, *flags)
     assert "matches none" in refuse(workspace, 4, *flags, "--source.reprocess", "c.csv").stderr
-    # The same file as another source: its plays are none of ours.
+    # The same file as another source: its plays belong to that source.
     raw = workspace.root.parent / "raw" / "a.csv"
     workspace.done("ingest_plays", *flags, "--source.path", raw, "--source.name", "other")
-    theirs = workspace.table("plays").where("source = 'other'")
-    assert theirs.count() == 3
+    other_plays = workspace.table("plays").where("source = 'other'")
+    assert other_plays.count() == 3
     again = ingest(workspace, *flags, "--source.reprocess", "a.csv")
-    # The first (u, i) stood there before: the row is new all the same, as the earlier ones were replaced.
+    # The first (u, i) was there before; its row still counts as new, as the earlier rows were replaced.
     assert accounts(again.rows) == (3, 3, 0, 0)
-    assert theirs.count() == 3
+    assert other_plays.count() == 3
     workspace.spark.sql(f"DELETE FROM delta.`{workspace.root / 'plays'}` WHERE source = 'other'")
     assert [row[:2] for row in plays(workspace)] == [("u", "i"), ("u", "i"), ("v", "k"), ("w", "i")]
     ingest(workspace, *flags)

@@ -1,4 +1,4 @@
-"""Cutting lines at a literal separator, whatever it means in a regular expression."""
+"""Splitting of lines at a literal separator, also one with a meaning in regular expressions."""
 
 import pytest
 from pyspark.sql import SparkSession

@@ -1,4 +1,4 @@
-"""Each generated format against a reader of its own in plain Python: counts, columns, uniqueness."""
+"""Generated formats against independent readers in plain Python: counts, columns, uniqueness."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ Fields = list[str]
 
 @pytest.fixture(scope="module")
 def folders(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A dirty sample of each format."""
+    """Generate a dirty sample of each format."""
     root = tmp_path_factory.mktemp("formats")
     for name, sizes in SIZES.items():
         settings = SampleSettings.model_validate({"format": name, "dirt_share": 0.2, **sizes})
@@ -41,13 +41,13 @@ def folders(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> di
     return {name: root / name for name in SIZES}
 
 
-def truth_of(folder: Path) -> dict[str, Any]:
+def read_truth(folder: Path) -> dict[str, Any]:
     truth: dict[str, Any] = json.loads((folder / "truth/truth.json").read_text())
     return truth
 
 
-def lines_of(folder: Path, late: bool | None = None) -> Iterator[Fields]:
-    """The rows of all files of plays, without headers."""
+def read_rows(folder: Path, late: bool | None = None) -> Iterator[Fields]:
+    """Yield the rows of all files of plays, without headers."""
     name = folder.name
     for path in sorted(folder.glob(PARTS[name])):
         if late is not None and ("late" in path.name) != late:
@@ -62,7 +62,7 @@ def lines_of(folder: Path, late: bool | None = None) -> Iterator[Fields]:
             yield from rows
 
 
-def fault_of_play(fields: Fields) -> str | None:
+def fault_in_play(fields: Fields) -> str | None:
     if len(fields) != 3:
         return "too_few_columns" if len(fields) < 3 else "too_many_columns"
     if not fields[0] or not fields[1]:
@@ -74,7 +74,7 @@ def fault_of_play(fields: Fields) -> str | None:
     return None
 
 
-def fault_of_total(fields: Fields) -> str | None:
+def fault_in_total(fields: Fields) -> str | None:
     if len(fields) != 4:
         return "too_few_columns" if len(fields) < 4 else "too_many_columns"
     if not fields[0]:
@@ -87,7 +87,7 @@ def fault_of_total(fields: Fields) -> str | None:
     return None if count > 0 else "count_negative" if count else "count_zero"
 
 
-def fault_of_rating(fields: Fields) -> str | None:
+def fault_in_rating(fields: Fields) -> str | None:
     if len(fields) != 3:
         return "too_few_columns" if len(fields) < 3 else "too_many_columns"
     if not fields[0] or not fields[1]:
@@ -101,21 +101,21 @@ def fault_of_rating(fields: Fields) -> str | None:
 
 
 FAULTS: dict[str, Callable[[Fields], str | None]] = {
-    "sample": fault_of_play,
-    "lastfm_360k": fault_of_total,
-    "anime": fault_of_rating,
+    "sample": fault_in_play,
+    "lastfm_360k": fault_in_total,
+    "anime": fault_in_rating,
 }
 
 
-def pair_of(name: str, fields: Fields) -> tuple[str, str]:
-    """User and item; an artist without MusicBrainz id is the name."""
+def parse_pair(name: str, fields: Fields) -> tuple[str, str]:
+    """Return user and item; the item of an artist without MusicBrainz id is `name:` and the name."""
     return fields[0], (fields[1] or f"name:{fields[2]}") if name == "lastfm_360k" else fields[1]
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_truth_states_what_an_independent_reader_finds(folders: dict[str, Path], name: str) -> None:
-    folder, truth = folders[name], truth_of(folders[name])
-    rows = list(lines_of(folder))
+    folder, truth = folders[name], read_truth(folders[name])
+    rows = list(read_rows(folder))
     faults = Counter(FAULTS[name](fields) for fields in rows)
     sound = Counter(tuple(fields) for fields in rows if FAULTS[name](fields) is None)
     copies = sum(sound.values()) - len(sound)
@@ -131,7 +131,7 @@ def test_truth_states_what_an_independent_reader_finds(folders: dict[str, Path],
     assert expected["rows_duplicate"] == (copies if name == "sample" else 0)
     sorted_out = ("rows_valid", "rows_duplicate", "rows_quarantined")
     assert expected["rows_read"] == sum(expected[kind] for kind in sorted_out)
-    pairs = {pair_of(name, list(fields)) for fields in sound}
+    pairs = {parse_pair(name, list(fields)) for fields in sound}
     assert expected["pairs"] == len(pairs)
     if name != "sample":
         assert len(pairs) == len(sound)
@@ -139,9 +139,9 @@ def test_truth_states_what_an_independent_reader_finds(folders: dict[str, Path],
 
 @pytest.mark.parametrize("name", SIZES)
 def test_late_files_hold_the_late_rows_and_redelivered_copies(folders: dict[str, Path], name: str) -> None:
-    counts = truth_of(folders[name])["counts"]
-    punctual = {tuple(fields) for fields in lines_of(folders[name], late=False)}
-    late = [tuple(fields) for fields in lines_of(folders[name], late=True)]
+    counts = read_truth(folders[name])["counts"]
+    punctual = {tuple(fields) for fields in read_rows(folders[name], late=False)}
+    late = [tuple(fields) for fields in read_rows(folders[name], late=True)]
     assert len({row for row in late if row not in punctual}) == counts["late"]
     assert 0 < sum(row in punctual for row in late) < counts["duplicated"]
 
@@ -151,30 +151,30 @@ def test_dirt_changes_no_clean_row(folders: dict[str, Path], name: str, spark: S
     settings = SampleSettings.model_validate({"format": name, **SIZES[name]})
     counts = generate(spark, settings, 7, tmp_path / name)
     assert counts["broken"] == counts["duplicated"] == counts["late"] == 0
-    clean = {tuple(fields) for fields in lines_of(tmp_path / name)}
-    sound = {tuple(f) for f in lines_of(folders[name], late=False) if FAULTS[name](f) is None}
+    clean = {tuple(fields) for fields in read_rows(tmp_path / name)}
+    sound = {tuple(f) for f in read_rows(folders[name], late=False) if FAULTS[name](f) is None}
     assert clean == sound
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_dirt_is_spread_over_files_and_places(folders: dict[str, Path], name: str) -> None:
-    broken = [FAULTS[name](fields) is not None for fields in lines_of(folders[name], late=False)]
+    broken = [FAULTS[name](fields) is not None for fields in read_rows(folders[name], late=False)]
     tenths = [sum(broken[len(broken) * k // 10 : len(broken) * (k + 1) // 10]) for k in range(10)]
     assert min(tenths) > 0.5 * max(tenths)
 
 
 def test_plays_lie_in_their_year_and_late_ones_before_it(folders: dict[str, Path]) -> None:
     def times(late: bool) -> list[datetime]:
-        sound = (f for f in lines_of(folders["sample"], late) if fault_of_play(f) is None)
+        sound = (f for f in read_rows(folders["sample"], late) if fault_in_play(f) is None)
         return [datetime.fromisoformat(fields[2]) for fields in sound]
 
     opening = WINDOW_END - timedelta(days=365)
     assert all(opening <= time < WINDOW_END for time in times(late=False))
-    assert sum(time < opening for time in times(late=True)) == truth_of(folders["sample"])["counts"]["late"]
+    assert sum(time < opening for time in times(late=True)) == read_truth(folders["sample"])["counts"]["late"]
 
 
-def test_nobody_sings_two_songs_at_once(folders: dict[str, Path]) -> None:
-    sound = {tuple(f) for f in lines_of(folders["sample"]) if fault_of_play(f) is None}
+def test_a_user_sings_one_song_at_a_time(folders: dict[str, Path]) -> None:
+    sound = {tuple(f) for f in read_rows(folders["sample"]) if fault_in_play(f) is None}
     assert len({(user, time) for user, _, time in sound}) == len(sound)
 
 
@@ -183,7 +183,7 @@ def test_users_and_songs_have_their_files(folders: dict[str, Path]) -> None:
         users = list(csv.DictReader(file))
     with (folders["sample"] / "items.csv").open(encoding="utf-8", newline="") as file:
         items = list(csv.DictReader(file))
-    sound = [f for f in lines_of(folders["sample"]) if fault_of_play(f) is None]
+    sound = [f for f in read_rows(folders["sample"]) if fault_in_play(f) is None]
     assert list(users[0]) == ["user_id", "gender", "age", "country"]
     assert list(items[0]) == ["item_id", "name", "artist", "genre", "year"]
     assert len(users) == 300
@@ -195,7 +195,7 @@ def test_users_and_songs_have_their_files(folders: dict[str, Path]) -> None:
     assert any('"' in item["artist"] + item["name"] for item in items)
 
 
-def test_profiles_are_messy_in_the_known_ways(folders: dict[str, Path]) -> None:
+def test_profiles_have_missing_values_and_unpadded_dates(folders: dict[str, Path]) -> None:
     text = (folders["lastfm_360k"] / "usersha1-profile.tsv").read_text(encoding="utf-8")
     profiles = [line.split("\t") for line in text.splitlines()]
     assert len(profiles) == len({profile[0] for profile in profiles}) == 250
@@ -208,7 +208,7 @@ def test_profiles_are_messy_in_the_known_ways(folders: dict[str, Path]) -> None:
 
 
 def test_artists_lack_ids_and_carry_quotes(folders: dict[str, Path]) -> None:
-    sound = [f for f in lines_of(folders["lastfm_360k"]) if fault_of_total(f) is None]
+    sound = [f for f in read_rows(folders["lastfm_360k"]) if fault_in_total(f) is None]
     artists = {tuple(fields[1:3]) for fields in sound}
     assert len({name for _, name in artists}) == len(artists)
     assert 0.01 < sum(mbid == "" for mbid, _ in artists) / len(artists) < 0.06
@@ -226,11 +226,11 @@ def test_anime_have_gaps_in_ids_and_commas_in_names(folders: dict[str, Path]) ->
     assert any("," in row["name"] for row in anime)
     assert any('"' in row["name"] for row in anime)
     assert any(", " in row["genre"] for row in anime)
-    assert {int(f[1]) for f in lines_of(folders["anime"]) if fault_of_rating(f) is None} <= set(numbers)
+    assert {int(f[1]) for f in read_rows(folders["anime"]) if fault_in_rating(f) is None} <= set(numbers)
 
 
 def test_about_a_fifth_of_the_watched_is_not_rated(folders: dict[str, Path]) -> None:
-    ratings = [int(f[2]) for f in lines_of(folders["anime"]) if fault_of_rating(f) is None]
+    ratings = [int(f[2]) for f in read_rows(folders["anime"]) if fault_in_rating(f) is None]
     assert 0.14 < ratings.count(-1) / len(ratings) < 0.24
     assert set(ratings) - {-1} <= set(range(1, 11))
 
@@ -239,9 +239,9 @@ def test_about_a_fifth_of_the_watched_is_not_rated(folders: dict[str, Path]) -> 
 def test_truth_tables_name_the_users_and_items_of_the_files(folders: dict[str, Path], name: str) -> None:
     users = pd.read_parquet(folders[name] / "truth/users")
     items = pd.read_parquet(folders[name] / "truth/items.parquet")
-    sound = [f for f in lines_of(folders[name]) if FAULTS[name](f) is None]
+    sound = [f for f in read_rows(folders[name]) if FAULTS[name](f) is None]
     assert set(users["user_id"]) == {fields[0] for fields in sound}
-    assert {pair_of(name, fields)[1] for fields in sound} <= set(items["item_id"])
+    assert {parse_pair(name, fields)[1] for fields in sound} <= set(items["item_id"])
     assert (len(users), len(items)) == (SIZES[name]["users"], SIZES[name]["items"])
     assert users["female_probability"].between(0, 1).all()
     assert items["popularity"].sum() == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""The generator as a whole: the same bytes each time, nothing half written, nothing overwritten."""
+"""The generator as a whole: reproducible bytes, atomic writes, no overwriting."""
 
 import json
 from collections.abc import Iterator

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from recsys_spark.config.sample import SampleSettings
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.sample.catalogue import build_catalogue
 from recsys_spark.sample.dirt import plan_dirt
 from recsys_spark.sample.histories import draw_events, draw_pairs
 from recsys_spark.sample.randomness import long_tailed_counts, ordinals
-from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.tastes import draw_tastes
 from recsys_spark.sample.words import ANIME_TITLES, ARTISTS, SONG_TITLES, draw_names
 
@@ -93,11 +93,11 @@ def test_ordinals_count_within_runs(keys: list[int]) -> None:
 
 def test_pairs_stay_distinct_when_a_user_takes_nearly_all_items() -> None:
     plan = SampleSettings(users=4, items=50, rows=40).plan(0)
-    tastes, shelves = draw_tastes(plan, 0), build_shelves(plan)
+    tastes, catalogue = draw_tastes(plan, 0), build_catalogue(plan)
     counts = np.array([30, 1, 0, 49])
-    pairs = draw_pairs(np.random.default_rng(1), tastes, shelves, counts)
+    pairs = draw_pairs(np.random.default_rng(1), tastes, catalogue, counts)
     late_counts = np.array([20, 2, 5, 1])
-    late = draw_pairs(np.random.default_rng(2), tastes, shelves, late_counts, taken=pairs)
+    late = draw_pairs(np.random.default_rng(2), tastes, catalogue, late_counts, taken=pairs)
     assert np.bincount(pairs[0], minlength=4).tolist() == counts.tolist()
     assert np.bincount(late[0], minlength=4).tolist() == late_counts.tolist()
     everything = set(zip(*pairs, strict=True)) | set(zip(*late, strict=True))
@@ -109,7 +109,7 @@ def test_events_of_the_busiest_user_do_not_overlap() -> None:
     plan = SampleSettings(users=50, items=200).plan(0)
     counts = np.full(50, 300)
     users, items, seconds = draw_events(
-        np.random.default_rng(3), draw_tastes(plan, 0), build_shelves(plan), counts, days=365
+        np.random.default_rng(3), draw_tastes(plan, 0), build_catalogue(plan), counts, days=365
     )
     assert (np.diff(seconds) >= 0).all()
     assert ((seconds >= 0) & (seconds < 365 * 86_400)).all()

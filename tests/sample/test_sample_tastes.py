@@ -1,4 +1,4 @@
-"""The planted structure: long tails, taste groups, and a gender that can be guessed but not known."""
+"""The planted structure: long tails, taste groups, and a gender that is predictable with errors."""
 
 import csv
 from pathlib import Path
@@ -15,10 +15,10 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from recsys_spark.config.sample import SamplePlan, SampleSettings
+from recsys_spark.sample.catalogue import build_catalogue
 from recsys_spark.sample.generator import generate
 from recsys_spark.sample.histories import draw_counts, draw_pairs
 from recsys_spark.sample.randomness import IntArray, stream
-from recsys_spark.sample.shelves import build_shelves
 from recsys_spark.sample.tastes import GROUPS, draw_tastes, female_probability
 
 
@@ -35,7 +35,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def play_matrix(folder: Path) -> tuple[csr_matrix, list[str]]:
-    """Log-scaled plays, users x items, and the users in the order of the rows."""
+    """Return log-scaled plays, users x items, and the users in the order of the rows."""
     plays = [row for path in sorted(folder.glob("plays/*.csv")) for row in read_csv(path)]
     users = sorted({play["user_id"] for play in plays})
     items = sorted({play["item_id"] for play in plays})
@@ -48,24 +48,24 @@ def play_matrix(folder: Path) -> tuple[csr_matrix, list[str]]:
     return matrix, users
 
 
-def test_gender_can_be_guessed_from_plays_but_not_known(default_sample: Path) -> None:
+def test_gender_is_predictable_from_plays_with_errors(default_sample: Path) -> None:
     matrix, users = play_matrix(default_sample)
     stated = {row["user_id"]: row["gender"] for row in read_csv(default_sample / "users.csv")}
     truth = pd.read_parquet(default_sample / "truth/users").set_index("user_id").loc[users]
-    known = np.array([stated[user] != "" for user in users])
-    female = np.array([stated[user] == "f" for user in users])[known]
+    is_stated = np.array([stated[user] != "" for user in users])
+    female = np.array([stated[user] == "f" for user in users])[is_stated]
     model = make_pipeline(TfidfTransformer(), LogisticRegression(max_iter=1_000))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    guesses = cross_val_predict(model, matrix[known], female, cv=folds, method="predict_proba")[:, 1]
+    guesses = cross_val_predict(model, matrix[is_stated], female, cv=folds, method="predict_proba")[:, 1]
 
     reached = roc_auc_score(female, guesses)
-    best = roc_auc_score(female, truth["female_probability"][known])
+    best = roc_auc_score(female, truth["female_probability"][is_stated])
     assert 0.78 < reached < 0.90
     assert reached + 0.02 < best < 0.95
     assert 0.3 < female.mean() < 0.42
-    assert 0.85 < known.mean() < 0.95
-    assert (truth["gender_stated"].to_numpy() == known).all()
-    assert ((truth["gender"] == "f").to_numpy()[known] == female).all()
+    assert 0.85 < is_stated.mean() < 0.95
+    assert (truth["gender_stated"].to_numpy() == is_stated).all()
+    assert ((truth["gender"] == "f").to_numpy()[is_stated] == female).all()
 
 
 def test_sample_has_long_tails(default_sample: Path) -> None:
@@ -82,11 +82,11 @@ def test_sample_has_long_tails(default_sample: Path) -> None:
 
 
 def draw_all(plan: SamplePlan) -> tuple[IntArray, IntArray, IntArray]:
-    """Users, items, and (users, 3) taste groups of all blocks."""
+    """Return users, items, and (users, 3) taste groups of all blocks."""
     users, items, groups = [], [], []
     for block in range(plan.files):
         tastes = draw_tastes(plan, block)
-        drawn = draw_pairs(stream(plan.seed, "plays", block), tastes, build_shelves(plan), draw_counts(plan, block))
+        drawn = draw_pairs(stream(plan.seed, "plays", block), tastes, build_catalogue(plan), draw_counts(plan, block))
         users.append(drawn[0] + plan.users_of(block).start)
         items.append(drawn[1])
         groups.append(tastes.groups)
@@ -102,9 +102,9 @@ def test_lastfm_histories_have_the_shape_of_the_data_set() -> None:
     assert np.quantile(counts, 0.995) > 150
     assert 35 < np.median(counts) < counts.mean()
     assert support[0] > 50 * np.median(support[support > 0])
-    own = (groups[users] == build_shelves(plan).groups[items][:, None]).any(axis=1).mean()
+    own = (groups[users] == build_catalogue(plan).groups[items][:, None]).any(axis=1).mean()
     assert 0.7 < own < 0.9
-    by_chance = np.mean([np.isin(build_shelves(plan).groups, group).mean() for group in groups[:200]])
+    by_chance = np.mean([np.isin(build_catalogue(plan).groups, group).mean() for group in groups[:200]])
     assert own > 3 * by_chance
 
 
@@ -131,10 +131,10 @@ def test_groups_of_a_user_differ_and_shares_sum_to_one() -> None:
 
 
 def test_drawn_items_follow_the_stated_popularity() -> None:
-    shelves = build_shelves(SampleSettings(items=60).plan(9))
-    group = int(shelves.groups[0])
-    drawn = shelves.draw(np.random.default_rng(0), np.full(200_000, group))
-    members = np.flatnonzero(shelves.groups == group)
-    within = shelves.popularity[members] / shelves.popularity[members].sum()
+    catalogue = build_catalogue(SampleSettings(items=60).plan(9))
+    group = int(catalogue.groups[0])
+    drawn = catalogue.draw(np.random.default_rng(0), np.full(200_000, group))
+    members = np.flatnonzero(catalogue.groups == group)
+    within = catalogue.popularity[members] / catalogue.popularity[members].sum()
     assert set(drawn) == set(members)
     assert np.allclose(np.bincount(drawn, minlength=60)[members] / 200_000, within, atol=0.005)

@@ -1,4 +1,4 @@
-"""Which items there are to choose from: each group's items with a Zipf-like popularity."""
+"""Catalogue of items: the items of each taste group with a Zipf-like popularity."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,18 +9,18 @@ from recsys_spark.config.sample import SamplePlan
 from recsys_spark.sample.randomness import FloatArray, IntArray, stream
 from recsys_spark.sample.tastes import GROUP_SHARES
 
-__all__ = ["Shelves", "build_shelves"]
+__all__ = ["Catalogue", "build_catalogue"]
 
 # Zipf-Mandelbrot: popularity of the item at rank r is 1 / (r + FLATTENING).
 FLATTENING = 20.0
 
 
 @dataclass(frozen=True)
-class Shelves:
-    """The items by group, for I items.
+class Catalogue:
+    """Items by group, for I items.
 
     groups: (I,) group of each item; popularity: (I,) shares that sum to 1; order: (I,) item numbers
-    sorted by group; bounds: (I,) where group g's cumulated shares run from g to g + 1 in that order.
+    sorted by group; bounds: (I,) cumulated shares in that order, from g to g + 1 for group g.
     """
 
     groups: IntArray
@@ -29,15 +29,15 @@ class Shelves:
     bounds: FloatArray
 
     def draw(self, rng: np.random.Generator, groups: IntArray) -> IntArray:
-        """An item of each of the groups (n,), by popularity within the group."""
+        """Draw an item of each of the groups (n,), by popularity within the group."""
         places = np.searchsorted(self.bounds, groups + rng.random(len(groups)), side="right")
         items: IntArray = self.order[np.minimum(places, len(self.order) - 1)]
         return items
 
 
 @lru_cache(maxsize=2)
-def build_shelves(plan: SamplePlan) -> Shelves:
-    """The items of a plan; every group has some."""
+def build_catalogue(plan: SamplePlan) -> Catalogue:
+    """Return the items of a plan; every group has some."""
     rng = stream(plan.seed, "shelves")
     middles = (np.arange(plan.items) + 0.5) / plan.items
     groups = rng.permutation(np.searchsorted(np.cumsum(GROUP_SHARES), middles)).astype(np.int64)
@@ -48,7 +48,7 @@ def build_shelves(plan: SamplePlan) -> Shelves:
     cumulated = np.cumsum(within[order])
     starts = np.searchsorted(groups[order], np.arange(len(totals)))
     before = np.r_[0.0, cumulated][starts]
-    return Shelves(
+    return Catalogue(
         groups=groups,
         popularity=popularity / popularity.sum(),
         order=order,

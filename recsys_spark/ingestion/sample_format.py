@@ -1,4 +1,4 @@
-"""Format `sample`: what generate_sample writes for a karaoke service (plays/, users.csv, items.csv)."""
+"""Format `sample`: karaoke plays of generate_sample (plays/, users.csv, items.csv)."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,16 @@ ITEM_ATTRIBUTES = ("artist", "genre", "year")
 
 
 class SampleReader(Reader):
-    """Timed events with users and items beside them."""
+    """Reader of timed events, users and items."""
 
     kind = "events"
     timed = True
 
     def role(self, file: RawFile) -> Role | None:
-        """By the nearest part of the path that names a role; the generator's truth is not input."""
+        """Return the role that the file's or its folder's name begins with.
+
+        The generator's truth files have none.
+        """
         if not file.name.endswith(".csv"):
             return None
         for part in reversed(file.path.split("/")[-2:]):
@@ -35,21 +38,21 @@ class SampleReader(Reader):
         return None
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
-        """Raises ConfigError naming columns that a header lacks."""
+        """Raise ConfigError naming columns that a header lacks."""
         for file in files:
             role = self.role(file)
             if role is not None:
                 check_columns(spark, [file], COLUMNS[role], self.settings, ",")
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """One row a play."""
+        """Read user, item and time."""
         return read_csv(spark, files, COLUMNS["plays"], self.settings)
 
     def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Gender, age, country."""
+        """Read gender, age and country."""
         return read_csv(spark, files, COLUMNS["users"], self.settings)
 
     def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Titles; artist, genre and year as attributes."""
+        """Read titles, with artist, genre and year as attributes."""
         rows = read_csv(spark, files, COLUMNS["items"] | {n: n for n in ITEM_ATTRIBUTES}, self.settings)
         return rows.withColumn("attributes", attribute_map(*ITEM_ATTRIBUTES))

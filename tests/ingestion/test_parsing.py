@@ -1,12 +1,12 @@
-"""From text to typed columns: what times mean."""
+"""Parsing of times, with and without a zone."""
 
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.source import SourceSettings
+from recsys_spark.ingestion.parsing import parse_plays
 from recsys_spark.ingestion.plays import PlaysReader
-from recsys_spark.ingestion.validation import parse_plays
 
 MIDNIGHT = 1719792000
 
