@@ -77,7 +77,7 @@ def test_every_row_is_read_exactly_once(
     ranks, counts = read_all(epoch)
     assert sorted(number for step in by_step(ranks) for number in step) == list(range(sum(files)))
     check_counts(counts.as_array(), epoch.manifest, FOLDER)
-    assert [sum(map(len, steps)) for steps in ranks] == [epoch.rows_of(rank) for rank in range(world)]
+    assert [sum(map(len, steps)) for steps in ranks] == [epoch.rows_of_rank(rank) for rank in range(world)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -134,7 +134,7 @@ def test_a_batch_larger_than_the_data_is_one_step() -> None:
 def test_one_row_is_one_step_of_one_rank(world: int) -> None:
     ranks, _ = read_all(epoch_of([1], 10, world))
     assert by_step(ranks) == [[0]]
-    assert epoch_of([1], 10, world).rows_of(0) == 1
+    assert epoch_of([1], 10, world).rows_of_rank(0) == 1
 
 
 def test_batches_are_full_until_a_stream_ends() -> None:
