@@ -256,12 +256,12 @@ def test_with_a_split_models_are_evaluated_before_outputs_and_the_final_fit() ->
     ends = ["build_item_similarity als", "build_recommendations als", "build_item_similarity mult_vae"]
     ends += ["build_recommendations mult_vae", "publish_model als"]
     training = ["train_spark_model als", "write_shards mult_vae", "train_torch_model mult_vae"]
-    judged = ["ingest_plays", "build_interactions", "split_interactions", *training, "evaluate"]
+    evaluated = ["ingest_plays", "build_interactions", "split_interactions", *training, "evaluate"]
     steps = [str(step) for step in plan_steps(load_config(["--source.path", "p", "--source.format", "anime", *flags]))]
-    assert steps == [*judged, *ends]
+    assert steps == [*evaluated, *ends]
     everything = load_config([*flags, "--source.path", "p", "--source.format", "anime", "--pipeline.final_fit", "true"])
     steps = [str(step) for step in plan_steps(everything)]
-    assert steps == [*judged, *[f"{step} everything" for step in training], *ends]
+    assert steps == [*evaluated, *[f"{step} everything" for step in training], *ends]
 
 
 def test_gender_steps_come_last_and_use_a_kind_with_user_vectors() -> None:
@@ -272,10 +272,10 @@ def test_gender_steps_come_last_and_use_a_kind_with_user_vectors() -> None:
         first = next(place for place, step in enumerate(planned) if step.startswith("train_gender_model"))
         return planned[first:]
 
-    learnt = ["train_gender_model als", "predict_gender gender"]
-    assert steps("--pipeline.kinds", "popularity,als") == [*learnt, "publish_model gender"]
-    judged = steps("--pipeline.kinds", "als", "--split.protocol", "strong_random")
-    assert judged == [*learnt, "evaluate_gender als", "publish_model gender"]
+    gender_steps = ["train_gender_model als", "predict_gender gender"]
+    assert steps("--pipeline.kinds", "popularity,als") == [*gender_steps, "publish_model gender"]
+    evaluated = steps("--pipeline.kinds", "als", "--split.protocol", "strong_random")
+    assert evaluated == [*gender_steps, "evaluate_gender als", "publish_model gender"]
     # EASE has no user vectors: the features are the items that users played.
     ends = ["predict_gender gender", "publish_model gender"]
     assert steps("--pipeline.kinds", "ease") == ["train_gender_model", *ends]

@@ -4,23 +4,23 @@
 let arrival = "open";
 
 function readHash() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const groups = asked.getAll("group").map((name) => GROUPS.names.indexOf(name));
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  const groups = parameters.getAll("group").map((name) => GROUPS.names.indexOf(name));
   return {
-    item: PLACE_OF_ID.get(asked.get("item")) ?? -1,
+    item: PLACE_OF_ID.get(parameters.get("item")) ?? -1,
     groups: new Set(groups.filter((group) => group >= 0)),
-    search: asked.get("search"),
+    search: parameters.get("search"),
   };
 }
 
 function writeHash(changes) {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  asked.delete("search");
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  parameters.delete("search");
   for (const [key, values] of Object.entries(changes)) {
-    asked.delete(key);
-    for (const value of values) asked.append(key, value);
+    parameters.delete(key);
+    for (const value of values) parameters.append(key, value);
   }
-  const hash = `#${asked}`;
+  const hash = `#${parameters}`;
   if (hash !== (location.hash || "#")) location.hash = hash;
 }
 
@@ -43,14 +43,14 @@ function arrive(item) {
 }
 
 function followHash() {
-  const asked = readHash();
-  const isNew = asked.item !== state.pinned;
-  state.pinned = asked.item;
-  state.filter = asked.groups;
+  const parameters = readHash();
+  const isNew = parameters.item !== state.pinned;
+  state.pinned = parameters.item;
+  state.filter = parameters.groups;
   if (isNew) showPinned();
   showLegend();
-  if (asked.search !== null) {
-    field.value = asked.search;
+  if (parameters.search !== null) {
+    field.value = parameters.search;
     showFound();
   }
   if (isNew) arrive(state.pinned);
