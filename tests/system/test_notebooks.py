@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.system.test_readme import checkout
+from tests.system.test_documents import checkout
 
 __all__ = ["checkout"]
 
@@ -25,7 +25,7 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
 def test_a_notebook_runs_from_top_to_bottom(
     notebook: Path, checkout: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """The tables are those of the README's examples, which saves time."""
+    """The tables are those of the first run, which saves time."""
     folder = checkout / "notebooks"
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
