@@ -75,8 +75,8 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
 def publication_notice(candidate: ModelVersion, decision: GateDecision, config: BaseConfig) -> tuple[int, str] | None:
     """Return log level and text for a version published without passing the gate.
 
-    Returns None for a version that passed.
-    A missing evaluation is a warning only where a split is configured: without one, models cannot be evaluated.
+    Returns None for a version that passed. A missing evaluation is a warning only where a split is configured: without
+    one, the pipeline evaluates no model.
     """
     verdict, version = decision.record["verdict"], candidate.version
     if verdict == "overridden":
@@ -87,8 +87,8 @@ def publication_notice(candidate: ModelVersion, decision: GateDecision, config: 
         return None
     is_gender, has_split = candidate.kind == "gender", config.split.protocol is not None
     steps = "run evaluate_gender with its settings" if is_gender else "train it on the split and run evaluate"
-    if not has_split:
-        steps = f"set split.protocol and {steps}"
+    if not (is_gender or has_split):
+        steps = f"set split.protocol, {steps}"
     baseline = "the majority share" if is_gender else "popularity"
     level = logging.WARNING if has_split else logging.INFO
     return level, (

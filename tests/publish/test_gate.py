@@ -202,14 +202,9 @@ def test_only_versions_to_be_replaced_are_compared(shop: Shop) -> None:
 
 
 NOTICES = [
-    (
-        ["--publish.metric", "ndcg@10"],
-        "als",
-        logging.INFO,
-        "set split.protocol and train it on the split and run evaluate",
-    ),
+    ([], "als", logging.INFO, "set split.protocol, train it on the split and run evaluate"),
     (["--split.protocol", "strong_random"], "als", logging.WARNING, "train it on the split and run evaluate"),
-    ([], "gender", logging.INFO, "set split.protocol and run evaluate_gender"),
+    ([], "gender", logging.INFO, "run evaluate_gender with its settings"),
     (["--split.protocol", "strong_random"], "gender", logging.WARNING, "run evaluate_gender with its settings"),
 ]
 
