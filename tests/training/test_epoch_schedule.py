@@ -55,7 +55,7 @@ def epoch_of(
 
 
 def read_all(epoch: Epoch, skip: int = 0) -> tuple[list[list[list[int]]], Counts]:
-    """Return the row numbers of an epoch by rank and step, and the counts of all ranks."""
+    """Return row numbers by rank and step, and the counts of all ranks."""
     counts = Counts()
     ranks = [[rows.numbers.tolist() for rows in epoch.batches(rank, counts, skip)] for rank in range(epoch.world)]
     return ranks, counts
