@@ -29,8 +29,9 @@ from recsys_spark.preparation.weighting import (
     with_confidence,
     write_bm25,
 )
+from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
+from recsys_spark.ranking.scorer import FoldIn, Histories, Scorer
 
 __all__ = [
     "Als",

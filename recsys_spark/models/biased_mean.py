@@ -17,8 +17,9 @@ from pyspark.sql import functions as F
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.scorer import DotScorer, FoldIn, Histories, Scorer
+from recsys_spark.ranking.scorer import FoldIn, Histories, Scorer
 
 __all__ = ["BiasFoldIn", "BiasedMean", "BiasedMeanSettings"]
 

@@ -24,7 +24,7 @@ from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.gram import csr_of_histories, gram_matrix
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.ranking.matrix_writer import write_item_arrays
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
 from recsys_spark.ranking.scores import Scores, Tile
 
@@ -75,7 +75,7 @@ class Ease(ModelKind):
             histories.unpersist()
         np.save(folder / ITEMS_FILE, items, allow_pickle=False)
         weights, size = ease_weights(gram, self.settings.reg), items.size
-        matrix = save_item_matrix(weights, folder / "items", size, size, 4 * size**2, TILE_ITEMS)
+        matrix = write_item_arrays(weights, folder / "items", size, size, 4 * size**2, TILE_ITEMS)
         return Fitted(matrix, metrics={"items": float(size)})
 
     def scorer(self, matrix: ItemMatrix) -> Scorer:

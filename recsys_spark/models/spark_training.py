@@ -14,7 +14,8 @@ from recsys_spark.models.kind import Fitted, ModelKind, load_kind
 from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
-from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.runtime.session import checkpoint_dir, parallelism
 from recsys_spark.storage.model_files import write_file_list
 from recsys_spark.storage.tables import Tables

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.models import attribute_ridge
 from recsys_spark.models.attribute_ridge import fit_attribute_ridge, predicted_vectors
-from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.ranking.matrix_writer import write_item_arrays
 from tests.matrices import MakeMatrix
 
 N_ITEMS, N_FEATURES = 60, 7
@@ -71,7 +71,7 @@ def test_predictions_are_products_and_shrink_to_the_mean(
     for reg_param in (0.1, 1e9):
         solved = fit_attribute_ridge(entries, [make_matrix(vectors)], N_FEATURES, reg_param, tmp_path / "sums")
         folder = tmp_path / f"coefficients-{reg_param}"
-        coefficients = save_item_matrix(solved.astype(np.float32), folder, N_FEATURES + 1, 4, 1 << 20)
+        coefficients = write_item_arrays(solved.astype(np.float32), folder, N_FEATURES + 1, 4, 1 << 20)
         found = {row[0]: row[1] for row in predicted_vectors(entries, coefficients).collect()}
         assert sorted(found) == some.tolist()
         expected = features[some] @ solved[:-1] + solved[-1]

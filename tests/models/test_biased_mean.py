@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.models.biased_mean import BiasedMean, BiasedMeanSettings
-from recsys_spark.ranking.item_matrix import write_item_matrix
+from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.ranking.scorer import Histories, UserBlock
 
 RATINGS = [(0, 0, 5.0), (0, 1, 4.0), (1, 0, 3.0), (1, 3, 1.0), (2, 1, 2.0), (2, 3, None), (2, 0, 4.0)]

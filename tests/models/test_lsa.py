@@ -15,8 +15,9 @@ from recsys_spark.models import lsa, user_blocks
 from recsys_spark.models.kind import Fitted
 from recsys_spark.models.lsa import Lsa, LsaSettings
 from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.scorer import DotScorer, Histories, Origin, UserBlock
+from recsys_spark.ranking.scorer import Histories, Origin, UserBlock
 from recsys_spark.recommend.recommendations import ListSettings, recommend, recommendation_users
 from recsys_spark.recommend.similarity import item_similarity
 from tests.matrices import MakeMatrix
