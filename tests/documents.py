@@ -68,7 +68,7 @@ class Page:
 
     @property
     def start(self) -> "Page | None":
-        """Return the page that must have run before, by the line that begins with "Start from"."""
+        """Return the page of the line "Start from", whose tables this page needs."""
         link = re.search(r"^\*\*Start from:\*\* .*?\]\((\S+\.md)\)", self.text, re.MULTILINE)
         return None if link is None else page((self.path.parent / link[1]).resolve().relative_to(ROOT).as_posix())
 

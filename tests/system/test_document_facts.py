@@ -73,6 +73,13 @@ def test_every_key_that_is_mentioned_exists() -> None:
     assert [key for key, star in prefixes if star and not any(other.startswith(f"{key}.") for other in keys)] == []
 
 
+def test_every_path_that_is_mentioned_exists() -> None:
+    folders = "recsys_spark|tests|conf|jobs|notebooks|docs|requirements"
+    quoted = set(re.findall(rf"`((?:{folders})/[\w./*-]*)`", TEXT))
+    assert [path for path in sorted(quoted) if not any(ROOT.glob(path))] == []
+    assert len(quoted) > 10
+
+
 def test_every_job_that_is_mentioned_exists() -> None:
     verbs = "|".join(sorted({job.partition("_")[0] for job in JOBS if "_" in job}))
     quoted = set(re.findall(rf"`((?:{verbs})_[a-z_]+)`", TEXT))

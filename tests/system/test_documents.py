@@ -110,7 +110,10 @@ class Reader:
                 pytest.fail(f"a block of the language {other!r} cannot be run by this test")
 
     def _localise(self, text: str) -> str:
-        """Return the text with items of the small sample and absolute paths, as the JVM has another working folder."""
+        """Return the text with items of the small sample and absolute paths.
+
+        The JVM has another working folder.
+        """
         if self.spark is None:
             return text
         if any(re.search(re.escape(shown), text, re.IGNORECASE) for shown in ASKED_FOR):
@@ -156,7 +159,7 @@ class Reader:
             for line in re.findall(rf'"(\w+)": "({re.escape(module.__name__)}:\w+)"', TEXT):
                 self.patch.setitem(NETWORKS if ".networks." in module.__name__ else FORMATS, *line)
         elif self.spark is None:
-            ast.parse(text)
+            check_imports(ast.parse(text))
         else:
             self.names.pop("rows", None)
             exec(text, self.names)
@@ -205,6 +208,14 @@ def check_other_command(words: list[str]) -> None:
             pass
         case _:
             pytest.fail(f"a command that cannot be run or checked by this test: {words}")
+
+
+def check_imports(tree: ast.Module) -> None:
+    """Check that what a block imports from this package exists."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recsys_spark"):
+            module = importlib.import_module(node.module or "")
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def check_wheel_task(task: dict[str, Any]) -> None:
