@@ -127,9 +127,9 @@ def test_checkerboard_ranks_the_withheld_item_first() -> None:
     users, items = np.indices((12, 12))
     ratings = np.where((users + items) % 2 == 0, 5.0, 1.0)
     withheld = np.isin((items - users) % 12, [0, 1, 3])
-    known = np.where(withheld, 0, ratings)
-    network = trained(AutoRecUser(AutoRecUserSettings(units=8, l2=0.1), Shape(12, 12)), known, steps=300)
-    scores = np.where(withheld, network.scores(batch_of(known)).numpy(), -np.inf)
+    remaining = np.where(withheld, 0, ratings)
+    network = trained(AutoRecUser(AutoRecUserSettings(units=8, l2=0.1), Shape(12, 12)), remaining, steps=300)
+    scores = np.where(withheld, network.scores(batch_of(remaining)).numpy(), -np.inf)
     assert scores.argmax(axis=1).tolist() == list(range(12))
 
 

@@ -77,11 +77,11 @@ def test_learns_to_rank_the_withheld_column_first_with_and_without_the_vectors_o
 
 def test_codes_of_histories_alone_do_not_depend_on_row_numbers() -> None:
     model, batch = network().eval(), checkerboard()
-    strangers = replace(batch, rows=batch.rows + 1_000_000)
+    unseen = replace(batch, rows=batch.rows + 1_000_000)
     code = model.encode(batch)
     assert code.shape == (N, 8)
     assert torch.equal(code, model.encode(batch))
-    assert torch.equal(code, model.encode(strangers))
+    assert torch.equal(code, model.encode(unseen))
     torch.testing.assert_close(code, model.encode(reordered(batch)))
     assert not torch.allclose(code, model.encode_trained(batch))
 

@@ -88,8 +88,8 @@ def test_matrices_of_one_row_or_one_column_are_trained_on(kind: str, n_rows: int
 def test_codes_do_not_need_row_numbers_of_training(kind: str) -> None:
     network = trained(make_network(kind, Shape(12, 12)), checkerboard()).eval()
     histories = [[0, 2, 4], [], [1, 3]]
-    strangers, known = (network.encode(rows_of(histories, 12, first)) for first in (1_000_000, 0))
-    assert torch.equal(strangers, known)
+    unseen, seen = (network.encode(rows_of(histories, 12, first)) for first in (1_000_000, 0))
+    assert torch.equal(unseen, seen)
 
 
 @kinds

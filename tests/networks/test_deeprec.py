@@ -126,10 +126,10 @@ def test_checkerboard_ranks_the_withheld_item_first(refeed: bool) -> None:
     users, items = np.indices((12, 12))
     ratings = np.where((users + items) % 2 == 0, 5.0, 1.0)
     withheld = np.isin((items - users) % 12, [0, 1, 3])
-    known = np.where(withheld, 0, ratings)
+    remaining = np.where(withheld, 0, ratings)
     settings = DeepRecSettings(layers=(16, 32), dropout=0.5, refeed=refeed)
-    network = trained(DeepRec(settings, Shape(12, 12)), known, steps=200)
-    scores = np.where(withheld, network.scores(batch_of(known)).numpy(), -np.inf)
+    network = trained(DeepRec(settings, Shape(12, 12)), remaining, steps=200)
+    scores = np.where(withheld, network.scores(batch_of(remaining)).numpy(), -np.inf)
     assert scores.argmax(axis=1).tolist() == list(range(12))
 
 

@@ -50,8 +50,8 @@ def test_the_loss_is_squared_errors_plus_a_damped_penalty_per_rating() -> None:
 def test_ridge_codes_solve_the_normal_equations() -> None:
     batch, vectors, targets = rated(), torch.randn(4, 3), torch.randn(5)
     codes = solve_ridge_codes(batch, vectors, targets, torch.tensor([0.6, 0.0, 0.9])[:, None].expand(3, 3))
-    known = vectors[[0, 1, 3]]
-    expected = torch.linalg.solve(known.T @ known + 0.9 * torch.eye(3), known.T @ targets[2:])
+    rated_vectors = vectors[[0, 1, 3]]
+    expected = torch.linalg.solve(rated_vectors.T @ rated_vectors + 0.9 * torch.eye(3), rated_vectors.T @ targets[2:])
     torch.testing.assert_close(codes[2], expected, rtol=1e-4, atol=1e-5)
     assert (codes[1] == 0).all()
 

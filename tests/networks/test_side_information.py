@@ -42,8 +42,8 @@ def test_vectors_of_features_add_up_and_missing_ones_add_nothing() -> None:
     with torch.no_grad():
         side.vectors.weight[1:] = torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
     batch = rows_of([[0], [1], [2]], 3)
-    known = replace(batch, side=torch.tensor([[1, 2], [0, 2], [0, 0]]))
-    assert side(known).tolist() == [[11, 22, 33], [10, 20, 30], [0, 0, 0]]
+    with_features = replace(batch, side=torch.tensor([[1, 2], [0, 2], [0, 0]]))
+    assert side(with_features).tolist() == [[11, 22, 33], [10, 20, 30], [0, 0, 0]]
     assert not side(batch).any()
 
 

@@ -77,8 +77,8 @@ def planted_tastes(n_rows: int = 40, n_columns: int = 24, ratings: bool = False)
     for row in range(n_rows):
         liked = generator.permutation(np.arange(row % 2, n_columns, 2)).tolist()
         others = generator.permutation(np.arange(1 - row % 2, n_columns, 2)).tolist()[: n_columns // 4 * ratings]
-        known = {column: 5.0 if ratings else 1.0 for column in liked[2 : 2 + n_columns // 4]}
-        rows[row] = known | dict.fromkeys(others, 1.0)
+        training = {column: 5.0 if ratings else 1.0 for column in liked[2 : 2 + n_columns // 4]}
+        rows[row] = training | dict.fromkeys(others, 1.0)
         held[row] = dict.fromkeys(liked[:2], 5.0 if ratings else 1.0)
     return Tastes(rows, held, (n_rows, n_columns))
 

@@ -93,8 +93,8 @@ def test_rows_not_seen_in_training_are_evaluated_by_their_histories_alone() -> N
     assert torch.equal(top_columns(network, batch, rankable, 11), as_seen)
     held = Csr.from_lengths(np.ones(7, dtype=np.int64), np.full(7, 3, dtype=np.int32), np.ones(7, dtype=np.float32))
     statistics = TrainingStatistics(torch.ones(11, dtype=torch.int64), -1e6, 1e6, trained)
-    sign, known = np.where(trained.numpy(), 1, -1), batch.lengths().numpy() > 0
-    expected = np.where(known, scores[:, 3] * sign, 0)
+    sign, filled = np.where(trained.numpy(), 1, -1), batch.lengths().numpy() > 0
+    expected = np.where(filled, scores[:, 3] * sign, 0)
     with torch.no_grad():
         predicted = rating_predictions(network, batch, held, statistics)
     np.testing.assert_allclose(predicted, expected, rtol=1e-5)
