@@ -11,7 +11,7 @@ from recsys_spark.benchmark.comparison import Bench, Comparison, blas_threads, t
 from recsys_spark.benchmark.data import describe_size, generate_histories, history_frame
 from recsys_spark.models.ease import EaseSettings, ease_weights
 from recsys_spark.models.gram import gram_matrix
-from recsys_spark.ranking.matrix_files import save_item_matrix
+from recsys_spark.ranking.matrix_writer import write_item_arrays
 from recsys_spark.runtime.session import parallelism
 
 __all__ = ["closed_form", "ease"]
@@ -36,7 +36,7 @@ def ease(bench: Bench) -> Comparison:
         # The solver overwrites its input.
         own, n = gram.copy(), bench.n_items
         folder = bench.folder / "ease"
-        seconds = timed(lambda: save_item_matrix(ease_weights(own, reg), folder, n, n, 4 * n**2, TILE_ITEMS))()
+        seconds = timed(lambda: write_item_arrays(ease_weights(own, reg), folder, n, n, 4 * n**2, TILE_ITEMS))()
         shutil.rmtree(folder)
         return seconds
 

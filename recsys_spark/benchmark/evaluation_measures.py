@@ -18,8 +18,8 @@ from recsys_spark.evaluation.user_evaluation import BLOCK_USERS, evaluate_batche
 from recsys_spark.evaluation.user_metrics import list_hits
 from recsys_spark.metrics.ranking import average_precision, ndcg, precision, recall
 from recsys_spark.preparation.held_out_pairs import INPUT, TARGET
-from recsys_spark.ranking.matrix_files import save_item_matrix
-from recsys_spark.ranking.scorer import DotScorer
+from recsys_spark.ranking.dot_scorer import DotScorer
+from recsys_spark.ranking.matrix_writer import write_item_arrays
 from recsys_spark.ranking.top_n import TopN
 
 __all__ = ["evaluation_data", "full_ranking", "mllib_means", "package_means", "ranked_frame", "ranking_metrics"]
@@ -85,8 +85,8 @@ def evaluation_data(bench: Bench, n_users: int) -> tuple[list[pa.RecordBatch], E
     items = generator.normal(size=(FULL_ITEMS, RANK)).astype(np.float32)
     popularity = generator.integers(1, 1000, (FULL_ITEMS, 1)).astype(np.float32)
     limit = 1 << 30
-    matrix = save_item_matrix(items, bench.folder / "items", FULL_ITEMS, RANK, limit)
-    popular = save_item_matrix(popularity, bench.folder / "popularity", FULL_ITEMS, 1, limit)
+    matrix = write_item_arrays(items, bench.folder / "items", FULL_ITEMS, RANK, limit)
+    popular = write_item_arrays(popularity, bench.folder / "popularity", FULL_ITEMS, 1, limit)
     settings = EvaluationSettings()  # type: ignore[call-arg]
     model = ScoringModel("factors", DotScorer(matrix), "column", matrix)
     setup = EvaluationSetup(

@@ -17,8 +17,8 @@ from recsys_spark.gender.features import feature_frame
 from recsys_spark.gender.labelled_users import assign_folds
 from recsys_spark.gender.prediction import predict_probabilities
 from recsys_spark.gender.trained_classifier import LinearModel
-from recsys_spark.ranking.matrix_files import save_item_matrix
-from recsys_spark.ranking.scorer import DotScorer
+from recsys_spark.ranking.dot_scorer import DotScorer
+from recsys_spark.ranking.matrix_writer import write_item_arrays
 
 __all__ = ["gender_prediction", "gender_training"]
 
@@ -106,7 +106,7 @@ def _write_users(bench: Bench, folder: Path, n_users: int) -> Features:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     items = generator.normal(size=(FULL_ITEMS, RANK)).astype(np.float32)
-    matrix = save_item_matrix(items, bench.folder / "items", FULL_ITEMS, RANK, 1 << 30)
+    matrix = write_item_arrays(items, bench.folder / "items", FULL_ITEMS, RANK, 1 << 30)
     direction = generator.normal(size=RANK)
     for start in range(0, n_users, ROWS_A_FILE):
         n = min(ROWS_A_FILE, n_users - start)

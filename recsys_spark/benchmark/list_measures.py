@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 from recsys_spark.benchmark.comparison import Bench, Comparison, compute, take_turns, timed, torch_threads
 from recsys_spark.benchmark.lsa_measures import generate_play_counts, write_pairs
 from recsys_spark.models.als import AlsSettings, als_estimator, als_factors, als_observations
-from recsys_spark.ranking.item_matrix import ItemMatrix, write_item_matrix
-from recsys_spark.ranking.matrix_files import save_item_matrix
-from recsys_spark.ranking.scorer import DotScorer
+from recsys_spark.ranking.dot_scorer import DotScorer
+from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.matrix_writer import write_item_arrays, write_item_matrix
 from recsys_spark.recommend.recommendations import ListSettings, recommend, recommendation_users
 from recsys_spark.recommend.similarity import item_similarity
 from recsys_spark.runtime.session import block_tasks, parallelism
@@ -38,7 +38,7 @@ def item_similarity_lists(bench: Bench) -> Comparison:
     """
     n_items, tasks = max(BLOCK, round(SIMILAR_ITEMS * bench.scale)), parallelism(bench.spark)
     vectors = np.random.default_rng(bench.seed).normal(size=(n_items, RANK)).astype(np.float32)
-    matrix = save_item_matrix(vectors, bench.folder / "items", n_items, RANK, MAX_BYTES)
+    matrix = write_item_arrays(vectors, bench.folder / "items", n_items, RANK, MAX_BYTES)
 
     def ours() -> None:
         rows = item_similarity(bench.spark, matrix, LISTED, block_tasks(bench.spark))
