@@ -8,7 +8,7 @@ from recsys_spark.core.errors import TrainingError
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, ScoringModel
 from recsys_spark.evaluation.user_arrays import UserArrays
 from recsys_spark.metrics.diversity import novelty, popularity_lift
-from recsys_spark.metrics.ranking import RANKING
+from recsys_spark.metrics.ranking import RANKING_METRICS
 from recsys_spark.ranking.scorer import UserBlock
 from recsys_spark.ranking.scores import exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
@@ -43,7 +43,9 @@ def list_metrics(lists: TopN, users: UserArrays, setup: EvaluationSetup) -> Floa
     """
     targets = users.targets()
     hits = list_hits(lists, targets)
-    columns = [RANKING[metric.name](hits, targets.lengths(), metric.k or 0) for metric in setup.parsed_metrics()]
+    columns = [
+        RANKING_METRICS[metric.name](hits, targets.lengths(), metric.k or 0) for metric in setup.parsed_metrics()
+    ]
     popularity = setup.popularity_of_items()
     heads, length = lists.item_idx[:, : setup.list_length], np.minimum(lists.length, setup.list_length)
     lift = popularity_lift(heads, length, popularity, _mean_popularity(users, popularity))

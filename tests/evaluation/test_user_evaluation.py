@@ -16,7 +16,7 @@ from recsys_spark.evaluation.metric_values import MetricValue, compute_metric_va
 from recsys_spark.evaluation.user_evaluation import TASK_SCHEMA, sum_tasks
 from recsys_spark.models.popularity import PopularityScorer
 from recsys_spark.preparation.held_out_pairs import INPUT, MASKED, TARGET
-from recsys_spark.ranking.scorer import DotScorer
+from recsys_spark.ranking.dot_scorer import DotScorer
 from tests.matrices import MakeMatrix
 
 N_USERS, N_ITEMS, RANK = 40, 30, 4
