@@ -162,7 +162,7 @@ def _served_before(tables: Tables, table: str, older: Sequence[_Published]) -> s
 def _unfinished(tables: Tables) -> dict[str, str] | None:
     """Return the result of a rollback that job_runs does not record, else None."""
     last = next((commit for commit in tables.commits("models") if "served" in commit.metadata), None)
-    if last is None or last.metadata["check_gate"] is not None:
+    if last is None or last.metadata["gate"] is not None:
         return None
     if tables.exists("job_runs"):
         recorded = F.get_json_object("outputs", "$.models") == str(last.version)

@@ -81,7 +81,7 @@ class Shop:
         publish(tables, find_model(tables, version.split("-", maxsplit=1)[0], version), config)
         row = tables.read("models").where(F.array_contains("serves", "recommendations")).collect()
         assert [r["model_version"] for r in row] == [version]
-        record: dict[str, Any] = json.loads(row[0]["check_gate"])
+        record: dict[str, Any] = json.loads(row[0]["gate"])
         return record
 
 
