@@ -4,7 +4,7 @@
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -86,7 +86,9 @@ def tables_page() -> str:
 
 def exit_codes_page() -> str:
     """Return the page of exit codes and of the summary line."""
-    classes = [error for _, error in inspect.getmembers(errors, inspect.isclass) if error.exit_code != 1]
+    classes: list[type[errors.RecsysError]] = [
+        getattr(errors, name) for name in errors.__all__ if name != "RecsysError"
+    ]
     rows = [("0", "Done, or nothing new to do."), ("1", "Any other error: a defect, or a failure of the machine.")]
     for error in sorted(classes, key=lambda error: error.exit_code):
         rows.append((str(error.exit_code), " ".join((inspect.getdoc(error) or "").split())))
@@ -141,11 +143,11 @@ def _page(title: str, *parts: str) -> str:
     return "\n\n".join((f"# {title}", NOTE, *parts)) + "\n"
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(_lines(header, rows))
 
 
-def _lines(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _lines(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(header)} |"
     yield f"|{'---|' * len(header)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)

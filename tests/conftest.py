@@ -1,8 +1,14 @@
 """Fixtures: one Spark session, a new root for each test, and jobs by their command line."""
 
+import os
+
+# Before numpy and torch are imported: on matrices of a few rows, threads that wait for each other cost a hundred times
+# the computation when processes share two cores.
+for library in ("OMP", "MKL", "OPENBLAS"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
 import importlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,13 +24,25 @@ from tests.matrices import make_matrix
 
 __all__ = ["make_matrix"]
 
+# Only the first compiler of the JVM, whose code cache is too small without the second one.
+FAST_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+# Fixtures whose tests start Spark in the process of the tests.
+SPARK_FIXTURES = {"spark", "workspace"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that use a Spark session, before tests are selected by marks."""
+    for item in items:
+        if SPARK_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("spark")
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Return a local[2] session with Delta, created on first use."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     warehouse = tmp_path_factory.mktemp("warehouse")
     session = (
         SparkSession.builder.master("local[2]")
@@ -36,6 +54,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         # Test data are small: one task per shuffle and no adaptive planning make jobs several times faster.
         .config("spark.sql.shuffle.partitions", "1")
         .config("spark.sql.adaptive.enabled", "false")
+        # Compilation costs more than it gains on a few rows: half the CPU time of the tests. Tests that start a job as
+        # a process of its own run the generated code.
+        .config("spark.sql.codegen.wholeStage", "false")
+        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+        .config("spark.driver.extraJavaOptions", FAST_START)
         # The context inspects the call stack for every column, for messages that tests do not need.
         .config("spark.sql.dataFrameQueryContext.enabled", "false")
         .config("spark.driver.memory", "3g")

@@ -216,7 +216,7 @@ def test_help_lists_every_key_and_needs_no_spark(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(job_module, "spark_session", no_session)
     assert build_interactions.main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert "build_interactions" in text and "plays -> interactions" in text
+    assert "build_interactions" in text and "Sum plays to one row a pair" in text
     assert [key for key in settings_by_key() if f"--{key} " not in text] == []
 
 

@@ -104,7 +104,7 @@ def test_a_missing_or_wrong_jdk_is_one_line(checkout, target, version):
     assert done.returncode != 0
     assert len(done.stderr.splitlines()) == 1
     assert "JDK 17 or 21" in done.stderr
-    assert (version or "not there") in done.stderr
+    assert (version or "missing") in done.stderr
     assert checkout.calls() == []
 
 
@@ -163,9 +163,18 @@ def test_a_set_up_that_failed_starts_over(checkout):
 
 def test_ci_checks_and_tests(checkout):
     assert checkout.run(".ci/run").returncode == 0
-    assert [call.removeprefix("python -m ") for call in checkout.calls()[-4:]] == [
+    assert [call.removeprefix("python -m ") for call in checkout.calls()[-6:]] == [
         "ruff check",
         "ruff format --check",
+        "tests.docstrings",
         "mypy",
-        "pytest -m not slow -n 2 --dist loadfile",
+        "pytest -m not slow and not spark -n 2 --dist loadfile",
+        "pytest -m spark and not slow -n 3 --dist loadfile",
     ]
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_ci_fails_when_tests_fail(checkout, code):
+    checkout.make("test")
+    checkout.program(".venv/bin/python", f'#!/bin/sh\n[ "$2" != pytest ] || exit {code}\n')
+    assert checkout.run(".ci/run").returncode != 0
