@@ -26,7 +26,7 @@ job = Job(
         "ingested_files",
         "plays",
     ),
-    writes=("evaluations",),
+    writes=("evaluations", "models"),
 )
 main, entry_point = job.main, job.entry_point
 

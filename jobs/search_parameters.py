@@ -14,7 +14,7 @@ job = Job(
     __doc__ or "",
     work,
     reads=("interactions", "splits", "user_index", "item_index", "users", "items", "models"),
-    writes=("trials",),
+    writes=("trials", "models"),
 )
 main, entry_point = job.main, job.entry_point
 

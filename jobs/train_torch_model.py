@@ -25,7 +25,7 @@ job = Job(
     "train_torch_model",
     __doc__ or "",
     work,
-    reads=("shards", "interactions", "splits", "user_index", "users"),
+    reads=("shards", "interactions", "splits", "user_index", "item_index", "users"),
     writes=("models", "user_vectors", "item_vectors"),
 )
 main, entry_point = job.main, job.entry_point

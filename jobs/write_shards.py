@@ -25,7 +25,7 @@ job = Job(
     "write_shards",
     __doc__ or "",
     work,
-    reads=("interactions", "splits", "user_index", "users"),
+    reads=("interactions", "splits", "user_index", "item_index", "users"),
     writes=("shards",),
 )
 main, entry_point = job.main, job.entry_point

@@ -180,7 +180,7 @@ def test_models_without_vectors_are_refused(built: Workspace):
     built.done("train_spark_model", "--model.kind", "ease")
     outcome = built.run("train_gender_model", *FAST, "--model.kind", "ease", "--gender.features", "vectors")
     assert outcome.code == 2
-    assert "describe no users by vectors" in outcome.stderr
+    assert "have no vectors of users" in outcome.stderr
 
 
 def test_a_list_of_titles(built: Workspace, spark):
