@@ -59,6 +59,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
         .config("spark.driver.extraJavaOptions", FAST_START)
+        # Each scan would start a job of its own to skip files; the tables of the tests have a few files.
+        .config("spark.databricks.delta.stats.skipping", "false")
         # The context inspects the call stack for every column, for messages that tests do not need.
         .config("spark.sql.dataFrameQueryContext.enabled", "false")
         .config("spark.driver.memory", "3g")
