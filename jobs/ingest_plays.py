@@ -1,11 +1,17 @@
 """Read new raw files into plays, users and items, exactly once."""
 
+import logging
+
+from recsys_spark.core.errors import MissingInputError
 from recsys_spark.ingestion.file_history import FileHistory
 from recsys_spark.ingestion.new_files import ingest_selection, list_source_files
 from recsys_spark.ingestion.quarantine import QuarantineLimitError
-from recsys_spark.ingestion.reader import load_reader
+from recsys_spark.ingestion.reader import Reader, load_reader
 from recsys_spark.ingestion.recovery import remove_leftovers, resume
 from recsys_spark.runtime.job import Job, JobRun
+from recsys_spark.storage.tables import Tables
+
+log = logging.getLogger("recsys_spark.ingest_plays")
 
 TABLES = ("ingested_files", "plays", "plays_quarantine", "users", "items")
 
@@ -22,20 +28,38 @@ def work(run: JobRun) -> None:
 def _ingest(run: JobRun) -> None:
     tables, config, settings = run.tables, run.config, run.config.source
     reader = load_reader(settings.format)(settings)
-    files = list_source_files(tables, config, reader)
     with tables.lock("ingested_files"):
-        for table in TABLES:
-            tables.ensure(table)
+        # Before the files are looked for: a plan that was read is completed though its files are gone.
+        completed = tables.exists("ingested_files") and _complete_unfinished(run, reader)
+        try:
+            files = list_source_files(tables, config, reader)
+        except MissingInputError as error:
+            if not completed:
+                raise
+            log.info("no new files: %s", error)
+            return
+        _ensure_tables(tables)
         history = FileHistory.read(tables)
-        unfinished = history.unfinished(settings.source_name)
-        if unfinished is not None:
-            run.count(**resume(tables, config, unfinished, reader, files))
-            history = FileHistory.read(tables)
         remove_leftovers(tables, config, history.started)
         selection = history.select(files, reader, settings)
         run.count(files_new=len(selection.new), files_known=len(files) - len(selection.new))
         run.count(**ingest_selection(tables, config, reader, selection, history.next_batch))
     selection.check_all_readable()
+
+
+def _complete_unfinished(run: JobRun, reader: Reader) -> bool:
+    """Return True if there was a plan of a killed run."""
+    _ensure_tables(run.tables)
+    unfinished = FileHistory.read(run.tables).unfinished(run.config.source.source_name)
+    if unfinished is None:
+        return False
+    run.count(**resume(run.tables, run.config, unfinished, reader))
+    return True
+
+
+def _ensure_tables(tables: Tables) -> None:
+    for table in TABLES:
+        tables.ensure(table)
 
 
 job = Job("ingest_plays", __doc__ or "", work, reads=("raw files",), writes=TABLES)

@@ -83,7 +83,8 @@ class SourceSettings(Section):
         description="Plays on or after it are quarantined (UTC date); unset: the day after tomorrow.",
     )
     reprocess: str | None = Field(
-        None, description="Glob of files to read again; their new rows replace the earlier ones."
+        None,
+        description="Glob of names or path ends of files to read again; their new rows replace the earlier ones.",
     )
 
     @field_validator("earliest", "latest")

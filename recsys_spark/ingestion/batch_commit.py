@@ -48,7 +48,11 @@ def complete(tables: Tables, config: BaseConfig, batch: FileBatch, reader: Reade
     counts = _count(staging)
     if any(rows.refused for rows in counts.values()):
         append_quarantine(tables, batch, staging)
-    _check_quarantine_share(tables, batch, staging, counts, config.source.max_quarantine_share)
+    # The limit under which the copy was made: a run that completes the batch may have another.
+    limit = staging.max_quarantine_share
+    if limit is None:
+        limit = config.source.max_quarantine_share
+    _check_quarantine_share(tables, batch, staging, counts, limit)
     # The staged copy holds all that changes of users and items: computed beside the append, committed after it.
     with _computing(_profile_changes(tables, staging)) as changes:
         with step("appending plays"):

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.core.paths import literal_path
 
-__all__ = ["RawFile", "changed_files", "list_files", "utc_time"]
+__all__ = ["RawFile", "changed_files", "list_files", "present_files", "utc_time"]
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +61,14 @@ def list_files(spark: SparkSession, path: str) -> list[RawFile]:
     return sorted(
         RawFile(row["file_path"], row["path"], row["file_size"], utc_time(row["modified_micros"])) for row in found
     )
+
+
+def present_files(spark: SparkSession, path: str) -> list[RawFile]:
+    """Return the files of `list_files`, or an empty list when there is none."""
+    try:
+        return list_files(spark, path)
+    except MissingInputError:
+        return []
 
 
 def changed_files(planned: Sequence[RawFile], present: Sequence[RawFile]) -> list[RawFile]:

@@ -104,7 +104,7 @@ class FileHistory:
             earlier = attempts.get(file.uri, [])
             same = [attempt for attempt in earlier if attempt.identity == file.identity]
             if settings.reprocess is not None:
-                if fnmatch.fnmatchcase(file.path, f"*{settings.reprocess}"):
+                if _matches(file.path, settings.reprocess):
                     selection.new.append(file)
             elif any(attempt.state == FileState.INGESTED for attempt in same):
                 continue
@@ -123,6 +123,11 @@ class FileHistory:
 def _raw_file(row: Row) -> RawFile:
     uri = row["source_file"]
     return RawFile(uri, unquote(uri), row["size"], utc_time(row["modified_micros"]))
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Return True if whole parts at the end of a path match a glob: 1.csv does not match day-11.csv."""
+    return fnmatch.fnmatchcase(path, f"*{pattern}" if pattern.startswith("/") else f"*/{pattern}")
 
 
 def _is_untimed(reader: Reader, file: RawFile) -> bool:

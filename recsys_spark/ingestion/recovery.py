@@ -1,14 +1,13 @@
 """Recovery from runs that were killed before or after the last commit of their batch."""
 
 import logging
-from collections.abc import Sequence
 
 from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.ingestion.batch_commit import complete
 from recsys_spark.ingestion.batches import FileBatch, settings_hash
-from recsys_spark.ingestion.discovery import RawFile, changed_files
+from recsys_spark.ingestion.discovery import changed_files, present_files
 from recsys_spark.ingestion.file_states import FileResult, refuse
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.ingestion.staging import Staging, staged_batches
@@ -19,21 +18,24 @@ __all__ = ["remove_leftovers", "resume"]
 log = logging.getLogger(__name__)
 
 
-def resume(
-    tables: Tables, config: BaseConfig, batch: FileBatch, reader: Reader, files: Sequence[RawFile]
-) -> dict[str, int]:
+def resume(tables: Tables, config: BaseConfig, batch: FileBatch, reader: Reader) -> dict[str, int]:
     """Complete the plan of a killed run and return its row counts.
 
-    A plan without a complete staged copy whose files or settings have changed is given up: nothing but quarantined
-    rows can have been committed of it.
+    A complete staged copy needs no raw file: they may all be gone. A plan without one whose files or settings have
+    changed is given up: nothing but quarantined rows can have been committed of it.
     """
     staged = Staging(tables.spark, config.files_root, batch.batch_id).is_complete
-    unchanged = not changed_files(batch.files, files)
-    if staged or (unchanged and batch.settings_hash == settings_hash(config.source)):
+    if staged or _is_unchanged(tables, config, batch):
         log.info("completing batch %d, which run %s left unfinished", batch.batch_id, batch.run_id)
         return complete(tables, config, batch, reader)
     _give_up(tables, batch)
     return {}
+
+
+def _is_unchanged(tables: Tables, config: BaseConfig, batch: FileBatch) -> bool:
+    """Return True if a plan's files and settings are still the same."""
+    present = present_files(tables.spark, config.sample_path)
+    return not changed_files(batch.files, present) and batch.settings_hash == settings_hash(config.source)
 
 
 def remove_leftovers(tables: Tables, config: BaseConfig, started: set[int]) -> None:

@@ -3,10 +3,10 @@
 import logging
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.core.errors import DataQualityError, MissingInputError
+from recsys_spark.core.errors import DataQualityError
 from recsys_spark.core.logs import step
 from recsys_spark.ingestion.batches import FileBatch
-from recsys_spark.ingestion.discovery import changed_files, list_files
+from recsys_spark.ingestion.discovery import changed_files, present_files
 from recsys_spark.ingestion.file_states import FileResult, refuse
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.ingestion.staging import Staging, unreadable_files
@@ -46,16 +46,12 @@ def _copy(tables: Tables, config: BaseConfig, batch: FileBatch, reader: Reader, 
             "\n".join([*causes, "nothing was ingested: deliver the file again, or remove it and run again"])
         ) from None
     _check_unchanged(tables, config, batch, staging)
-    staging.finish(reader)
+    staging.finish(reader, config.source)
 
 
 def _check_unchanged(tables: Tables, config: BaseConfig, batch: FileBatch, staging: Staging) -> None:
     """Refuse a copy that may mix two versions of a file."""
-    try:
-        present = list_files(tables.spark, config.sample_path)
-    except MissingInputError:
-        present = []
-    changed = changed_files(batch.files, present)
+    changed = changed_files(batch.files, present_files(tables.spark, config.sample_path))
     if not changed:
         return
     staging.remove()

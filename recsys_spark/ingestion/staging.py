@@ -56,6 +56,12 @@ class Staging:
         """
         return str(self._read_marker()["kind"])
 
+    @property
+    def max_quarantine_share(self) -> float | None:
+        """Return the limit of the settings that the batch was parsed with; None in a copy of an earlier release."""
+        share: float | None = self._read_marker().get("max_quarantine_share")
+        return share
+
     def write(self, reader: Reader, batch: FileBatch, settings: SourceSettings) -> None:
         """Parse the files of the batch into Parquet; rows keep the name and time of their file.
 
@@ -71,10 +77,14 @@ class Staging:
                     rows = with_key(rows, batch.source, reader.kind)
                 rows.write.mode("overwrite").options(**COPY_OPTIONS).parquet(self._uri(role))
 
-    def finish(self, reader: Reader) -> None:
-        """Write the marker that declares the copy complete."""
+    def finish(self, reader: Reader, settings: SourceSettings) -> None:
+        """Write the marker that declares the copy complete.
+
+        It holds the settings that decide about the batch, for a later run that completes it under other settings.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_json(self._marker, {"kind": reader.kind, "files": self._files()})
+        decisive = {"kind": reader.kind, "max_quarantine_share": settings.max_quarantine_share}
+        write_json(self._marker, {**decisive, "files": self._files()})
 
     def is_intact(self) -> bool:
         """Return True if the files are those that the marker lists."""

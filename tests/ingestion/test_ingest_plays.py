@@ -223,8 +223,8 @@ def test_a_copy_that_lost_a_file_is_made_anew(
     """Simulate a machine that lost power soon after the copy was made."""
     finish = Staging.finish
 
-    def losing(self: Staging, reader: Any) -> None:
-        finish(self, reader)
+    def losing(self: Staging, reader: Any, settings: Any) -> None:
+        finish(self, reader, settings)
         part = next((self._folder / "plays").glob("part-*.parquet"))
         part.unlink() if harm == "gone" else part.write_bytes(b"")
         raise KeyboardInterrupt

@@ -293,3 +293,20 @@ def test_a_plan_that_waits_while_another_source_goes_on_loses_nothing(
     assert (outcome.rows["valid"], outcome.rows["quarantined"]) == (1, 1)
     assert plays(workspace) == [("u", "first"), ("u", "second")]
     assert workspace.table("plays_quarantine").count() == 2
+
+
+def test_a_plan_that_was_read_is_completed_by_its_own_limit_though_its_folder_is_gone(
+    workspace: Workspace, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = write("raw/a.csv", "user_id,item_id,at\nu,first,2024-01-01\n,broken,2024-01-01\n").parent
+    with monkeypatch.context() as patch:
+        # The plays are committed, the result of the files is not.
+        die_before(patch, Tables, "replace", "ingested_files")
+        killed_ingestion(workspace, raw, [*TIMED, "--source.max_quarantine_share", "0.5"])
+    assert plays(workspace) == [("u", "first")]
+    shutil.rmtree(raw)
+    outcome = workspace.done("ingest_plays", "--source.path", raw, *TIMED, "--source.max_quarantine_share", "0.05")
+    assert (outcome.rows["valid"], outcome.rows["quarantined"]) == (1, 1)
+    assert plays(workspace) == [("u", "first")]
+    assert statuses(workspace) == [("a.csv", "ingested")]
+    assert workspace.run("ingest_plays", "--source.path", raw, *TIMED).code == 4
