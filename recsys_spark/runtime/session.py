@@ -47,6 +47,7 @@ def spark_session(config: BaseConfig) -> Iterator[SparkSession]:
     with nullcontext() if submitted else _local_catalog(config):
         spark = _submitted_session() if submitted else _local_session(config)
         try:
+            _check_delta_classes(spark)
             yield spark
         finally:
             spark.stop()
@@ -159,6 +160,15 @@ def _local_session(config: BaseConfig) -> SparkSession:
         raise ConfigError(
             f"Spark did not start: {error}; install JDK 17 or 21 if none is found; the log is {log_file}"
         ) from error
+
+
+def _check_delta_classes(spark: SparkSession) -> None:
+    """Raise ConfigError where the JVM of a session has no Delta classes."""
+    java = spark._jvm
+    if java is not None and type(java.io.delta.tables.DeltaTable).__name__ == "JavaPackage":
+        raise ConfigError(
+            "Spark has no Delta jars: run python -m recsys_spark.runtime.delta_jars once in this environment"
+        )
 
 
 @contextmanager

@@ -95,7 +95,9 @@ def _write_pieces(spark: SparkSession, plan: SamplePlan, root: Path) -> Counter[
         for batch in batches:
             for piece in batch["id"]:
                 counts = write_piece(plan, int(piece), root) if root.is_dir() else {UNSEEN_FOLDER: 1}
-                yield pd.DataFrame({"kind": list(counts), "count": list(counts.values())})
+                if counts:
+                    # An empty list would be a column of floats, which pyarrow 15 and later cast to no plain array.
+                    yield pd.DataFrame({"kind": list(counts), "count": list(counts.values())})
 
     counts = spark.range(0, number, 1, number).mapInPandas(write, "kind string, count long")
     # One row a kind of count: about a dozen, independent of the size of the sample.
