@@ -146,7 +146,7 @@ def test_networks_that_learn_from_ratings_are_refused_where_there_are_none(
     workspace.done("ingest_plays", "--source.format", "plays", "--source.path", path)
     workspace.done("build_interactions")
     refused = workspace.run("write_shards", "--model.kind", "autorec_item")
-    assert refused.code == 4 and "no pairs with a rating: run ingest_plays" in refused.summary["error"]
+    assert refused.code == 4 and "no pairs with a rating to train on: run ingest_plays" in refused.summary["error"]
 
 
 @pytest.mark.slow
