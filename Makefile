@@ -43,10 +43,12 @@ run: jdk $(RUN_READY) ## run the whole pipeline on a generated sample
 reproduce: jdk $(RUN_READY) ## reproduce published results on the data sets below DATA=folder
 	$(BIN)/python jobs/reproduce.py --config conf/reproduce.yaml --reproduce.data "$(DATA)" $(ARGS)
 
-# Tests without Spark end within a minute; pytest ends with 5 when ARGS selects none of them.
+# Tests without Spark run first. pytest ends with 5 when ARGS selects no test: an error if both calls do.
 test: jdk check ## check, then all tests except the slow ones
-	$(BIN)/python -m pytest -m "not slow and not spark" -n 2 --dist loadfile $(ARGS) || [ $$? -eq 5 ]
-	$(BIN)/python -m pytest -m "spark and not slow" -n $(WORKERS) --dist loadfile $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "not slow and not spark" -n 2 --dist loadfile $(ARGS); first=$$?; \
+	[ $$first -eq 0 ] || [ $$first -eq 5 ] || exit $$first; \
+	$(BIN)/python -m pytest -m "spark and not slow" -n $(WORKERS) --dist loadfile $(ARGS); second=$$?; \
+	[ $$first -eq 0 ] && [ $$second -eq 5 ] || exit $$second
 
 test-slow: jdk $(TEST_READY) ## only the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -6,7 +6,7 @@ from recsys_spark.core.errors import MissingInputError
 from recsys_spark.ingestion.file_history import FileHistory
 from recsys_spark.ingestion.new_files import ingest_selection, list_source_files
 from recsys_spark.ingestion.quarantine import QuarantineLimitError
-from recsys_spark.ingestion.reader import Reader, load_reader
+from recsys_spark.ingestion.reader import load_reader
 from recsys_spark.ingestion.recovery import remove_leftovers, resume
 from recsys_spark.runtime.job import Job, JobRun
 from recsys_spark.storage.tables import Tables
@@ -30,16 +30,19 @@ def _ingest(run: JobRun) -> None:
     reader = load_reader(settings.format)(settings)
     with tables.lock("ingested_files"):
         # Before the files are looked for: a plan that was read is completed though its files are gone.
-        completed = tables.exists("ingested_files") and _complete_unfinished(run, reader)
+        history = _read_history(tables) if tables.exists("ingested_files") else None
+        unfinished = None if history is None else history.unfinished(settings.source_name)
+        if unfinished is not None:
+            run.count(**resume(tables, config, unfinished, reader))
         try:
             files = list_source_files(tables, config, reader)
         except MissingInputError as error:
-            if not completed:
+            if unfinished is None:
                 raise
             log.info("no new files: %s", error)
             return
-        _ensure_tables(tables)
-        history = FileHistory.read(tables)
+        if history is None or unfinished is not None:
+            history = _read_history(tables)
         remove_leftovers(tables, config, history.started)
         selection = history.select(files, reader, settings)
         run.count(files_new=len(selection.new), files_known=len(files) - len(selection.new))
@@ -47,19 +50,10 @@ def _ingest(run: JobRun) -> None:
     selection.check_all_readable()
 
 
-def _complete_unfinished(run: JobRun, reader: Reader) -> bool:
-    """Return True if there was a plan of a killed run."""
-    _ensure_tables(run.tables)
-    unfinished = FileHistory.read(run.tables).unfinished(run.config.source.source_name)
-    if unfinished is None:
-        return False
-    run.count(**resume(run.tables, run.config, unfinished, reader))
-    return True
-
-
-def _ensure_tables(tables: Tables) -> None:
+def _read_history(tables: Tables) -> FileHistory:
     for table in TABLES:
         tables.ensure(table)
+    return FileHistory.read(tables)
 
 
 job = Job("ingest_plays", __doc__ or "", work, reads=("raw files",), writes=TABLES)

@@ -173,7 +173,7 @@ def test_ci_checks_and_tests(checkout):
     ]
 
 
-@pytest.mark.parametrize("code", [1, 2])
+@pytest.mark.parametrize("code", [1, 2, 5])
 def test_ci_fails_when_tests_fail(checkout, code):
     checkout.make("test")
     checkout.program(".venv/bin/python", f'#!/bin/sh\n[ "$2" != pytest ] || exit {code}\n')
