@@ -44,7 +44,7 @@ def full_ranking(bench: Bench) -> Comparison:
     clocks = frame.mapInArrow(partial(_in_task, setup, bench.repeats), "ours DOUBLE, reference DOUBLE").collect()
     ours, reference = clocks[0]["ours"], clocks[0]["reference"]
     size = f"{n_users} users x {n_items} items, rank {RANK}, {len(setup.columns)} values, {setup.draws} draws"
-    return Comparison("full_ranking", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": 1})
+    return Comparison("judging", size, ours, "numpy.matmul", reference, ">= 0.4 of its throughput", {"threads": 1})
 
 
 def _in_task(setup: EvaluationSetup, repeats: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -139,8 +139,8 @@ def ranked_frame(bench: Bench, n_users: int) -> DataFrame:
     generator = np.random.default_rng(bench.seed)
     listed = (generator.integers(0, 1000, (n_users, 1)) + 7 * np.arange(LISTED)) % 1000
     truth = np.sort((generator.integers(0, 1000, (n_users, 1)) + 13 * np.arange(TO_FIND)) % 1000)
-    rows = pa.table({"listed": list(listed.astype(float)), "truth": list(truth.astype(float))})
-    return bench.spark.createDataFrame(rows.to_pandas(), "listed ARRAY<DOUBLE>, truth ARRAY<DOUBLE>")
+    columns = {"listed": listed.astype(float).tolist(), "truth": truth.astype(float).tolist()}
+    return bench.spark.createDataFrame(pa.table(columns))
 
 
 def package_means(frame: DataFrame, k: int = 10) -> list[float]:
