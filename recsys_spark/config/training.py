@@ -27,7 +27,12 @@ class ModelSettings(Section):
 class ShardsSettings(Section):
     """Section `shards`."""
 
-    files: int = Field(8, ge=1, le=10_000, description="Files of a shard folder; use a multiple of training.processes.")
+    files: int = Field(
+        8,
+        ge=1,
+        le=10_000,
+        description="Files of a shard folder: tasks that write it, and parts that training holds in memory.",
+    )
 
 
 class TrainingSettings(Section):

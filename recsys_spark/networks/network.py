@@ -44,6 +44,12 @@ class NetworkSettings(BaseModel):
         ge=0,
         description="Decoupled weight decay (AdamW): share of all weights lost per step, times the step size.",
     )
+    decay_steps: int = Field(
+        default=64,
+        ge=0,
+        description="Steps in an epoch up to which weight_decay holds. In an epoch of more steps it is smaller in"
+        " proportion, so that weights lose the same share between two visits of a row; 0: it always holds.",
+    )
     average: float = Field(
         default=0.0, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )

@@ -67,7 +67,7 @@ class _Trainer:
         self.module: torch.nn.Module = self.network
         if ranks.world > 1:
             self.module = DistributedDataParallel(self.network, broadcast_buffers=False, gradient_as_bucket_view=True)
-        self.optimizer = make_optimizer(self.network)
+        self.optimizer = make_optimizer(self.network, self._epoch_schedule(0).steps)
         self.average = RunningAverage(self.network, self.settings.average)
         self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
         self.best = Checkpoints(Path(spec.folder) / "best", keep=1)
