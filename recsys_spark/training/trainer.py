@@ -244,5 +244,6 @@ class _Trainer:
             minutes = self.seconds / max(1, steps) * epoch.steps / 60
             message = "a trial of %d steps took %.1f s: an epoch of %d steps would take %.1f minutes"
             log.info(message, steps, self.seconds, epoch.steps, minutes)
-        metric = {"metric": state.best_metric, "metric_name": self.network.metric, "best_epoch": state.best_epoch}
+        best_epoch = None if state.best_metric is None else state.best_epoch
+        metric = {"metric": state.best_metric, "metric_name": self.network.metric, "best_epoch": best_epoch}
         return {**metric, "epochs": state.epoch, "steps": state.global_step, "rows_of_ranks": rows}

@@ -1,6 +1,8 @@
 """Training loop: learned preferences, early stopping, stored weights and logs."""
 
+import logging
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,10 +173,14 @@ def test_the_log_has_a_line_per_epoch(tmp_path: Path) -> None:
     assert all({"reconstruction", "kl", "loss"} <= set(line) for line in lines)
 
 
-def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
+def test_without_validation_the_last_weights_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = replace(make_spec(tmp_path, "song_autoencoder", planted_tastes(), PLAIN), validation_folder=None)
-    report = train(spec.as_dict())
-    assert (report["metric"], report["best_epoch"], report["epochs"]) == (None, -1, 3)
+    with caplog.at_level(logging.INFO):
+        report = train(spec.as_dict())
+    epochs = [message for message in caplog.messages if message.startswith("epoch")]
+    assert len(epochs) == 3
+    assert all(re.fullmatch(r"epoch \d: loss \d+\.\d+, \d+\.\d s", message) for message in epochs)
+    assert (report["metric"], report["best_epoch"], report["epochs"]) == (None, None, 3)
     assert [line["metric"] for line in log_of(spec)] == [None] * 3
     last = Checkpoints(spec.checkpoints).newest()
     assert last is not None
