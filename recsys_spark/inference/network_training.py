@@ -53,7 +53,7 @@ def train_network(tables: Tables, config: BaseConfig, plan: TrainingPlan, shards
 
 
 def unmeasured_sentence(split_id: str | None, fit: str, metric: str) -> str:
-    """Return the reason why a training without validation pairs has no metric, and the setting that gives one."""
+    """Return why a training without validation pairs has no metric, and the setting for one."""
     if split_id is None:
         return (
             f"nothing is measured, because there is no split: all epochs are trained and the last weights kept. Set "

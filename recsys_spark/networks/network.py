@@ -89,7 +89,7 @@ class Network(nn.Module, ABC):
     recall@K (larger is better), rmse (smaller is better). `fold_in` is the method for histories not seen in training:
     a forward pass, or none. `similar_lengths` asks for steps of rows of similar lengths, for networks that pad rows.
     `scores_are_dot_products` is True if scores are dot products with `output_weight`; if not, the network overrides
-    score_block and score_pairs.
+    score_block and score_pairs. `width_setting` names the setting that makes the largest arrays narrower.
     """
 
     Settings: ClassVar[type[NetworkSettings]]
@@ -98,6 +98,7 @@ class Network(nn.Module, ABC):
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
     similar_lengths: ClassVar[bool] = False
     scores_are_dot_products: ClassVar[bool] = True
+    width_setting: ClassVar[str] = "units"
 
     output: nn.Linear
 

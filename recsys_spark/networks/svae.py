@@ -85,6 +85,7 @@ class Svae(Network):
     Settings: ClassVar[type[NetworkSettings]] = SvaeSettings
     shard_spec: ClassVar[ShardSpec] = ShardSpec(order="time")
     similar_lengths: ClassVar[bool] = True
+    width_setting: ClassVar[str] = "embedding"
 
     settings: SvaeSettings
 
