@@ -247,3 +247,14 @@ def test_a_learning_rate_that_overflows_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"autorec_user is not a number at epoch 0, step 1 .*1e\+38"):
         train(spec.as_dict())
     assert not (Path(spec.folder) / "network.json").exists()
+
+
+def test_refeeding_learns_withheld_ratings_and_logs_its_error(tmp_path: Path) -> None:
+    """Held-out ratings are 5, and a constant prediction of the midpoint has an error of 2."""
+    settings = {"layers": (8, 4), "epochs": 60, "learning_rate": 0.02, "batch_rows": 20, "average": 0.0}
+    settings |= {"weight_decay": 0.0, "dropout": 0.2, "refeed": True}
+    spec = make_spec(tmp_path, "deeprec", planted_tastes(ratings=True), settings)
+    report, lines = train(spec.as_dict()), log_of(spec)
+    assert report["metric"] < 0.4
+    assert all(line["loss"] == pytest.approx(line["squared_error"] + line["refeeding_error"]) for line in lines)
+    assert all(line["refeeding_error"] > 0 for line in lines)
