@@ -250,7 +250,7 @@ def test_a_learning_rate_that_overflows_is_reported(tmp_path: Path) -> None:
 
 
 def test_refeeding_learns_withheld_ratings_and_logs_its_error(tmp_path: Path) -> None:
-    """Held-out ratings are 5, and a constant prediction of the midpoint has an error of 2."""
+    """Held-out ratings are 5; predicting the midpoint has an error of 2."""
     settings = {"layers": (8, 4), "epochs": 60, "learning_rate": 0.02, "batch_rows": 20, "average": 0.0}
     settings |= {"weight_decay": 0.0, "dropout": 0.2, "refeed": True}
     spec = make_spec(tmp_path, "deeprec", planted_tastes(ratings=True), settings)
