@@ -101,8 +101,9 @@ def order_by_length(rows: Csr, batch_rows: int, seed: int) -> Csr:
     ordered = []
     for first in range(0, len(rows), window):
         part = rows.between(first, min(first + window, len(rows)))
-        steps = generator.permutation(-(-len(part) // batch_rows))
-        ordered += group_by_length(Rows(np.zeros(len(part), np.int32), part), steps)
+        sizes = np.diff(np.minimum(np.arange(0, len(part) + batch_rows, batch_rows), len(part)))
+        order = generator.permutation(sizes.size)
+        ordered += group_by_length(Rows(np.zeros(len(part), np.int32), part), sizes, order)
     return Rows.concat(ordered).entries
 
 

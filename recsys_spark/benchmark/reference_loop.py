@@ -1,7 +1,7 @@
 """Minimal torch training loop on batches in memory, without checks or checkpoints."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,12 +21,12 @@ class EpochResult(NamedTuple):
     loss: float
 
 
-def train_reference(network: Network, epochs: Iterable[Sequence[Batch]], seed: int) -> list[EpochResult]:
+def train_reference(network: Network, epochs: Sequence[Sequence[Batch]], seed: int) -> list[EpochResult]:
     """Train a network on the batches of each epoch.
 
     Random numbers are those of the trainer with this seed in one process, so that losses can be compared.
     """
-    optimizer = make_optimizer(network)
+    optimizer = make_optimizer(network, len(epochs[0]))
     network.train()
     results, step = [], 0
     for batches in epochs:

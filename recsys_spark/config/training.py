@@ -27,7 +27,12 @@ class ModelSettings(Section):
 class ShardsSettings(Section):
     """Section `shards`."""
 
-    files: int = Field(8, ge=1, le=10_000, description="Files of a shard folder; use a multiple of training.processes.")
+    files: int = Field(
+        8,
+        ge=1,
+        le=10_000,
+        description="Files of a shard folder: tasks that write it, and parts that training holds in memory.",
+    )
 
 
 class TrainingSettings(Section):
@@ -54,6 +59,12 @@ class TrainingSettings(Section):
     )
     max_steps: int = Field(
         0, ge=0, description="Stop after this number of steps, to test a size; no model is stored. 0: no limit."
+    )
+    max_network_bytes: int = Field(
+        16 << 30,
+        ge=1,
+        description="Maximum memory of a process for the weights of a network, their gradients, the optimiser's state"
+        " and the running average (bytes); users x width arrays are dense.",
     )
     tracking_uri: str | None = Field(
         None, description="MLflow address for the metrics of each epoch; unset: no tracking."

@@ -13,6 +13,7 @@ from recsys_spark.config.training import TrainingSettings
 from recsys_spark.inference.network_vectors import network_vectors
 from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
+from recsys_spark.networks.network import load_network
 from recsys_spark.preparation.shard_sets import ShardSet
 from recsys_spark.storage.model_files import missing_files, write_file_list
 from recsys_spark.storage.shard_format import Manifest
@@ -21,7 +22,7 @@ from recsys_spark.training.distributed import run_training, threads_per_process
 from recsys_spark.training.progress import logged_seconds
 from recsys_spark.training.spec import TrainSpec
 
-__all__ = ["build_train_spec", "train_network"]
+__all__ = ["build_train_spec", "train_network", "unmeasured_sentence"]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ def train_network(tables: Tables, config: BaseConfig, plan: TrainingPlan, shards
         # Training had finished, so no checkpoint can restore the missing files.
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if shards.validation is None:
+        log.info("%s", unmeasured_sentence(plan.pairs.split_id, plan.pairs.fit, load_network(plan.kind).metric))
     report = run_training(tables.spark, build_train_spec(config.training, plan, folder, shards), config.training)
     manifest = Manifest.read(shards.train)
     counts = {"rows": manifest.rows, "non_zeros": manifest.non_zeros}
@@ -49,6 +52,24 @@ def train_network(tables: Tables, config: BaseConfig, plan: TrainingPlan, shards
     return counts
 
 
+def unmeasured_sentence(split_id: str | None, fit: str, metric: str) -> str:
+    """Return why a training without validation pairs has no metric, and the setting for one."""
+    if split_id is None:
+        return (
+            f"nothing is measured, because there is no split: all epochs are trained and the last weights kept. Set "
+            f"split.protocol and run split_interactions to measure {metric} after each epoch"
+        )
+    if fit != "train":
+        return (
+            f"nothing is measured, because model.fit = {fit} trains on the validation pairs too: the epochs are those "
+            f"that were best with model.fit = train. Set model.fit to train to measure {metric} after each epoch"
+        )
+    return (
+        f"nothing is measured, because the split {split_id} has no validation pairs: all epochs are trained and the "
+        f"last weights kept. Change the split, such as split.validation_share, to measure {metric} after each epoch"
+    )
+
+
 def _record_network(
     tables: Tables, config: BaseConfig, plan: TrainingPlan, folder: Path, shards: ShardSet, report: Mapping[str, Any]
 ) -> None:
@@ -59,8 +80,9 @@ def _record_network(
         tables.replace(table, rows.withColumn("model_version", F.lit(plan.version)), "model_version", plan.version)
     write_file_list(folder)
     metric = report["metric_name"]
-    metrics = {} if report["metric"] is None else {metric: report["metric"]}
-    metrics |= {name: float(report[name]) for name in ("epochs", "steps", "best_epoch")}
+    metrics = {name: float(report[name]) for name in ("epochs", "steps")}
+    if report["metric"] is not None:
+        metrics |= {metric: report["metric"], "best_epoch": float(report["best_epoch"])}
     metrics["fit_seconds"] = logged_seconds(folder / "log.jsonl")
     described = {**plan.row, "selection_metric": metric}
     record_model(tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)

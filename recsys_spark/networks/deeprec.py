@@ -83,6 +83,7 @@ class DeepRec(Network):
     shard_spec: ClassVar[ShardSpec] = ShardSpec(rows="users", values="rating")
     metric: ClassVar[str] = "rmse"
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
+    width_setting: ClassVar[str] = "layers"
 
     settings: DeepRecSettings
 

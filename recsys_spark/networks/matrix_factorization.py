@@ -80,6 +80,7 @@ class Factorization(WithSideInformation):
     """
 
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
+    width_setting: ClassVar[str] = "rank"
     settings: FactorizationSettings
 
     def __init__(self, settings: FactorizationSettings, shape: Shape, offset: float) -> None:

@@ -63,6 +63,7 @@ class MultVae(Network):
     Settings = MultVaeSettings
     shard_spec: ClassVar[ShardSpec] = ShardSpec(values="one")
     metric: ClassVar[str] = "ndcg@100"
+    width_setting: ClassVar[str] = "hidden"
     settings: MultVaeSettings
 
     def __init__(self, settings: MultVaeSettings, shape: Shape) -> None:

@@ -44,6 +44,12 @@ class NetworkSettings(BaseModel):
         ge=0,
         description="Decoupled weight decay (AdamW): share of all weights lost per step, times the step size.",
     )
+    decay_steps: int = Field(
+        default=64,
+        ge=0,
+        description="Steps in an epoch up to which weight_decay holds. In an epoch of more steps it is smaller in"
+        " proportion, so that weights lose the same share between two visits of a row; 0: it always holds.",
+    )
     average: float = Field(
         default=0.0, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
     )
@@ -83,7 +89,7 @@ class Network(nn.Module, ABC):
     recall@K (larger is better), rmse (smaller is better). `fold_in` is the method for histories not seen in training:
     a forward pass, or none. `similar_lengths` asks for steps of rows of similar lengths, for networks that pad rows.
     `scores_are_dot_products` is True if scores are dot products with `output_weight`; if not, the network overrides
-    score_block and score_pairs.
+    score_block and score_pairs. `width_setting` names the setting that makes the largest arrays narrower.
     """
 
     Settings: ClassVar[type[NetworkSettings]]
@@ -92,6 +98,7 @@ class Network(nn.Module, ABC):
     fold_in: ClassVar[Literal["forward", "none"]] = "forward"
     similar_lengths: ClassVar[bool] = False
     scores_are_dot_products: ClassVar[bool] = True
+    width_setting: ClassVar[str] = "units"
 
     output: nn.Linear
 

@@ -77,6 +77,7 @@ class NeuralEncoder(Network):
     metric: ClassVar[str] = "rmse"
     fold_in: ClassVar[Literal["forward", "none"]] = "none"
     scores_are_dot_products: ClassVar[bool] = False
+    width_setting: ClassVar[str] = "embedding"
     settings: NeuralEncoderSettings
 
     def __init__(self, settings: NeuralEncoderSettings, shape: Shape) -> None:

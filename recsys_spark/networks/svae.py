@@ -66,6 +66,12 @@ class SvaeSettings(NetworkSettings):
         ge=0,
         description="Decoupled weight decay (AdamW): share of all weights lost per step, times the step size.",
     )
+    decay_steps: int = Field(
+        default=200,
+        ge=0,
+        description="Steps in an epoch up to which weight_decay holds. In an epoch of more steps it is smaller in"
+        " proportion, so that weights lose the same share between two visits of a row; 0: it always holds.",
+    )
 
 
 class Svae(Network):
@@ -79,6 +85,7 @@ class Svae(Network):
     Settings: ClassVar[type[NetworkSettings]] = SvaeSettings
     shard_spec: ClassVar[ShardSpec] = ShardSpec(order="time")
     similar_lengths: ClassVar[bool] = True
+    width_setting: ClassVar[str] = "embedding"
 
     settings: SvaeSettings
 

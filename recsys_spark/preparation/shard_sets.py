@@ -62,7 +62,7 @@ def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, shard_
     side_features = read_side_features(tables, shard_spec.side)
     shape = (n_users, n_items) if shard_spec.rows == "users" else (n_items, n_users)
     inputs = {
-        "interactions": pairs.data_version,
+        "interactions": tables.data_state("interactions"),
         "split_id": pairs.split_id,
         "fit": pairs.fit,
         "recipe": shard_spec.as_dict(),
@@ -70,7 +70,7 @@ def plan_shards(tables: Tables, config: BaseConfig, pairs: TrainingPairs, shard_
         "seed": config.run.seed,
         "files": config.shards.files,
         "format": FORMAT,
-        **({} if side_features is None else {"users": side_features.version}),
+        **({} if side_features is None else {name: tables.data_state(name) for name in ("users", "user_index")}),
     }
     name = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
     folder = Path(config.files_root) / "shards" / name

@@ -25,13 +25,11 @@ MAX_LENGTH = 100
 class SideFeatures:
     """Profiles of users and the fields to take from them (`ShardSpec.side`).
 
-    `users`: (row_idx INT, country STRING, age INT, attributes MAP) of users with an index. `version` is the version of
-    the table users.
+    `users`: (row_idx INT, country STRING, age INT, attributes MAP) of users with an index.
     """
 
     users: DataFrame
     fields: tuple[str, ...]
-    version: int
 
     @cached_property
     def vocabulary(self) -> list[tuple[int, str]]:
@@ -76,7 +74,7 @@ def read_side_features(tables: Tables, fields: tuple[str, ...]) -> SideFeatures 
         return None
     index = tables.read("user_index").where("user_id IS NOT NULL").withColumnRenamed("user_idx", "row_idx")
     users = index.join(tables.read("users"), on="user_id", how="inner")
-    return SideFeatures(users.select("row_idx", "country", "age", "attributes"), fields, tables.data_version("users"))
+    return SideFeatures(users.select("row_idx", "country", "age", "attributes"), fields)
 
 
 def _value(field: str) -> Column:

@@ -86,7 +86,7 @@ def cold_items_fingerprint(tables: Tables, config: BaseConfig) -> str:
     if not settings.enabled:
         return ""
     inputs = ["items", "item_index", *(["interactions"] if settings.min_plays > 1 else [])]
-    text = json.dumps([settings.model_dump(mode="json"), {name: tables.data_version(name) for name in inputs}])
+    text = json.dumps([settings.model_dump(mode="json"), {name: tables.data_state(name) for name in inputs}])
     return f" content={hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 

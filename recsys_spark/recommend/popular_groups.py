@@ -97,7 +97,7 @@ def popular_scorer(tables: Tables, config: BaseConfig) -> Scorer:
     It is the fallback for users without a vector or a usable history.
     """
     popularity = Popularity(PopularitySettings())
-    folder = popular_folder(config.files_root, f"v{tables.data_version('interactions')}")
+    folder = popular_folder(config.files_root, f"all-{tables.data_state('interactions')}")
     fitted = popularity.fit(tables.read("interactions"), folder, config.run.seed, 1)
     limit = config.outputs.max_item_matrix_bytes
     assert isinstance(fitted.matrix, DataFrame)
@@ -121,7 +121,7 @@ def popular_folder(files_root: str, name: str) -> Path:
 
 def groups_fingerprint(tables: Tables, settings: RecommendationsSettings) -> str:
     """Return a text that changes when the groups or their lists may change; empty where no groups are configured."""
-    return f" {_settings(settings)} users={tables.data_version('users')}" if settings.popular_by else ""
+    return f" {_settings(settings)} users={tables.data_state('users')}" if settings.popular_by else ""
 
 
 def group_candidates(users: DataFrame, popular_by: tuple[str, ...]) -> DataFrame:
@@ -205,7 +205,7 @@ def _settings(settings: RecommendationsSettings) -> str:
 
 
 def _folder_name(tables: Tables, config: BaseConfig) -> str:
-    versions = [tables.data_version(name) for name in INPUTS]
+    states = [tables.data_state(name) for name in INPUTS]
     limit = config.outputs.max_item_matrix_bytes
-    text = f"{_settings(config.recommendations)} {limit} {versions}"
+    text = f"{_settings(config.recommendations)} {limit} {states}"
     return f"groups-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -63,6 +63,10 @@ class TableAccess:
         later = [c for c in TABLES[name].schema if c.name not in rows.columns]
         return rows.select("*", *[F.lit(None).cast(c.dataType).alias(c.name) for c in later])
 
+    def table_id(self, name: str) -> str:
+        """Return the id that Delta gave an existing table when it was created, a UUID."""
+        return str(self.delta(name).detail().select("id").collect()[0]["id"])
+
     def create_view(self, name: str, query: str) -> None:
         """Create or replace a catalog view; do nothing if tables are addressed by path."""
         if self._schema:

@@ -59,6 +59,13 @@ class Tables(TableAccess):
         pin = self._pins[name]
         return next((c.version for c in self.commits(name) if c.version <= pin and c.changes_rows), pin)
 
+    def data_state(self, name: str) -> str:
+        """Return `ID-VERSION`: the id of the table and its data version.
+
+        It names what is built from the rows. Version numbers alone repeat when a table is dropped and created again.
+        """
+        return f"{self.table_id(name)}-{self.data_version(name)}"
+
     def built_from(self, name: str, scope: str) -> str | None:
         """Return the fingerprint in the last commit of a scope (see `replace`), or None."""
         if not self.exists(name):

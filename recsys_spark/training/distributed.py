@@ -16,6 +16,7 @@ from recsys_spark.config.training import TrainingSettings
 from recsys_spark.core.errors import ConfigError, TrainingError
 from recsys_spark.runtime.session import parallelism
 from recsys_spark.training.failures import clear_failure, read_failure, train_rank
+from recsys_spark.training.memory import check_network_memory
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.trainer import train
 
@@ -28,9 +29,10 @@ def run_training(spark: SparkSession, spec: TrainSpec, settings: TrainingSetting
     """Train a network and return the report of `train`.
 
     A lost process or executor is replaced, `settings.retries` times. Raises ConfigError for settings that this session
-    cannot run, TrainingError if training fails.
+    cannot run or whose network needs too much memory, TrainingError if training fails.
     """
     check_training(spark, settings)
+    check_network_memory(spec, settings.max_network_bytes)
     if settings.local and settings.processes == 1:
         return train(spec.as_dict())
     for attempt in range(settings.retries + 1):

@@ -21,11 +21,12 @@ class EpochLog:
         self._mlflow = _mlflow(tracking_uri, run_name)
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append a line; NaN is written as null."""
+        """Append a line; NaN is written as null, and left out of the log message."""
         plain = {key: None if value != value else value for key, value in line.items()}
         with self.file.open("a") as stream:
             stream.write(json.dumps(plain) + "\n")
-        log.info("epoch %(epoch)d: loss %(loss).5g, %(metric_name)s %(metric).5g, %(seconds).1f s", line)
+        metric = "" if plain["metric"] is None else "%(metric_name)s %(metric).5g, "
+        log.info("epoch %(epoch)d: loss %(loss).5g, " + metric + "%(seconds).1f s", line)
         if self._mlflow is not None:
             numbers = {key.replace("@", "_at_"): v for key, v in plain.items() if isinstance(v, int | float)}
             self._mlflow.log_metrics(numbers, step=line["epoch"])

@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from petastorm import make_batch_reader
 
-__all__ = ["Counts", "Rows", "check_counts", "read_file", "read_rows"]
+__all__ = ["Counts", "Rows", "check_counts", "read_file"]
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,6 @@ def check_counts(read: NDArray[np.int64], manifest: Manifest, folder: Path) -> N
             f"read {read[0]}, {read[1]} and {read[2]}: rows were lost or read twice. Run write_shards again; if the "
             "error remains, install the version of Petastorm that this release pins."
         )
-
-
-def read_rows(folder: Path, files: Sequence[ShardFile], counts: Counts) -> Iterator[Rows]:
-    """Yield the rows of each file in stored order, and add them to `counts`."""
-    for file in files:
-        rows = read_file(folder, file)
-        counts.add(rows)
-        yield rows
 
 
 def read_file(folder: Path, file: ShardFile) -> Rows:

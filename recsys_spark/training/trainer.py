@@ -67,7 +67,7 @@ class _Trainer:
         self.module: torch.nn.Module = self.network
         if ranks.world > 1:
             self.module = DistributedDataParallel(self.network, broadcast_buffers=False, gradient_as_bucket_view=True)
-        self.optimizer = make_optimizer(self.network)
+        self.optimizer = make_optimizer(self.network, self._epoch_schedule(0).steps)
         self.average = RunningAverage(self.network, self.settings.average)
         self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
         self.best = Checkpoints(Path(spec.folder) / "best", keep=1)
@@ -244,5 +244,6 @@ class _Trainer:
             minutes = self.seconds / max(1, steps) * epoch.steps / 60
             message = "a trial of %d steps took %.1f s: an epoch of %d steps would take %.1f minutes"
             log.info(message, steps, self.seconds, epoch.steps, minutes)
-        metric = {"metric": state.best_metric, "metric_name": self.network.metric, "best_epoch": state.best_epoch}
+        best_epoch = None if state.best_metric is None else state.best_epoch
+        metric = {"metric": state.best_metric, "metric_name": self.network.metric, "best_epoch": best_epoch}
         return {**metric, "epochs": state.epoch, "steps": state.global_step, "rows_of_ranks": rows}

@@ -123,7 +123,10 @@ def test_a_trial_of_a_few_steps_writes_no_model(built: Workspace) -> None:
     built.done("write_shards", *flags)
     assert built.done("train_torch_model", *flags, "--training.max_steps", "4").rows["steps"] == 4
     assert built.run("build_recommendations", "--model.kind", "mult_vae").code == 4
-    assert built.done("train_torch_model", *flags).rows["epochs"] == 5
+    trained = built.done("train_torch_model", *flags)
+    assert trained.rows["epochs"] == 5
+    assert trained.stderr.count("nothing is measured, because there is no split") == 1 and " nan" not in trained.stderr
+    assert built.table("models").collect()[0]["metrics"].keys() == {"epochs", "steps", "fit_seconds"}
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ DECLARED = {
 def trained(network: Network, batch: Batch, steps: int = 2) -> Network:
     """Train a network for a few steps."""
     network.set_column_counts(torch.bincount(batch.indices, minlength=batch.n_columns))
-    optimizer = make_optimizer(network)
+    optimizer = make_optimizer(network, steps)
     for step in range(steps):
         torch.manual_seed(step)
         loss = network(batch, step)

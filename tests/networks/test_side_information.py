@@ -26,7 +26,7 @@ def two_countries(n_rows: int = 40, n_columns: int = 10) -> Batch:
 def trained(kind: str, batch: Batch, **changes: Any) -> Network:
     network = make_network(kind, Shape(len(batch), batch.n_columns, 2), **changes)
     network.set_column_counts(torch.bincount(batch.indices, minlength=batch.n_columns))
-    optimizer = make_optimizer(network)
+    optimizer = make_optimizer(network, 1)
     for step in range(150):
         torch.manual_seed(step)
         loss = network(batch, step)

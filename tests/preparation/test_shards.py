@@ -1,5 +1,6 @@
 """Shard folders: content equal to the pairs, for any partitioning."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,11 +8,17 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.config.load import load_config
 from recsys_spark.core.shard_spec import ShardSpec
+from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.preparation.shard_sets import ShardSet, plan_shards
 from recsys_spark.preparation.shards import read_complete_manifest, write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
+from recsys_spark.preparation.training_pairs import training_pairs
+from recsys_spark.recommend.popular_groups import popular_scorer
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.shard_loader import read_file
+from tests.conftest import Workspace
 
 PAIRS = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE, last_played_at TIMESTAMP"
 INPUTS = {"interactions": 3}
@@ -140,3 +147,37 @@ def test_a_complete_folder_is_used_again_and_any_other_is_replaced(pairs: DataFr
     assert read_complete_manifest(folder, INPUTS) is None
     assert write().digest == manifest.digest
     assert {file.name for file in folder.iterdir()} == times.keys()
+
+
+def test_tables_created_again_get_new_shards_and_counts(workspace: Workspace) -> None:
+    """A dropped and rebuilt table has the same version numbers as before."""
+    config = load_config(["--tables.root", str(workspace.root)], {})
+
+    def build(item: int) -> tuple[ShardSet, Path]:
+        for name in ("user_index", "item_index", "interactions"):
+            shutil.rmtree(workspace.root / name, ignore_errors=True)
+        tables = workspace.tables()
+        for side, count in (("user", 3), ("item", 9)):
+            index = workspace.spark.range(count).selectExpr(
+                f"CONCAT('{side}', id) AS {side}_id", f"INT(id) AS {side}_idx"
+            )
+            tables.overwrite(f"{side}_index", index)
+        plays = [(user, item, 1, 4.0, None) for user in range(3)]
+        tables.overwrite("interactions", workspace.spark.createDataFrame(plays, PAIRS))
+        pairs = training_pairs(tables, config)
+        shards = plan_shards(tables, config, pairs, ShardSpec())
+        shards.write(pairs, 2, 1)
+        scorer = popular_scorer(tables, config)
+        assert isinstance(scorer, PopularityScorer)
+        assert scorer.matrix.whole()[:, 0].nonzero()[0].tolist() == [item]
+        assert popular_scorer(tables, config) == scorer
+        assert plan_shards(tables, config, pairs, ShardSpec()).train == shards.train
+        return shards, Path(scorer.matrix.folder)
+
+    (first, first_counts), (second, second_counts) = build(4), build(7)
+    versions = workspace.versions()
+    assert versions == dict.fromkeys(("user_index", "item_index", "interactions"), 1)
+    assert first.train != second.train and first_counts != second_counts
+    for shards, item in ((first, 4), (second, 7)):
+        manifest = Manifest.read(shards.train)
+        assert stored(shards.train, manifest) == {user: ([item], [1.0]) for user in range(3)}

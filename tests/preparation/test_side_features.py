@@ -37,7 +37,7 @@ def rows(spark: SparkSession) -> DataFrame:
 
 
 def numbers_of(users: DataFrame, rows: DataFrame) -> tuple[dict[int, list[int]], int]:
-    side_features = SideFeatures(users, FIELDS, 0)
+    side_features = SideFeatures(users, FIELDS)
     return {row["row_idx"]: row["side"] for row in side_features.add_to(rows).collect()}, len(side_features.vocabulary)
 
 
@@ -66,7 +66,7 @@ def test_side_features_stay_with_their_rows_through_shards_and_shuffled_batches(
     users: DataFrame, rows: DataFrame, tmp_path: Path
 ) -> None:
     shard_spec = ShardSpec(side=FIELDS)
-    side_features = SideFeatures(users, FIELDS, 0)
+    side_features = SideFeatures(users, FIELDS)
     manifest = write_shards(rows, tmp_path / "shards", shard_spec, (13, 5), 3, 1, {"made": "here"}, side_features)
     assert type(manifest).read(tmp_path / "shards") == manifest
     assert (manifest.shard_spec, manifest.side_features) == (shard_spec, 4)

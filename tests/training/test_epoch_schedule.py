@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recsys_spark.core.csr import Csr
+from recsys_spark.core.errors import TrainingError
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.storage.shard_format import Manifest, ShardFile
-from recsys_spark.training import shard_loader
+from recsys_spark.training import epoch_schedule
 from recsys_spark.training.epoch_schedule import Epoch, derive_seed
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 
@@ -33,7 +34,7 @@ def files_in_memory() -> object:
         return Rows(numbers, Csr.from_lengths(lengths, np.repeat(numbers, lengths), np.ones(lengths.sum(), np.float32)))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_loader, "read_file", read)
+        patch.setattr(epoch_schedule, "read_file", read)
         yield
 
 
@@ -118,9 +119,9 @@ def test_skipping_gives_the_rest_of_the_epoch_and_counts_all_of_it(
     check_counts(counts.as_array(), epoch.manifest, FOLDER)
 
 
-def test_ranks_without_files_or_rows_get_empty_batches() -> None:
+def test_ranks_without_rows_get_empty_batches() -> None:
     ranks, _ = read_all(epoch_of([5], 4, 4, None))
-    assert ranks == [[[0], [1], [2], [3], [4]], *[[[]] * 5] * 3]
+    assert ranks == [[[0], [1]], [[2], []], [[3], []], [[4], []]]
     ranks, _ = read_all(epoch_of([1, 1], 2, 4, None))
     assert ranks == [[[0]], [[1]], [[]], [[]]]
 
@@ -137,9 +138,32 @@ def test_one_row_is_one_step_of_one_rank(world: int) -> None:
     assert epoch_of([1], 10, world).rows_of_rank(0) == 1
 
 
-def test_batches_are_full_until_a_stream_ends() -> None:
-    ranks, _ = read_all(epoch_of([6, 6, 6, 4], 8, 1, None))
-    assert [len(step) for step in by_step(ranks)] == [8, 8, 6]
+@pytest.mark.parametrize("similar", [False, True])
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("files", [[1000], [400, 350, 250], [7, 493, 1, 299, 200]])
+@pytest.mark.parametrize(("batch_rows", "last"), [(256, 232), (6, 4), (1000, 1000), (1001, 1000)])
+def test_every_batch_but_the_last_is_full(
+    files: list[int], batch_rows: int, last: int, world: int, similar: bool
+) -> None:
+    epoch = epoch_of(files, batch_rows, world, similar=similar)
+    sizes = [len(step) for step in by_step(read_all(epoch)[0])]
+    assert sizes == [batch_rows] * (999 // batch_rows) + [last]
+
+
+@pytest.mark.parametrize("files", [[1000], [1, 999], [334, 333, 333], [100] * 10])
+def test_ranks_read_equal_shares_of_any_number_of_files(files: list[int]) -> None:
+    for world, most in ((2, 500), (3, 334), (4, 250), (7, 143)):
+        epoch = epoch_of(files, 10, world)
+        assert max(epoch.rows_of_rank(rank) for rank in range(world)) == most
+        assert sum(epoch.rows_of_rank(rank) for rank in range(world)) == 1000
+
+
+def test_rows_that_a_file_holds_beyond_its_stated_number_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Callable[..., Rows] = vars(epoch_schedule)["read_file"]
+    monkeypatch.setattr(epoch_schedule, "read_file", lambda folder, file: Rows.concat([read(folder, file)] * 2))
+    epoch = epoch_of([5, 6], 4, 2)
+    with pytest.raises(TrainingError, match=r"holds 11 rows, .* the loader read 22,"):
+        check_counts(read_all(epoch)[1].as_array(), epoch.manifest, FOLDER)
 
 
 def test_shuffled_epochs_differ_and_equal_seeds_repeat() -> None:
@@ -175,7 +199,7 @@ def test_steps_of_similar_lengths_need_little_padding_and_stay_unsorted(world: i
 
 
 def test_the_stored_order_is_kept_without_a_seed() -> None:
-    ranks, _ = read_all(epoch_of([3, 3], 1, 1, None))
+    ranks, _ = read_all(epoch_of([3, 3], 6, 1, None))
     assert [number for step in ranks[0] for number in step] == list(range(6))
 
 

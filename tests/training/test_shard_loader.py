@@ -13,11 +13,11 @@ import torch
 from recsys_spark.core.errors import MissingInputError, TrainingError
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.network import Shape
-from recsys_spark.storage.shard_format import BLOCK_ROWS, Manifest
-from recsys_spark.training import shard_loader
+from recsys_spark.storage.shard_format import BLOCK_ROWS, Manifest, ShardFile
+from recsys_spark.training import epoch_schedule, shard_loader
 from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.ranks import Ranks
-from recsys_spark.training.shard_loader import Counts, Rows, check_counts, read_file, read_rows
+from recsys_spark.training.shard_loader import Counts, Rows, check_counts, read_file
 from recsys_spark.training.trainer import train
 from recsys_spark.training.training_data import open_training_data
 from tests.training.runs import make_spec
@@ -40,7 +40,8 @@ SHAPE = (2**31 - 1, 6)
 
 def read_folder(folder: Path) -> Rows:
     manifest, counts = Manifest.read(folder), Counts()
-    rows = Rows.concat(list(read_rows(folder, manifest.files, counts)))
+    rows = Rows.concat([read_file(folder, file) for file in manifest.files])
+    counts.add(rows)
     check_counts(counts.as_array(), manifest, folder)
     return rows
 
@@ -142,17 +143,19 @@ def test_a_reader_that_loses_blocks_stops_training(folder: Path, monkeypatch: py
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_rows_lost_in_any_pass_stop_training(lost: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The passes are statistics of the training shards, an epoch, and validation."""
-    n_files = len(Manifest.read(folder).files)
-    calls = 0
-    whole = read_file
+    passes, batches = 0, Epoch.batches
 
-    def lossy(*args: Any) -> Rows:
-        nonlocal calls
-        calls += 1
-        rows = whole(*args)
-        return rows.between(1, len(rows)) if calls == lost * n_files else rows
+    def counted(*args: Any, **options: Any) -> Iterator[Rows]:
+        nonlocal passes
+        passes += 1
+        return batches(*args, **options)
 
-    monkeypatch.setattr(shard_loader, "read_file", lossy)
+    def lossy(folder: Path, file: ShardFile) -> Rows:
+        rows = read_file(folder, file)
+        return rows.between(1, len(rows)) if passes == lost else rows
+
+    monkeypatch.setattr(Epoch, "batches", counted)
+    monkeypatch.setattr(epoch_schedule, "read_file", lossy)
     spec = make_spec(folder.parent, "song_autoencoder", planted_tastes(n_rows=12), TINY)
     expected = folder.with_name("validation" if lost == 3 else "train")
     with pytest.raises(TrainingError, match=rf"{expected} holds 12 rows.*rows were lost or read twice"):
@@ -162,7 +165,8 @@ def test_rows_lost_in_any_pass_stop_training(lost: int, folder: Path, monkeypatc
 
 def test_rows_read_twice_are_noticed(folder: Path) -> None:
     manifest, counts = Manifest.read(folder), Counts()
-    list(read_rows(folder, [*manifest.files, manifest.files[0]], counts))
+    for file in (*manifest.files, manifest.files[0]):
+        counts.add(read_file(folder, file))
     with pytest.raises(TrainingError, match="lost or read twice"):
         check_counts(counts.as_array(), manifest, folder)
 

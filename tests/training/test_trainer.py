@@ -1,6 +1,8 @@
 """Training loop: learned preferences, early stopping, stored weights and logs."""
 
+import logging
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,10 +173,14 @@ def test_the_log_has_a_line_per_epoch(tmp_path: Path) -> None:
     assert all({"reconstruction", "kl", "loss"} <= set(line) for line in lines)
 
 
-def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
+def test_without_validation_the_last_weights_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = replace(make_spec(tmp_path, "song_autoencoder", planted_tastes(), PLAIN), validation_folder=None)
-    report = train(spec.as_dict())
-    assert (report["metric"], report["best_epoch"], report["epochs"]) == (None, -1, 3)
+    with caplog.at_level(logging.INFO):
+        report = train(spec.as_dict())
+    epochs = [message for message in caplog.messages if message.startswith("epoch")]
+    assert len(epochs) == 3
+    assert all(re.fullmatch(r"epoch \d: loss \d+\.\d+, \d+\.\d s", message) for message in epochs)
+    assert (report["metric"], report["best_epoch"], report["epochs"]) == (None, None, 3)
     assert [line["metric"] for line in log_of(spec)] == [None] * 3
     last = Checkpoints(spec.checkpoints).newest()
     assert last is not None
@@ -241,3 +247,14 @@ def test_a_learning_rate_that_overflows_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"autorec_user is not a number at epoch 0, step 1 .*1e\+38"):
         train(spec.as_dict())
     assert not (Path(spec.folder) / "network.json").exists()
+
+
+def test_refeeding_learns_withheld_ratings_and_logs_its_error(tmp_path: Path) -> None:
+    """Held-out ratings are 5; predicting the midpoint has an error of 2."""
+    settings = {"layers": (8, 4), "epochs": 60, "learning_rate": 0.02, "batch_rows": 20, "average": 0.0}
+    settings |= {"weight_decay": 0.0, "dropout": 0.2, "refeed": True}
+    spec = make_spec(tmp_path, "deeprec", planted_tastes(ratings=True), settings)
+    report, lines = train(spec.as_dict()), log_of(spec)
+    assert report["metric"] < 0.4
+    assert all(line["loss"] == pytest.approx(line["squared_error"] + line["refeeding_error"]) for line in lines)
+    assert all(line["refeeding_error"] > 0 for line in lines)
