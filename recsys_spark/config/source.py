@@ -20,7 +20,10 @@ class Section(BaseModel):
 
 
 class Columns(Section):
-    """Raw columns of the fields of `source.format: plays`."""
+    """Raw columns of the fields of `source.format: plays`.
+
+    In JSON and Parquet a name may be a path of names joined by dots; a folder `name=value` is a column too.
+    """
 
     user_id: str = Field("user_id", description="Raw column of the user's id.")
     item_id: str = Field("item_id", description="Raw column of the item's id.")
@@ -59,7 +62,16 @@ class SourceSettings(Section):
     )
     encoding: Literal["UTF-8", "ISO-8859-1"] = Field("UTF-8", description="Encoding of plays files.")
     multi_line: bool = Field(
-        False, description="Allow line breaks in quoted CSV fields; each such file is read by one task."
+        False,
+        description="Allow line breaks in quoted CSV fields, and JSON files that are one array of rows; each such file"
+        " is read by one task.",
+    )
+    item_lists: bool = Field(
+        False,
+        description="Read a list of items in a row of JSON or Parquet as one play of each; else it is quarantined.",
+    )
+    user: str | None = Field(
+        None, min_length=1, description="User id of files that hold the plays of one person (format spotify)."
     )
     time_format: str = Field(
         "auto",
@@ -74,6 +86,9 @@ class SourceSettings(Section):
     max_play_count: int = Field(1_000_000_000, ge=1, description="Larger counts are quarantined.")
     min_rating: float | None = Field(None, description="Lower ratings are quarantined; unset: the format's.")
     max_rating: float | None = Field(None, description="Higher ratings are quarantined; unset: the format's.")
+    unrated_value: float | None = Field(
+        None, description="Rating that means played, not rated, such as 0 or -1; unset: the format's."
+    )
     earliest: str = Field(
         "1990-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="Earlier plays are quarantined (UTC date)."
     )

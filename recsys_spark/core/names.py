@@ -14,6 +14,11 @@ FORMATS = {
     "movielens": "recsys_spark.ingestion.movielens:MovieLensReader",
     "lastfm_360k": "recsys_spark.ingestion.lastfm_360k:Lastfm360kReader",
     "lastfm_gender": "recsys_spark.ingestion.lastfm_gender:LastfmGenderReader",
+    "lastfm_1k": "recsys_spark.ingestion.lastfm_1k:Lastfm1kReader",
+    "lastfm_2k": "recsys_spark.ingestion.lastfm_2k:Lastfm2kReader",
+    "listenbrainz": "recsys_spark.ingestion.listenbrainz:ListenBrainzReader",
+    "spotify": "recsys_spark.ingestion.spotify:SpotifyReader",
+    "book_crossing": "recsys_spark.ingestion.book_crossing:BookCrossingReader",
     "anime": "recsys_spark.ingestion.anime:AnimeReader",
     "sample": "recsys_spark.ingestion.sample_format:SampleReader",
 }

@@ -6,7 +6,6 @@ A rating of -1 means watched, not rated.
 from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from recsys_spark.ingestion.csv_files import check_columns, read_csv
 from recsys_spark.ingestion.discovery import RawFile
@@ -17,7 +16,6 @@ __all__ = ["AnimeReader"]
 RATINGS = {"user_id": "user_id", "item_id": "anime_id", "rating": "rating"}
 ITEMS = {"item_id": "anime_id", "name": "name"}
 ATTRIBUTES = ("genre", "type", "episodes", "members")
-WATCHED_NOT_RATED = "-1"
 
 
 class AnimeReader(Reader):
@@ -25,6 +23,7 @@ class AnimeReader(Reader):
 
     kind = "ratings"
     rating_range = (1.0, 10.0)
+    unrated_value = -1.0
 
     def role(self, file: RawFile) -> Role | None:
         """Return plays for `rating*`, items for `anime*`.
@@ -47,11 +46,8 @@ class AnimeReader(Reader):
             check_columns(spark, [file], columns, self.settings, ",")
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-        """Read one play a row; the rating -1 counts as a play without a rating."""
-        rows = read_csv(spark, files, RATINGS, self.settings)
-        rating = F.col("rating")
-        # Only -1 means "not rated"; an empty rating makes the row invalid.
-        return rows.withColumn("unrated", F.coalesce(F.trim(rating) == WATCHED_NOT_RATED, F.lit(False)))
+        """Read one play a row."""
+        return read_csv(spark, files, RATINGS, self.settings)
 
     def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read titles, with genre, type, episodes and members as attributes."""

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from recsys_spark.config.source import SourceSettings
@@ -69,15 +69,19 @@ def parse_play_count(reader: Reader, settings: SourceSettings) -> ParsedField:
     return ParsedField(F.coalesce(whole, F.when(reason.isNull(), number.cast("bigint"))), reason)
 
 
-def parse_rating(rows: DataFrame, reader: Reader, settings: SourceSettings) -> ParsedField:
-    """Parse ratings within the range of the settings or of the format."""
+def parse_rating(reader: Reader, settings: SourceSettings) -> ParsedField:
+    """Parse ratings within the range of the settings or of the format.
+
+    The value that means "not rated" becomes null, and the row stays valid.
+    """
     text = F.col("rating")
     number = F.when(text.rlike(NUMBER), text.try_cast("double"))
     lowest, highest = reader.rating_range or (None, None)
     lowest = settings.min_rating if settings.min_rating is not None else lowest
     highest = settings.max_rating if settings.max_rating is not None else highest
     blank = text.isNull() | (F.trim(text) == "")
-    unrated = F.col("unrated") if "unrated" in rows.columns else F.lit(False)
+    none = settings.unrated_value if settings.unrated_value is not None else reader.unrated_value
+    unrated = F.lit(False) if none is None else F.coalesce(number == none, F.lit(False))
     reason = F.when(unrated, F.lit(None).cast("string"))
     if reader.kind == "ratings":
         reason = reason.when(blank, F.lit("missing_rating"))
@@ -119,7 +123,8 @@ def _time(text: Column, settings: SourceSettings) -> Column:
     if settings.time_format == "epoch_seconds":
         return epoch
     if settings.time_format == "epoch_millis":
-        return F.when(F.abs(seconds) < 253_402_300_800_000, F.timestamp_millis(text.try_cast("bigint")))
+        micros = (text.try_cast("decimal(24,6)") * 1000).try_cast("bigint")
+        return F.when(F.abs(micros) < 253_402_300_800_000_000, F.timestamp_micros(micros))
     if settings.time_format == "auto":
         parsed = text.try_cast("timestamp")
         states_zone = text.rlike(ZONE_SUFFIX)
@@ -151,8 +156,9 @@ def parse_gender(column: str) -> Column:
 
 def parse_age(column: str) -> Column:
     """Return whole years; an impossible age is null, and the row stays valid."""
-    age = F.trim(column).try_cast("int")
-    return F.when(age.between(1, MAX_AGE), age)
+    # A column of ages with a missing one is often written as 25.0.
+    number = F.trim(column).try_cast("decimal(20,6)")
+    return F.when(number.between(1, MAX_AGE) & (number == F.floor(number)), number.cast("int"))
 
 
 def text_or_null(column: str) -> Column:

@@ -10,11 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_lines, split_fields
+from recsys_spark.ingestion.reader import NAME_PREFIX, Reader, Role, attribute_map, read_lines, split_fields
 
 __all__ = ["Lastfm360kReader"]
-
-NAME_PREFIX = "name:"
 
 
 class Lastfm360kReader(Reader):

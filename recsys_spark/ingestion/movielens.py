@@ -1,20 +1,21 @@
-"""Format `movielens`: the original folders of MovieLens 100K and 1M.
+"""Format `movielens`: the original folders of MovieLens.
 
-100K has u.data, u.user and u.item, 1M has *.dat. Both are ISO-8859-1 without quoting. Other files of the folder
-(README, u1.base, ...) are ignored.
+100K has u.data, u.user and u.item, 1M and 10M have *.dat, and 20M, 25M, 32M and latest have *.csv with a header. 100K
+and 1M are ISO-8859-1, the others UTF-8. Other files of the folder (README, u1.base, tags.csv, ...) are ignored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.ingestion.csv_files import check_columns, read_csv
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_lines, split_fields
+from recsys_spark.ingestion.reader import UTF8_OR_LATIN, Reader, Role, attribute_map, read_lines, split_fields
 
 __all__ = ["MovieLensReader"]
 
-ENCODING = "ISO-8859-1"
 ROLES: dict[str, Role] = {
     "u.data": "plays",
     "ratings.dat": "plays",
@@ -22,7 +23,14 @@ ROLES: dict[str, Role] = {
     "users.dat": "users",
     "u.item": "items",
     "movies.dat": "items",
+    "ratings.csv": "plays",
+    "movies.csv": "items",
 }
+CSV_COLUMNS: dict[Role, dict[str, str]] = {
+    "plays": {"user_id": "userId", "item_id": "movieId", "rating": "rating", "played_at": "timestamp"},
+    "items": {"item_id": "movieId", "name": "title", "genres": "genres"},
+}
+NO_GENRES = "(no genres listed)"
 # The flags at the end of each line of u.item, as u.genre numbers them.
 GENRES_100K = [
     "unknown",
@@ -49,7 +57,7 @@ ITEM_100K = ("item_id", "name", "released", "video_released", "url", *GENRES_100
 
 
 class MovieLensReader(Reader):
-    """Reader of ratings from 1 to 5 with times."""
+    """Reader of ratings from 0.5 to 5 with times."""
 
     kind = "ratings"
     timed = True
@@ -59,66 +67,62 @@ class MovieLensReader(Reader):
         """Return the role by the original file name, with or without `.gz`."""
         return ROLES.get(file.name.removesuffix(".gz"))
 
+    def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
+        """Raise ConfigError naming columns that a header lacks."""
+        for file in files:
+            role = self.role(file)
+            if role is not None and _layout(file) == "csv":
+                check_columns(spark, [file], CSV_COLUMNS[role], self.settings, ",")
+
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read user, item, rating and epoch seconds."""
-        return self._by_layout(spark, files, "\t", ("user_id", "item_id", "rating", "played_at"))
+        names = ("user_id", "item_id", "rating", "played_at")
+        return self._union(spark, files, {"u": ("\t", names), "dat": ("::", names)})
 
     def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read gender and age, with occupation and zip code as attributes.
 
         The age of 1M is the lower bound of an age group.
         """
-        frames = []
-        for layout in _layouts(files):
-            old = layout[0].name.startswith("u.")
-            names = (
-                ("user_id", "age", "gender", "occupation", "zip")
-                if old
-                else ("user_id", "gender", "age", "occupation", "zip")
-            )
-            frames.append(
-                self._by_layout(spark, layout, "|", names).withColumn("attributes", attribute_map("occupation", "zip"))
-            )
-        return _union(frames)
+        old = ("user_id", "age", "gender", "occupation", "zip")
+        new = ("user_id", "gender", "age", "occupation", "zip")
+        rows = self._union(spark, files, {"u": ("|", old), "dat": ("::", new)})
+        return rows.withColumn("attributes", attribute_map("occupation", "zip"))
 
     def items(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read titles, with genres (joined by `|`) and year as attributes."""
-        frames = []
-        for layout in _layouts(files):
-            if layout[0].name.startswith("u."):
-                rows = self._by_layout(spark, layout, "|", ITEM_100K)
-                set_flags = [F.when(F.col(f"`{genre}`") == "1", F.lit(genre)) for genre in GENRES_100K]
-                rows = rows.withColumn("genres", F.concat_ws("|", *set_flags))
-            else:
-                rows = self._by_layout(spark, layout, "|", ("item_id", "name", "genres"))
-            year = F.nullif(F.regexp_extract("name", r"\((\d{4})\)\s*$", 1), F.lit(""))
-            frames.append(rows.withColumn("year", year).withColumn("attributes", attribute_map("genres", "year")))
-        return _union(frames)
+        rows = self._union(spark, files, {"u": ("|", ITEM_100K), "dat": ("::", ("item_id", "name", "genres"))})
+        year = F.nullif(F.regexp_extract("name", r"\((\d{4})\)\s*$", 1), F.lit(""))
+        rows = rows.withColumns({"year": year, "genres": F.nullif("genres", F.lit(NO_GENRES))})
+        return rows.withColumn("attributes", attribute_map("genres", "year"))
 
-    def _by_layout(
-        self, spark: SparkSession, files: Sequence[RawFile], separator_100k: str, names: Sequence[str]
+    def _union(
+        self, spark: SparkSession, files: Sequence[RawFile], layouts: Mapping[str, tuple[str, Sequence[str]]]
     ) -> DataFrame:
-        return _union(
-            [
-                split_fields(
-                    read_lines(spark, layout, ENCODING),
-                    separator_100k if layout[0].name.startswith("u.") else "::",
-                    names,
-                )
-                for layout in _layouts(files)
-            ]
-        )
+        """Read files of one role; `layouts` has the separator and the fields of each layout without a header."""
+        groups: dict[str, list[RawFile]] = {}
+        for file in files:
+            groups.setdefault(_layout(file), []).append(file)
+        frames = []
+        for layout, group in groups.items():
+            if layout == "csv":
+                frames.append(read_csv(spark, group, CSV_COLUMNS[ROLES[_name(group[0])]], self.settings))
+                continue
+            rows = split_fields(read_lines(spark, group, UTF8_OR_LATIN), *layouts[layout])
+            frames.append(_with_genres(rows) if "Action" in rows.columns else rows)
+        return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), frames)
 
 
-def _layouts(files: Sequence[RawFile]) -> list[list[RawFile]]:
-    """Return the files grouped by layout, 100K and 1M, without empty groups."""
-    old = [file for file in files if file.name.startswith("u.")]
-    new = [file for file in files if not file.name.startswith("u.")]
-    return [layout for layout in (old, new) if layout]
+def _name(file: RawFile) -> str:
+    return file.name.removesuffix(".gz")
 
 
-def _union(frames: list[DataFrame]) -> DataFrame:
-    result = frames[0]
-    for frame in frames[1:]:
-        result = result.unionByName(frame, allowMissingColumns=True)
-    return result
+def _layout(file: RawFile) -> str:
+    """Return u for 100K, dat for 1M and 10M, csv for later ones."""
+    return "u" if file.name.startswith("u.") else _name(file).rsplit(".", 1)[-1]
+
+
+def _with_genres(rows: DataFrame) -> DataFrame:
+    """Replace the flags of 100K by the names of the genres."""
+    set_flags = [F.when(F.col(f"`{genre}`") == "1", F.lit(genre)) for genre in GENRES_100K]
+    return rows.withColumn("genres", F.concat_ws("|", *set_flags)).drop(*GENRES_100K)

@@ -24,7 +24,10 @@ def list_source_files(tables: Tables, config: BaseConfig, reader: Reader) -> lis
     path = config.sample_path
     files = [file for file in list_files(tables.spark, path) if reader.role(file) is not None]
     if not files:
-        raise MissingInputError(f"source.path {path!r} holds no files of format {config.source.format}")
+        raise MissingInputError(
+            f"source.path {path!r} holds no files of format {config.source.format}: unpack archives, and"
+            " compare the names of the files with docs/how-to/add-a-source-format.md"
+        )
     return files
 
 

@@ -1,22 +1,25 @@
-"""Format `plays`: CSV, TSV, JSON-lines or Parquet logs with mapped columns."""
+"""Format `plays`: CSV, TSV, JSON or Parquet logs with mapped columns."""
 
 from collections.abc import Sequence
 from functools import reduce
+from urllib.parse import unquote
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, TimestampType
 
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.paths import literal_path
 from recsys_spark.ingestion.csv_files import check_columns, read_csv
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.ingestion.reader import Reader, Role, read_lines
+from recsys_spark.ingestion.json_files import check_json_keys, read_json, read_json_rows
+from recsys_spark.ingestion.parquet_files import check_parquet_columns, read_parquet
+from recsys_spark.ingestion.reader import Reader, Role
 
 __all__ = ["PlaysReader"]
 
 SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+# Folder name of rows without a value.
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 class PlaysReader(Reader):
@@ -42,32 +45,62 @@ class PlaysReader(Reader):
         return "plays"
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
-        """Raise ConfigError naming mapped columns that a file lacks."""
-        mapped = self.settings.columns.mapped()
+        """Raise ConfigError naming mapped columns that a file lacks.
+
+        Rows of JSON may leave out keys: a key must be in some row of the JSON files.
+        """
+        json_files = []
         for file in files:
+            columns = self._columns_inside(file)
             if self._file_type(file) == "csv":
-                check_columns(spark, [file], mapped, self.settings, self._delimiter(file))
+                check_columns(spark, [file], columns, self.settings, self._delimiter(file))
             elif self._file_type(file) == "parquet":
-                present = spark.read.parquet(literal_path(file.path)).columns
-                missing = [raw for raw in mapped.values() if raw not in present]
-                if missing:
-                    raise ConfigError(*[f"source.columns: no column {raw!r} in {file.uri}" for raw in missing])
+                check_parquet_columns(spark, [file], columns)
+            else:
+                json_files.append(file)
+        if json_files:
+            inside = {field: raw for file in json_files for field, raw in self._columns_inside(file).items()}
+            check_json_keys(self._json_rows(spark, json_files), inside, self.settings.multi_line)
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read the rows of all files, which may be of different types."""
-        groups: dict[tuple[str, str], list[RawFile]] = {}
+        groups: dict[tuple[str, str, frozenset[str]], list[RawFile]] = {}
         for file in files:
-            groups.setdefault((self._file_type(file), self._delimiter(file)), []).append(file)
-        frames = [self._read(spark, group, *key) for key, group in groups.items()]
+            in_path = frozenset(self._fields_in_path(file))
+            groups.setdefault((self._file_type(file), self._delimiter(file), in_path), []).append(file)
+        frames = [self._read(spark, group, *key[:2]) for key, group in groups.items()]
         return reduce(DataFrame.unionByName, frames)
 
     def _read(self, spark: SparkSession, files: list[RawFile], file_type: str, delimiter: str) -> DataFrame:
-        mapped = self.settings.columns.mapped()
+        """Read files of one type whose paths state the same fields."""
+        columns, item_lists = self._columns_inside(files[0]), self.settings.item_lists
         if file_type == "csv":
-            return read_csv(spark, files, mapped, self.settings, delimiter)
-        if file_type == "parquet":
-            return _read_parquet(spark, files, mapped)
-        return _read_json(read_lines(spark, files, self.settings.encoding), mapped)
+            rows = read_csv(spark, files, columns, self.settings, delimiter)
+        elif file_type == "parquet":
+            rows = read_parquet(spark, files, columns, item_lists)
+        else:
+            rows = read_json(self._json_rows(spark, files), columns, item_lists)
+        in_path = list(self._fields_in_path(files[0]))
+        if not in_path:
+            return rows
+        schema = "source_file STRING, " + ", ".join(f"{field} STRING" for field in in_path)
+        stated = [(file.uri, *self._fields_in_path(file).values()) for file in files]
+        return rows.join(F.broadcast(spark.createDataFrame(stated, schema)), on="source_file", how="left")
+
+    def _json_rows(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+        return read_json_rows(spark, files, self.settings.encoding, self.settings.multi_line)
+
+    def _columns_inside(self, file: RawFile) -> dict[str, str]:
+        """Return field -> raw column, for the fields that the file's path does not state."""
+        in_path = self._fields_in_path(file)
+        return {field: raw for field, raw in self.settings.columns.mapped().items() if field not in in_path}
+
+    def _fields_in_path(self, file: RawFile) -> dict[str, str | None]:
+        """Return the fields that folders like `country=KR` state, as Hive and Spark name them."""
+        folders = dict(part.split("=", 1) for part in file.path.split("/")[:-1] if "=" in part)
+        values = {unquote(name): unquote(value) for name, value in folders.items()}
+        mapped = self.settings.columns.mapped()
+        return {f: None if values[r] == NO_VALUE else values[r] for f, r in mapped.items() if r in values}
 
     def _file_type(self, file: RawFile) -> str:
         if self.settings.file_type != "auto":
@@ -79,51 +112,3 @@ class PlaysReader(Reader):
         if self.settings.delimiter is not None:
             return {"\\t": "\t"}.get(self.settings.delimiter, self.settings.delimiter)
         return "\t" if file.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
-
-
-def _read_parquet(spark: SparkSession, files: Sequence[RawFile], mapped: dict[str, str]) -> DataFrame:
-    """Read the files grouped by their schema.
-
-    Schemas differ: a column of integers in one file has floating-point values in another where a value was missing.
-    """
-    groups: dict[str, list[str]] = {}
-    for file in files:
-        path = literal_path(file.path)
-        groups.setdefault(spark.read.parquet(path).schema.json(), []).append(path)
-    return reduce(DataFrame.unionByName, [_read_same_schema(spark, paths, mapped) for paths in groups.values()])
-
-
-def _read_same_schema(spark: SparkSession, paths: Sequence[str], mapped: dict[str, str]) -> DataFrame:
-    rows = spark.read.parquet(*paths)
-    types = {field.name: field.dataType for field in rows.schema}
-    everything = F.struct(*[_column(name) for name in rows.columns])
-    return rows.select(
-        F.to_json(everything).alias("raw"),
-        F.col("_metadata.file_path").alias("source_file"),
-        F.lit(None).cast("string").alias("problem"),
-        *[_as_text(raw, types[raw]).alias(field) for field, raw in mapped.items()],
-    )
-
-
-def _as_text(name: str, data_type: DataType) -> Column:
-    """Return a column's values as text; timestamps carry their zone, so that parsing need not guess it."""
-    column = _column(name)
-    if isinstance(data_type, TimestampType):
-        return F.date_format(column, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
-    return column.cast("string")
-
-
-def _column(name: str) -> Column:
-    """Return a column by a name that may contain any characters."""
-    return F.col(f"`{name.replace('`', '``')}`")
-
-
-def _read_json(lines: DataFrame, mapped: dict[str, str]) -> DataFrame:
-    # A map accepts any column name, with spaces and dots, and keeps it out of SQL.
-    values = F.from_json("raw", "MAP<STRING,STRING>", {"mode": "PERMISSIVE"})
-    return lines.withColumn("values", values).select(
-        "raw",
-        "source_file",
-        F.coalesce(F.col("problem"), F.when(F.col("values").isNull(), F.lit("not_json"))).alias("problem"),
-        *[F.col("values").getItem(raw).alias(field) for field, raw in mapped.items()],
-    )

@@ -18,14 +18,17 @@ from recsys_spark.ingestion.discovery import RawFile
 
 __all__ = [
     "ITEM_FIELDS",
+    "NAME_PREFIX",
     "PLAY_FIELDS",
     "USER_FIELDS",
+    "UTF8_OR_LATIN",
     "Reader",
     "Role",
     "attribute_map",
     "load_reader",
     "read_lines",
     "split_fields",
+    "with_named_items",
 ]
 
 Role = Literal["plays", "users", "items"]
@@ -43,6 +46,10 @@ PLAY_FIELDS = (
 )
 USER_FIELDS = ("user_id", "gender", "age", "country")
 ITEM_FIELDS = ("item_id", "name")
+# Beginning of the ids of items that have only a name.
+NAME_PREFIX = "name:"
+# Encoding of lines that are valid UTF-8 or else ISO-8859-1; a letter of the latter between others is invalid UTF-8.
+UTF8_OR_LATIN = "UTF-8 or ISO-8859-1"
 
 
 class Reader:
@@ -59,6 +66,7 @@ class Reader:
     kind: Literal["events", "totals", "ratings"] = "events"
     timed: bool = False
     rating_range: ClassVar[tuple[float, float] | None] = None
+    unrated_value: ClassVar[float | None] = None
 
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings
@@ -83,17 +91,22 @@ class Reader:
         raise NotImplementedError
 
 
-def read_lines(spark: SparkSession, files: Sequence[RawFile], encoding: str = "UTF-8") -> DataFrame:
+def read_lines(
+    spark: SparkSession, files: Sequence[RawFile], encoding: str = "UTF-8", whole_files: bool = False
+) -> DataFrame:
     """Read lines as `raw`, with `source_file` and `problem` (bytes that are invalid in the encoding).
 
-    A line ends at LF, CR LF or CR. Empty lines are skipped.
+    A line ends at LF, CR LF or CR. Empty lines are skipped. With `whole_files` each file is one line.
     """
-    lines = spark.read.text([literal_path(file.path) for file in files]).select(
+    lines = spark.read.text([literal_path(file.path) for file in files], wholetext=whole_files).select(
         F.col("value"), F.col("_metadata.file_path").alias("source_file")
     )
     if encoding == "UTF-8":
         # Replacing invalid bytes could make two ids equal: such rows are refused.
         decoded, problem = F.expr("make_valid_utf8(value)"), F.expr("NOT is_valid_utf8(value)")
+    elif encoding == UTF8_OR_LATIN:
+        latin = F.decode(F.col("value").cast("binary"), "ISO-8859-1")
+        decoded, problem = F.when(F.expr("is_valid_utf8(value)"), F.col("value")).otherwise(latin), F.lit(False)
     else:
         decoded, problem = F.decode(F.col("value").cast("binary"), encoding), F.lit(False)
     # The length in octets needs no decoding.
@@ -122,6 +135,16 @@ def attribute_map(*names: str) -> Column:
     """Return the named columns as a MAP<STRING,STRING> without nulls."""
     pairs = F.create_map(*[part for name in names for part in (F.lit(name), F.col(name))])
     return F.map_filter(pairs, lambda _, value: value.isNotNull())
+
+
+def with_named_items(rows: DataFrame, ids: Sequence[Column], creator: Column, title: Column) -> DataFrame:
+    """Add item_id, the first id that a row has, and item_name, creator and title.
+
+    The id of an item without one is `name:` and the name.
+    """
+    name = F.nullif(F.concat_ws(" - ", creator, title), F.lit(""))
+    item_id = F.coalesce(*ids, F.when(title.isNotNull(), F.concat(F.lit(NAME_PREFIX), name)))
+    return rows.withColumns({"item_name": name, "item_id": item_id})
 
 
 def _field(position: int, name: str) -> Column:

@@ -56,11 +56,29 @@ def test_movielens_100k(workspace: Workspace, write: Write) -> None:
 def test_movielens_1m(workspace: Workspace, write: Write) -> None:
     write("ratings.dat", "1::1193::5::978300760\n1::661::3::978302109\n2::661::4\n")
     write("users.dat", "1::F::1::10::48067\n2::M::56::16::70072\n")
-    write("movies.dat", "1193::One: Two (1975)::Drama\n661::Peach (1996)::Animation|Children's\n")
+    write("movies.dat", "1193::Misérables (1975)::Drama\n661::Peach (1996)::Animation|Children's\n".encode("latin-1"))
     outcome = ingest(workspace, "movielens", "--source.max_quarantine_share", "0.5")
     assert (outcome.rows["valid"], outcome.rows["quarantined"]) == (2, 1)
     assert items(workspace)["661"] == ("Peach (1996)", {"genres": "Animation|Children's", "year": "1996"})
+    assert items(workspace)["1193"][0] == "Misérables (1975)"
     assert users(workspace)["2"][:2] == ("m", 56)
+
+
+def test_movielens_10m_and_later_are_utf8_with_half_stars(workspace: Workspace, write: Write) -> None:
+    write("ml-10M/ratings.dat", "1::122::4.5::838985046\n")
+    write("ml-10M/movies.dat", "122::Les Misérables (1995)::Drama\n9::Plain (1990)::(no genres listed)\n")
+    write("ml-10M/tags.dat", "1::122::x::838985046\n")
+    write("ml-32m/ratings.csv", "userId,movieId,rating,timestamp\n2,122,0.5,1112486027\n2,7,5.5,1112486027\n")
+    write("ml-32m/movies.csv", 'movieId,title,genres\n7,"Été, L\' ""A"" (2001)",Action|Drama\n')
+    write("ml-32m/links.csv", "movieId,imdbId,tmdbId\n7,1,1\n")
+    outcome = ingest(workspace, "movielens", "--source.max_quarantine_share", "0.5")
+    assert (outcome.rows["read"], outcome.rows["valid"], outcome.rows["quarantined"]) == (3, 2, 1)
+    assert plays(workspace) == {("1", "122", 1, 4.5, 838985046), ("2", "122", 1, 0.5, 1112486027)}
+    assert items(workspace) == {
+        "122": ("Les Misérables (1995)", {"genres": "Drama", "year": "1995"}),
+        "9": ("Plain (1990)", {"year": "1990"}),
+        "7": ('Été, L\' "A" (2001)', {"genres": "Action|Drama", "year": "2001"}),
+    }
 
 
 def test_lastfm_360k_keeps_quotes_and_names_without_an_id(workspace: Workspace, write: Write) -> None:

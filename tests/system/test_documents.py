@@ -56,6 +56,7 @@ RAW = {
     "lastfm-gender.csv": "user,artist,sex,country\n1,Can,f,Germany\n",
     "anime/rating.csv": "user_id,anime_id,rating\n1,20,-1\n1,21,8\n",
     "anime/anime.csv": 'anime_id,name,genre,type,episodes,members\n20,"Naruto, again",Action,TV,220,683297\n',
+    "spotify/StreamingHistory0.json": '[{"endTime": "2024-03-01 10:00", "artistName": "Can", "trackName": "One"}]',
     "objections.txt": "somebody\n",
     "radio/monday.log": "ann;t1;1751360400\n",
 }
