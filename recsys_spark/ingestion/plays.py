@@ -10,7 +10,7 @@ from pyspark.sql.types import DataType, TimestampType
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import literal_path
-from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.csv_files import check_columns, read_csv, split_line
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.reader import Reader, Role, read_lines
 
@@ -52,6 +52,10 @@ class PlaysReader(Reader):
                 missing = [raw for raw in mapped.values() if raw not in present]
                 if missing:
                     raise ConfigError(*[f"source.columns: no column {raw!r} in {file.uri}" for raw in missing])
+            elif not self.settings.extends_ascii:
+                raise ConfigError(
+                    f"source.encoding {self.settings.encoding} is read for CSV files alone: convert {file.uri} to UTF-8"
+                )
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read the rows of all files, which may be of different types."""
@@ -59,7 +63,15 @@ class PlaysReader(Reader):
         for file in files:
             groups.setdefault((self._file_type(file), self._delimiter(file)), []).append(file)
         frames = [self._read(spark, group, *key) for key, group in groups.items()]
-        return reduce(DataFrame.unionByName, frames)
+        return self._without_null_values(reduce(DataFrame.unionByName, frames))
+
+    def fault_if_empty(self, file: RawFile, line: str | None) -> str | None:
+        """Return the fault of a file without rows; a CSV file may hold its header alone."""
+        if line and self._file_type(file) == "csv" and len(self.settings.columns.mapped()) > 1:
+            delimiter = self._delimiter(file)
+            if len(split_line(line, self.settings, delimiter)) == 1:
+                return f"has a header of one column with the delimiter {delimiter!r}: set source.delimiter"
+        return super().fault_if_empty(file, line)
 
     def _read(self, spark: SparkSession, files: list[RawFile], file_type: str, delimiter: str) -> DataFrame:
         mapped = self.settings.columns.mapped()
@@ -72,13 +84,21 @@ class PlaysReader(Reader):
     def _file_type(self, file: RawFile) -> str:
         if self.settings.file_type != "auto":
             return self.settings.file_type
-        name = file.name.lower().removesuffix(".gz")
-        return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), "csv")
+        return next((kind for suffix, kind in SUFFIXES.items() if file.data_name.endswith(suffix)), "csv")
 
     def _delimiter(self, file: RawFile) -> str:
         if self.settings.delimiter is not None:
             return {"\\t": "\t"}.get(self.settings.delimiter, self.settings.delimiter)
-        return "\t" if file.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
+        return "\t" if file.data_name.endswith((".tsv", ".tab")) else ","
+
+    def _without_null_values(self, rows: DataFrame) -> DataFrame:
+        """Replace the texts that mean a missing value; an item may well have the name None."""
+        fields = [field for field in self.settings.columns.mapped() if field != "item_name"]
+        if not self.settings.null_values:
+            return rows
+        return rows.withColumns(
+            {field: F.when(~F.col(field).isin(*self.settings.null_values), F.col(field)) for field in fields}
+        )
 
 
 def _read_parquet(spark: SparkSession, files: Sequence[RawFile], mapped: dict[str, str]) -> DataFrame:
@@ -98,7 +118,7 @@ def _read_same_schema(spark: SparkSession, paths: Sequence[str], mapped: dict[st
     types = {field.name: field.dataType for field in rows.schema}
     everything = F.struct(*[_column(name) for name in rows.columns])
     return rows.select(
-        F.to_json(everything).alias("raw"),
+        F.to_json(everything, {"ignoreNullFields": "false"}).alias("raw"),
         F.col("_metadata.file_path").alias("source_file"),
         F.lit(None).cast("string").alias("problem"),
         *[_as_text(raw, types[raw]).alias(field) for field, raw in mapped.items()],
