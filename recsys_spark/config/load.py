@@ -112,6 +112,7 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
         yield "files.root must be set when tables.schema is used"
     if config.source.format not in FORMATS:
         yield f"source.format: no format {config.source.format!r}; there are {', '.join(FORMATS)}"
+    yield from config.source.column_problems()
     for key, kinds in (("model.kind", (config.model.kind,)), ("pipeline.kinds", config.pipeline.kinds)):
         for kind in kinds:
             if kind not in all_kinds():

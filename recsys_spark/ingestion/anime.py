@@ -31,7 +31,7 @@ class AnimeReader(Reader):
         The name is that of the file, or else of its folder.
         """
         name = file.name.lower()
-        if not name.removesuffix(".gz").endswith(".csv"):
+        if not file.data_name.endswith(".csv"):
             return None
         if not name.startswith(("rating", "anime")):
             name = file.path.lower().rsplit("/", 2)[-2]

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.ingestion.reader import UTF8_OR_LATIN, Reader, Role, attribute_map, read_lines
+from recsys_spark.ingestion.encodings import UTF8_OR_LATIN
+from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_lines
 
 __all__ = ["BookCrossingReader"]
 

@@ -1,25 +1,31 @@
-"""Delimited files with a header line, quoted as in RFC 4180.
+"""Delimited files, quoted as in RFC 4180 unless the settings say otherwise.
 
-Spark's CSV reader reads them. Files are grouped by their header, so that columns may come in any order and differ
-between deliveries.
+Files are grouped by their header, so that columns may come in any order and differ between deliveries. Without a header
+(source.header) the columns have the names 1, 2, ...
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
+from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.paths import literal_path
+from recsys_spark.ingestion.csv_records import REPLACEMENT, read_records, split_records
 from recsys_spark.ingestion.discovery import RawFile
 
-__all__ = ["check_columns", "read_csv", "read_header"]
+__all__ = ["check_columns", "read_csv", "read_header", "split_line"]
 
-CORRUPT = "__corrupt"
-REPLACEMENT = "\ufffd"
+
+class _Header(NamedTuple):
+    """Names of the columns, and the line that states them; no line without source.header."""
+
+    names: tuple[str, ...]
+    line: str | None
 
 
 def read_csv(
@@ -35,30 +41,16 @@ def read_csv(
     are invalid in the encoding, has a problem. So has every row of a file whose header shows that the delimiter is
     wrong.
     """
-    groups: dict[tuple[str, ...], list[RawFile]] = {}
+    groups: dict[_Header, list[RawFile]] = {}
     for file in files:
-        groups.setdefault(read_header(spark, file, settings, delimiter), []).append(file)
+        groups.setdefault(_header(spark, file, settings, delimiter), []).append(file)
     frames = [_read_group(spark, group, header, columns, settings, delimiter) for header, group in groups.items()]
     return reduce(DataFrame.unionByName, frames)
 
 
 def read_header(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
-    """Return the column names in a file's first line; () for an empty file."""
-    first = (
-        spark.read.text(literal_path(file.path))
-        .select(
-            F.decode(F.col("value").cast("binary"), settings.encoding)
-            if settings.encoding != "UTF-8"
-            else F.expr("make_valid_utf8(value)")
-        )
-        .first()
-    )
-    if first is None or not first[0]:
-        return ()
-    line = first[0].removeprefix("\ufeff")
-    if len(delimiter) > 1:
-        return tuple(line.split(delimiter))
-    return tuple(next(csv.reader([line], delimiter=delimiter)))
+    """Return the column names in a file's first line that is not blank; () for a file without one."""
+    return _header(spark, file, settings, delimiter).names
 
 
 def check_columns(
@@ -68,67 +60,87 @@ def check_columns(
     settings: SourceSettings,
     delimiter: str,
 ) -> None:
-    """Raise ConfigError naming every mapped column that a header lacks.
+    """Raise ConfigError naming every mapped column that a header lacks or has twice.
 
     A header of one column, or of unprintable text, shows a wrong file rather than a wrong mapping: read_csv reports it
     for every row.
     """
     for file in files:
         header = read_header(spark, file, settings, delimiter)
-        missing = [f"source.columns.{field}: no column {raw!r}" for field, raw in columns.items() if raw not in header]
-        if len(header) > 1 and missing and _is_text(header):
-            raise ConfigError(*[f"{problem} in {file.uri}, which has {', '.join(header)}" for problem in missing])
+        if len(header) > 1 and _is_text(header):
+            problems = list(_column_problems(file, header, columns, settings))
+            if problems:
+                raise ConfigError(*problems)
+
+
+def _column_problems(
+    file: RawFile, header: Sequence[str], columns: Mapping[str, str], settings: SourceSettings
+) -> Iterator[str]:
+    # Spaces around a name are part of it, and are seen only in quotes.
+    names = ", ".join(name if name and name == name.strip() else repr(name) for name in header)
+    remedy = "; set source.header to false for files without a header" if settings.header else ""
+    for field, raw in columns.items():
+        if raw not in header:
+            yield f"source.columns.{field}: no column {raw!r} in {file.uri}, which has {names}{remedy}"
+        elif header.count(raw) > 1:
+            yield (
+                f"source.columns.{field}: {header.count(raw)} columns are named {raw!r} in {file.uri}, which has"
+                f" {names}: rename one of them"
+            )
+
+
+def _header(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> _Header:
+    first = read_records(spark, [file], settings, delimiter).select("raw").first()
+    if first is None:
+        return _Header((), None)
+    names = split_line(first["raw"], settings, delimiter)
+    if settings.header:
+        return _Header(names, first["raw"])
+    return _Header(tuple(str(position) for position in range(1, len(names) + 1)), None)
+
+
+def split_line(line: str, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
+    """Return the fields of a line, such as a header."""
+    if settings.quote is None or len(delimiter) > 1:
+        return tuple(line.split(delimiter))
+    doubled = settings.escape == settings.quote
+    fields = csv.reader(
+        io.StringIO(line, newline=""),
+        delimiter=delimiter,
+        quotechar=settings.quote,
+        doublequote=doubled,
+        escapechar=None if doubled else settings.escape,
+    )
+    return tuple(next(fields))
 
 
 def _read_group(
     spark: SparkSession,
     files: Sequence[RawFile],
-    header: tuple[str, ...],
+    header: _Header,
     columns: Mapping[str, str],
     settings: SourceSettings,
     delimiter: str,
 ) -> DataFrame:
-    names = [f"c{position}" for position in range(max(1, len(header)))]
-    schema = ", ".join(f"{name} STRING" for name in [*names, CORRUPT])
-    rows = (
-        spark.read.schema(schema)
-        .option("header", "true")
-        .option("sep", delimiter)
-        .option("quote", '"')
-        .option("escape", '"')
-        .option("encoding", settings.encoding)
-        .option("multiLine", settings.multi_line)
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .csv([literal_path(file.path) for file in files])
-        .select("*", F.col("_metadata.file_path").alias("source_file"))
-    )
+    names = [f"c{position}" for position in range(max(1, len(header.names)))]
+    records = read_records(spark, files, settings, delimiter)
     whole_file = None
-    if header and not _is_text(header):
+    if header.names and not _is_text(header.names):
+        # Its first line counts as a row: a file of another kind may have no other.
         whole_file = "unreadable_header"
-    elif len(header) == 1 and len(columns) > 1:
+    elif len(header.names) == 1 and len(columns) > 1:
         whole_file = "wrong_delimiter"
+    if header.line is not None and whole_file != "unreadable_header":
+        # Wherever it stands: files are often concatenated.
+        records = records.where(F.col("raw") != header.line)
+    rows = split_records(records, settings, delimiter, names)
     fields = [
-        (F.col(names[header.index(raw)]) if raw in header else F.lit(None).cast("string")).alias(field)
+        (F.col(names[header.names.index(raw)]) if raw in header.names else F.lit(None).cast("string")).alias(field)
         for field, raw in columns.items()
     ]
-    together = F.concat_ws(delimiter, *names)
-    return rows.select(
-        F.coalesce(F.col(CORRUPT), together).alias("raw"),
-        "source_file",
-        _problem(whole_file, together).alias("problem"),
-        *fields,
-    )
+    problem = F.col("problem") if whole_file is None else F.lit(whole_file)
+    return rows.select("raw", "source_file", problem.alias("problem"), *fields)
 
 
-def _is_text(header: tuple[str, ...]) -> bool:
+def _is_text(header: Sequence[str]) -> bool:
     return all(name.isprintable() and REPLACEMENT not in name for name in header)
-
-
-def _problem(whole_file: str | None, together: Column) -> Column:
-    if whole_file is not None:
-        return F.lit(whole_file)
-    return (
-        F.when(F.col(CORRUPT).isNotNull(), F.lit("wrong_column_count"))
-        # The CSV reader decodes first, and puts this character for bytes that it cannot decode.
-        .when(F.contains(together, F.lit(REPLACEMENT)), F.lit("invalid_encoding"))
-    )

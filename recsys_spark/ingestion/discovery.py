@@ -13,6 +13,9 @@ from recsys_spark.core.paths import literal_path
 
 __all__ = ["RawFile", "changed_files", "list_files", "present_files", "utc_time"]
 
+# Suffixes by which Hadoop finds the codec. That of .zst needs a native library.
+COMPRESSIONS = (".gz", ".bz2", ".zst", ".deflate")
+
 
 @dataclass(frozen=True, order=True)
 class RawFile:
@@ -27,6 +30,12 @@ class RawFile:
     def name(self) -> str:
         """Return the last part of the path."""
         return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def data_name(self) -> str:
+        """Return the lower-case name without the suffix of a compression that Spark reads."""
+        name = self.name.lower()
+        return next((name.removesuffix(suffix) for suffix in COMPRESSIONS if name.endswith(suffix)), name)
 
     @property
     def identity(self) -> tuple[str, int, datetime]:

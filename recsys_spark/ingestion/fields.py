@@ -93,7 +93,7 @@ def parse_rating(reader: Reader, settings: SourceSettings) -> ParsedField:
     return ParsedField(F.when(~unrated, number), reason)
 
 
-def parse_played_at(settings: SourceSettings) -> ParsedField:
+def parse_played_at(reader: Reader, settings: SourceSettings) -> ParsedField:
     """Parse times between source.earliest and source.latest (default: two days from today)."""
     text = F.col("played_at")
     time = _time(text, settings)
@@ -103,8 +103,9 @@ def parse_played_at(settings: SourceSettings) -> ParsedField:
         if settings.latest is not None
         else F.date_add(F.current_date(), 2).cast("timestamp")
     )
+    if_missing = "missing_played_at" if reader.timed and settings.untimed == "refuse" else None
     reason = (
-        F.when(text.isNull() | (F.trim(text) == ""), F.lit(None).cast("string"))
+        F.when(text.isNull() | (F.trim(text) == ""), F.lit(if_missing).cast("string"))
         .when(time.isNull(), F.lit("played_at_not_a_time"))
         .when((time < earliest) | (time >= latest), F.lit("played_at_out_of_range"))
     )

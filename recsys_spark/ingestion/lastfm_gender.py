@@ -25,7 +25,7 @@ class LastfmGenderReader(Reader):
 
     def role(self, file: RawFile) -> Role | None:
         """Return plays for every CSV file."""
-        return "plays" if file.name.removesuffix(".gz").endswith(".csv") else None
+        return "plays" if file.data_name.endswith(".csv") else None
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming columns that a header lacks."""

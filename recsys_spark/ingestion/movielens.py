@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark.ingestion.csv_files import check_columns, read_csv
 from recsys_spark.ingestion.discovery import RawFile
-from recsys_spark.ingestion.reader import UTF8_OR_LATIN, Reader, Role, attribute_map, read_lines, split_fields
+from recsys_spark.ingestion.encodings import UTF8_OR_LATIN
+from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_lines, split_fields
 
 __all__ = ["MovieLensReader"]
 

@@ -34,7 +34,7 @@ def parse_plays(rows: DataFrame, reader: Reader, settings: SourceSettings) -> Da
     rows = _with_fields(rows, PLAY_FIELDS)
     count = parse_play_count(reader, settings)
     rating = parse_rating(reader, settings)
-    time = parse_played_at(settings)
+    time = parse_played_at(reader, settings)
     reasons = _reasons(
         F.col("problem"),
         [

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.csv_files import check_columns, read_csv, split_line
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.json_files import check_json_keys, read_json, read_json_rows
 from recsys_spark.ingestion.parquet_files import check_parquet_columns, read_parquet
@@ -56,6 +56,10 @@ class PlaysReader(Reader):
                 check_columns(spark, [file], columns, self.settings, self._delimiter(file))
             elif self._file_type(file) == "parquet":
                 check_parquet_columns(spark, [file], columns)
+            elif not self.settings.extends_ascii:
+                raise ConfigError(
+                    f"source.encoding {self.settings.encoding} is read for CSV files alone: convert {file.uri} to UTF-8"
+                )
             else:
                 json_files.append(file)
         if json_files:
@@ -69,7 +73,15 @@ class PlaysReader(Reader):
             in_path = frozenset(self._fields_in_path(file))
             groups.setdefault((self._file_type(file), self._delimiter(file), in_path), []).append(file)
         frames = [self._read(spark, group, *key[:2]) for key, group in groups.items()]
-        return reduce(DataFrame.unionByName, frames)
+        return self._without_null_values(reduce(DataFrame.unionByName, frames))
+
+    def fault_if_empty(self, file: RawFile, line: str | None) -> str | None:
+        """Return the fault of a file without rows; a CSV file may hold its header alone."""
+        if line and self._file_type(file) == "csv" and len(self.settings.columns.mapped()) > 1:
+            delimiter = self._delimiter(file)
+            if len(split_line(line, self.settings, delimiter)) == 1:
+                return f"has a header of one column with the delimiter {delimiter!r}: set source.delimiter"
+        return super().fault_if_empty(file, line)
 
     def _read(self, spark: SparkSession, files: list[RawFile], file_type: str, delimiter: str) -> DataFrame:
         """Read files of one type whose paths state the same fields."""
@@ -105,10 +117,18 @@ class PlaysReader(Reader):
     def _file_type(self, file: RawFile) -> str:
         if self.settings.file_type != "auto":
             return self.settings.file_type
-        name = file.name.lower().removesuffix(".gz")
-        return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), "csv")
+        return next((kind for suffix, kind in SUFFIXES.items() if file.data_name.endswith(suffix)), "csv")
 
     def _delimiter(self, file: RawFile) -> str:
         if self.settings.delimiter is not None:
             return {"\\t": "\t"}.get(self.settings.delimiter, self.settings.delimiter)
-        return "\t" if file.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
+        return "\t" if file.data_name.endswith((".tsv", ".tab")) else ","
+
+    def _without_null_values(self, rows: DataFrame) -> DataFrame:
+        """Replace the texts that mean a missing value; an item may well have the name None."""
+        fields = [field for field in self.settings.columns.mapped() if field != "item_name"]
+        if not self.settings.null_values:
+            return rows
+        return rows.withColumns(
+            {field: F.when(~F.col(field).isin(*self.settings.null_values), F.col(field)) for field in fields}
+        )

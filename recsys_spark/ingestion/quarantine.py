@@ -1,5 +1,7 @@
 """Refused rows of a batch: their table, and the limit on their share."""
 
+import logging
+from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -8,10 +10,13 @@ from pyspark.sql import functions as F
 from recsys_spark.core.errors import DataQualityError
 from recsys_spark.ingestion.batches import FileBatch, stamp
 from recsys_spark.ingestion.parsing import is_refused, reasons_of_refused
+from recsys_spark.ingestion.row_counts import RowCounts
 from recsys_spark.ingestion.staging import Staging
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["QuarantineLimitError", "append_quarantine", "quarantine_error"]
+__all__ = ["QuarantineLimitError", "append_quarantine", "quarantine_error", "warn_about_quarantine"]
+
+log = logging.getLogger(__name__)
 
 MAX_LISTED_REASONS = 5
 
@@ -39,6 +44,19 @@ def quarantine_error(batch: FileBatch, staging: Staging, read: int, refused: int
         f" {batch.run_id!r}, correct the files or the source.* settings, and run again"
     )
     return QuarantineLimitError(message, read, refused)
+
+
+def warn_about_quarantine(batch: FileBatch, staging: Staging, counts: Mapping[str, RowCounts]) -> None:
+    """Warn about the refused rows of a batch that is ingested."""
+    refused = sum(rows.refused for rows in counts.values())
+    if refused:
+        log.warning(
+            "%d of %d rows were quarantined: %s; see the table plays_quarantine where run_id is %r",
+            refused,
+            sum(rows.read for rows in counts.values()),
+            _common_reasons(staging),
+            batch.run_id,
+        )
 
 
 def _common_reasons(staging: Staging) -> str:

@@ -15,16 +15,18 @@ from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.names import FORMATS, load_named
 from recsys_spark.core.paths import literal_path
 from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.encodings import decode
 
 __all__ = [
     "ITEM_FIELDS",
     "NAME_PREFIX",
     "PLAY_FIELDS",
     "USER_FIELDS",
-    "UTF8_OR_LATIN",
     "Reader",
     "Role",
     "attribute_map",
+    "last_lines",
+    "literal_pattern",
     "load_reader",
     "read_lines",
     "split_fields",
@@ -48,8 +50,6 @@ USER_FIELDS = ("user_id", "gender", "age", "country")
 ITEM_FIELDS = ("item_id", "name")
 # Beginning of the ids of items that have only a name.
 NAME_PREFIX = "name:"
-# Encoding of lines that are valid UTF-8 or else ISO-8859-1; a letter of the latter between others is invalid UTF-8.
-UTF8_OR_LATIN = "UTF-8 or ISO-8859-1"
 
 
 class Reader:
@@ -82,6 +82,13 @@ class Reader:
         """Read the rows of the plays files."""
         raise NotImplementedError
 
+    def fault_if_empty(self, file: RawFile, line: str | None) -> str | None:
+        """Return the fault of a file without rows; None if it may be empty.
+
+        line: the header, "" if all lines are blank, None for a file without any line.
+        """
+        return "has blank lines alone" if line == "" else None
+
     def users(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read the rows of the users files."""
         raise NotImplementedError
@@ -101,18 +108,24 @@ def read_lines(
     lines = spark.read.text([literal_path(file.path) for file in files], wholetext=whole_files).select(
         F.col("value"), F.col("_metadata.file_path").alias("source_file")
     )
-    if encoding == "UTF-8":
-        # Replacing invalid bytes could make two ids equal: such rows are refused.
-        decoded, problem = F.expr("make_valid_utf8(value)"), F.expr("NOT is_valid_utf8(value)")
-    elif encoding == UTF8_OR_LATIN:
-        latin = F.decode(F.col("value").cast("binary"), "ISO-8859-1")
-        decoded, problem = F.when(F.expr("is_valid_utf8(value)"), F.col("value")).otherwise(latin), F.lit(False)
-    else:
-        decoded, problem = F.decode(F.col("value").cast("binary"), encoding), F.lit(False)
+    # Replacing invalid bytes could make two ids equal: such rows are refused.
+    text, is_invalid = decode(F.col("value"), encoding)
     # The length in octets needs no decoding.
     return lines.where(F.octet_length("value") > 0).select(
-        decoded.alias("raw"), "source_file", F.when(problem, F.lit("invalid_encoding")).alias("problem")
+        text.alias("raw"), "source_file", F.when(is_invalid, F.lit("invalid_encoding")).alias("problem")
     )
+
+
+def last_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, str]:
+    """Return the greatest line of each file by its URI, trimmed.
+
+    Files without rows have nothing but blank lines and a header, of which the header is the greatest. Files without any
+    line are absent.
+    """
+    lines = spark.read.text([literal_path(file.path) for file in files])
+    greatest = lines.groupBy(F.col("_metadata.file_path")).agg(F.max(F.trim(F.make_valid_utf8("value"))))
+    # One line a file, of files without rows.
+    return {uri: line for uri, line in greatest.collect()}
 
 
 def split_fields(lines: DataFrame, separator: str, names: Sequence[str]) -> DataFrame:
@@ -120,7 +133,7 @@ def split_fields(lines: DataFrame, separator: str, names: Sequence[str]) -> Data
 
     There is no quoting. Empty fields become null.
     """
-    parts = F.split(F.col("raw"), _pattern(separator), -1)
+    parts = F.split(F.col("raw"), literal_pattern(separator), -1)
     return (
         lines.withColumn("parts", parts)
         .withColumn(
@@ -151,7 +164,7 @@ def _field(position: int, name: str) -> Column:
     return F.nullif(F.get("parts", F.lit(position)), F.lit("")).alias(name)
 
 
-def _pattern(separator: str) -> str:
+def literal_pattern(separator: str) -> str:
     """Return a regular expression for a literal.
 
     Java splits at a single escaped character without compiling a pattern for every row; at a quotation (\\Q...\\E) it

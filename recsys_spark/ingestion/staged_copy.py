@@ -1,12 +1,13 @@
 """Staged copy of a batch: complete, or refused with the names of the files that cannot be read."""
 
 import logging
+from collections.abc import Collection, Sequence
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import DataQualityError
 from recsys_spark.core.logs import step
 from recsys_spark.ingestion.batches import FileBatch
-from recsys_spark.ingestion.discovery import changed_files, present_files
+from recsys_spark.ingestion.discovery import RawFile, changed_files, present_files
 from recsys_spark.ingestion.file_states import FileResult, refuse
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.ingestion.staging import Staging, unreadable_files
@@ -16,6 +17,13 @@ from recsys_spark.storage.tables import Tables
 __all__ = ["ensure_copy"]
 
 log = logging.getLogger(__name__)
+
+# Suffixes of files that Spark would read as if their bytes were text, with the kind of the file and the remedy.
+UNREAD_KINDS = {
+    (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2"): ("an archive", "unpack it"),
+    (".xlsx", ".xls", ".ods"): ("a spreadsheet", "save it as CSV"),
+    (".xz", ".lzma", ".br"): ("compressed without a codec in Hadoop", "compress the text with gzip (.gz) instead"),
+}
 
 
 def ensure_copy(tables: Tables, config: BaseConfig, batch: FileBatch, reader: Reader, staging: Staging) -> None:
@@ -32,6 +40,9 @@ def ensure_copy(tables: Tables, config: BaseConfig, batch: FileBatch, reader: Re
 
 
 def _copy(tables: Tables, config: BaseConfig, batch: FileBatch, reader: Reader, staging: Staging) -> None:
+    unread = {file: fault for file in batch.files if (fault := _fault_of_kind(file)) is not None}
+    if unread:
+        raise _refused(tables, batch, unread, [f"{file.uri} {fault}" for file, fault in unread.items()])
     try:
         staging.write(reader, batch, config.source)
     except SPARK_ERRORS:
@@ -39,14 +50,28 @@ def _copy(tables: Tables, config: BaseConfig, batch: FileBatch, reader: Reader, 
         if not broken:
             raise
         staging.remove()
-        # Files without a fault of their own are read by the next run.
-        refuse(tables, batch, [FileResult(file, retryable=file not in broken) for file in batch.files])
-        causes = [f"{file.uri} cannot be read to its end ({cause})" for file, cause in broken.items()]
-        raise DataQualityError(
-            "\n".join([*causes, "nothing was ingested: deliver the file again, or remove it and run again"])
-        ) from None
+        found = [f"{file.uri} cannot be read to its end ({cause})" for file, cause in broken.items()]
+        raise _refused(tables, batch, broken, found) from None
     _check_unchanged(tables, config, batch, staging)
     staging.finish(reader, config.source)
+
+
+def _fault_of_kind(file: RawFile) -> str | None:
+    """Return the reason why Spark cannot read a file with such a name."""
+    for suffixes, (kind, remedy) in UNREAD_KINDS.items():
+        if file.name.lower().endswith(suffixes):
+            return f"is {kind}, which Spark does not read: {remedy}"
+    return None
+
+
+def _refused(
+    tables: Tables, batch: FileBatch, faulty: Collection[RawFile], findings: Sequence[str]
+) -> DataQualityError:
+    """Mark the files of a batch as refused and return the error."""
+    # Files without a fault of their own are read by the next run.
+    refuse(tables, batch, [FileResult(file, retryable=file not in faulty) for file in batch.files])
+    remedy = "nothing was ingested: deliver the file again, or remove it and run again"
+    return DataQualityError("\n".join([*findings, remedy]))
 
 
 def _check_unchanged(tables: Tables, config: BaseConfig, batch: FileBatch, staging: Staging) -> None:

@@ -146,6 +146,8 @@ def unreadable_files(
 
 
 def _cause(error: Exception) -> str:
+    if "native zStandard" in str(error):
+        return "Spark on this machine has no library for zstd: compress the file with gzip (.gz) or bzip2 (.bz2)"
     lines = [line.strip() for line in str(error).splitlines()]
     causes = [line for line in lines if line.startswith("Caused by:")]
     text = (causes or lines)[-1 if causes else 0]

@@ -66,8 +66,8 @@ _OWN = {
         "file_modified_at": "Modification time of the raw file, UTC.",
     },
     "plays_quarantine": {
-        "raw": "The row as it stands in the file.",
-        "reasons": "All reasons for the refusal.",
+        "raw": "The row as it stands in the file, up to 10,000 characters; of Parquet as JSON.",
+        "reasons": "All reasons for the refusal; some name the setting that reads such rows.",
     },
     "ingested_files": {
         "batch_id": "Number of the batch that read the file.",
@@ -76,7 +76,7 @@ _OWN = {
         "status": "started, ingested or refused.",
         "rows_read": "Rows in the file.",
         "rows_valid": "Rows that became plays or profiles.",
-        "rows_duplicate": "Rows that repeat a play.",
+        "rows_duplicate": "Rows that repeat a play, and totals or ratings below another one of the same file.",
         "rows_quarantined": "Rows in plays_quarantine.",
         "settings_hash": "Hash of the source.* settings that decide how rows are read.",
         "reprocess": "True if the file was read again by source.reprocess.",
