@@ -4,7 +4,6 @@ Spark's CSV reader reads them. Files are grouped by their header, so that column
 between deliveries.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
@@ -14,9 +13,10 @@ from pyspark.sql import functions as F
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import literal_path
+from recsys_spark.ingestion.csv_headers import read_headers
 from recsys_spark.ingestion.discovery import RawFile
 
-__all__ = ["check_columns", "read_csv", "read_header"]
+__all__ = ["check_columns", "read_csv"]
 
 CORRUPT = "__corrupt"
 REPLACEMENT = "\ufffd"
@@ -36,29 +36,10 @@ def read_csv(
     wrong.
     """
     groups: dict[tuple[str, ...], list[RawFile]] = {}
-    for file in files:
-        groups.setdefault(read_header(spark, file, settings, delimiter), []).append(file)
+    for file, header in read_headers(spark, files, settings, delimiter).items():
+        groups.setdefault(header, []).append(file)
     frames = [_read_group(spark, group, header, columns, settings, delimiter) for header, group in groups.items()]
     return reduce(DataFrame.unionByName, frames)
-
-
-def read_header(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
-    """Return the column names in a file's first line; () for an empty file."""
-    first = (
-        spark.read.text(literal_path(file.path))
-        .select(
-            F.decode(F.col("value").cast("binary"), settings.encoding)
-            if settings.encoding != "UTF-8"
-            else F.expr("make_valid_utf8(value)")
-        )
-        .first()
-    )
-    if first is None or not first[0]:
-        return ()
-    line = first[0].removeprefix("\ufeff")
-    if len(delimiter) > 1:
-        return tuple(line.split(delimiter))
-    return tuple(next(csv.reader([line], delimiter=delimiter)))
 
 
 def check_columns(
@@ -73,8 +54,7 @@ def check_columns(
     A header of one column, or of unprintable text, shows a wrong file rather than a wrong mapping: read_csv reports it
     for every row.
     """
-    for file in files:
-        header = read_header(spark, file, settings, delimiter)
+    for file, header in read_headers(spark, files, settings, delimiter).items():
         missing = [f"source.columns.{field}: no column {raw!r}" for field, raw in columns.items() if raw not in header]
         if len(header) > 1 and missing and _is_text(header):
             raise ConfigError(*[f"{problem} in {file.uri}, which has {', '.join(header)}" for problem in missing])

@@ -44,10 +44,12 @@ class PlaysReader(Reader):
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming mapped columns that a file lacks."""
         mapped = self.settings.columns.mapped()
+        delimited = [file for file in files if self._file_type(file) == "csv"]
+        for delimiter in sorted({self._delimiter(file) for file in delimited}):
+            of_delimiter = [file for file in delimited if self._delimiter(file) == delimiter]
+            check_columns(spark, of_delimiter, mapped, self.settings, delimiter)
         for file in files:
-            if self._file_type(file) == "csv":
-                check_columns(spark, [file], mapped, self.settings, self._delimiter(file))
-            elif self._file_type(file) == "parquet":
+            if self._file_type(file) == "parquet":
                 present = spark.read.parquet(literal_path(file.path)).columns
                 missing = [raw for raw in mapped.values() if raw not in present]
                 if missing:
