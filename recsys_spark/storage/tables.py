@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
-from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError, WriteConflictError
@@ -119,28 +118,22 @@ class Tables(TableAccess):
         keys: tuple[str, ...],
         update: Mapping[str, str] | None,
         update_when: Column | str | None = None,
-        removed: DataFrame | None = None,
+        delete_when: Column | None = None,
         **metadata: Any,
     ) -> int:
         """Update and insert rows by key, in one commit; `rows` has at most one row per key.
 
         `update` maps columns to SQL expressions of `old` and `new`, applied where `update_when` holds (None: no
-        update). Rows with new keys are inserted. Rows with the keys of `removed`, none of which is in `rows`, are
-        deleted.
+        update). Rows with new keys are inserted. Rows without a match are deleted where `delete_when` holds.
         """
         self.ensure(name)
         condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
-        source = self._ordered(name, rows).withColumn("removed", F.lit(False))
-        if removed is not None:
-            keys_only = removed.select(*keys).withColumn("removed", F.lit(True))
-            source = source.unionByName(keys_only, allowMissingColumns=True)
-        merge = self.delta(name).alias("old").merge(source.alias("new"), condition)
-        if removed is not None:
-            merge = merge.whenMatchedDelete("new.removed")
+        merge = self.delta(name).alias("old").merge(self._ordered(name, rows).alias("new"), condition)
         if update:
             merge = merge.whenMatchedUpdate(condition=update_when, set=dict(update))
-        values = {column: f"new.{column}" for column in TABLES[name].schema.names}
-        merge = merge.whenNotMatchedInsert("NOT new.removed", dict(values))
+        merge = merge.whenNotMatchedInsertAll()
+        if delete_when is not None:
+            merge = merge.whenNotMatchedBySourceDelete(condition=delete_when)
         with self._commit(name), user_metadata(self.spark, self._record(metadata)):
             merge.execute()
         return self.outputs[name]
