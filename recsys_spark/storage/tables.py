@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError, WriteConflictError
@@ -118,22 +119,28 @@ class Tables(TableAccess):
         keys: tuple[str, ...],
         update: Mapping[str, str] | None,
         update_when: Column | str | None = None,
-        delete_when: Column | None = None,
+        removed: DataFrame | None = None,
         **metadata: Any,
     ) -> int:
         """Update and insert rows by key, in one commit; `rows` has at most one row per key.
 
         `update` maps columns to SQL expressions of `old` and `new`, applied where `update_when` holds (None: no
-        update). Rows with new keys are inserted. Rows without a match are deleted where `delete_when` holds.
+        update). Rows with new keys are inserted. Rows with the keys of `removed`, none of which is in `rows`, are
+        deleted.
         """
         self.ensure(name)
         condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
-        merge = self.delta(name).alias("old").merge(self._ordered(name, rows).alias("new"), condition)
+        source = self._ordered(name, rows).withColumn("removed", F.lit(False))
+        if removed is not None:
+            keys_only = removed.select(*keys).withColumn("removed", F.lit(True))
+            source = source.unionByName(keys_only, allowMissingColumns=True)
+        merge = self.delta(name).alias("old").merge(source.alias("new"), condition)
+        if removed is not None:
+            merge = merge.whenMatchedDelete("new.removed")
         if update:
             merge = merge.whenMatchedUpdate(condition=update_when, set=dict(update))
-        merge = merge.whenNotMatchedInsertAll()
-        if delete_when is not None:
-            merge = merge.whenNotMatchedBySourceDelete(condition=delete_when)
+        values = {column: f"new.{column}" for column in TABLES[name].schema.names}
+        merge = merge.whenNotMatchedInsert("NOT new.removed", dict(values))
         with self._commit(name), user_metadata(self.spark, self._record(metadata)):
             merge.execute()
         return self.outputs[name]
