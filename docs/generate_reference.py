@@ -15,6 +15,7 @@ from recsys_spark.config.keys import settings_by_key
 from recsys_spark.core import errors
 from recsys_spark.metrics import diversity, ranking
 from recsys_spark.runtime.job import Job
+from recsys_spark.runtime.termination import Terminated
 from recsys_spark.storage.descriptions import ROWS, column_description
 from recsys_spark.storage.schemas import TABLES
 
@@ -92,12 +93,14 @@ def exit_codes_page() -> str:
     rows = [("0", "Done, or nothing new to do."), ("1", "Any other error: a defect, or a failure of the machine.")]
     for error in sorted(classes, key=lambda error: error.exit_code):
         rows.append((str(error.exit_code), " ".join((inspect.getdoc(error) or "").split())))
+    rows.append((str(Terminated.exit_code), "Ended by SIGTERM. The run is recorded; the same command continues it."))
     return _page(
         "Exit codes",
         "Logs go to stderr. The last line of stdout is one JSON object: `job`, `run_id`, `status`, `exit_code`,"
         " `seconds`, `rows` (counts by name), `outputs` (table: version, and paths of files), `model_version` (of"
         " training) and `error`. `job_runs` holds the same facts; cluster deploy modes may hide exit codes, so"
-        " `job_runs` is authoritative.",
+        " `job_runs` is authoritative."
+        " It has no row of a failed run at an address without tables, and no items of `--items`.",
         _table(("exit code", "meaning"), rows),
     )
 

@@ -26,6 +26,7 @@ job = Job(
         "users",
     ),
     writes=("tables of its steps",),
+    may_be_first=True,
 )
 main, entry_point = job.main, job.entry_point
 

@@ -51,6 +51,7 @@ job = Job(
     work,
     reads=("user_index",),
     writes=("suppressions", "gender_predictions"),
+    may_be_first=True,
 )
 main, entry_point = job.main, job.entry_point
 

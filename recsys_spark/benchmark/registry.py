@@ -8,6 +8,7 @@ from recsys_spark.benchmark.comparison import Bench, Comparison
 from recsys_spark.benchmark.ease_measures import ease
 from recsys_spark.benchmark.evaluation_measures import full_ranking, ranking_metrics
 from recsys_spark.benchmark.factorization_measures import epoch_matrix_factorization
+from recsys_spark.benchmark.file_measures import small_files
 from recsys_spark.benchmark.gender_measures import gender_prediction, gender_training
 from recsys_spark.benchmark.job_measures import als_job, ingestion, ingestion_again, row_scaling
 from recsys_spark.benchmark.list_measures import item_similarity_lists, recommendations
@@ -17,6 +18,7 @@ from recsys_spark.benchmark.peer_measures import als_pass, small_data
 from recsys_spark.benchmark.shard_measures import shard_loading
 from recsys_spark.benchmark.training_measures import epoch_mult_vae, two_processes
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.names import nearest_name
 
 __all__ = ["MEASURES", "chosen_measures", "results_table"]
 
@@ -25,6 +27,7 @@ Measure = Callable[[Bench], Comparison]
 MEASURES: dict[str, Measure] = {
     "ingestion": ingestion,
     "ingestion_again": ingestion_again,
+    "small_files": small_files,
     "row_scaling": row_scaling,
     "shard_loading": shard_loading,
     "epoch_mult_vae": epoch_mult_vae,
@@ -78,4 +81,5 @@ def results_table(comparisons: Sequence[Comparison]) -> Table:
 def _unknown_names(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name not in MEASURES:
-            yield f"benchmark.measures: {name!r} is not a measure; the measures are {', '.join(MEASURES)}"
+            near = nearest_name(name, MEASURES)
+            yield f"benchmark.measures: {name!r} is not a measure; the measures are {', '.join(MEASURES)}{near}"

@@ -4,8 +4,8 @@ All problems are collected and raised together. Each names the origin of the val
 similar existing key.
 """
 
-import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from recsys_spark.config.keys import ConfigKeys
 from recsys_spark.config.model import BaseConfig, config_class
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.names import FORMATS, all_kinds
+from recsys_spark.core.names import FORMATS, all_kinds, nearest_name
 
 __all__ = ["config_from", "load_config"]
 
@@ -52,8 +52,7 @@ class _Merge:
             self.origins[key] = origin
 
     def _nearest(self, key: str) -> str:
-        matches = difflib.get_close_matches(key, self.keys, n=1, cutoff=0.5)
-        return f"; did you mean {matches[0]!r}?" if matches else "; --help lists all keys"
+        return nearest_name(key, self.keys) or "; --help lists all keys"
 
     def nested(self) -> dict[str, Any]:
         """Return the values of dotted keys as nested sections."""
@@ -99,7 +98,10 @@ def _validate(merge: _Merge) -> BaseConfig | None:
             origin = merge.origins.get(key, "default")
             # Values of secret keys stay out of messages.
             got = "" if getattr(merge.keys.get(key), "exclude", False) else f", got {detail['input']!r}"
-            merge.problems.append(f"{key}: {detail['msg']}{got} ({origin})")
+            choices = re.findall("'([^']*)'", detail["msg"]) if got and detail["type"] == "literal_error" else []
+            merge.problems.append(
+                f"{key}: {detail['msg']}{got} ({origin}){nearest_name(str(detail['input']), choices)}"
+            )
         return None
     merge.problems.extend(_cross_problems(config))
     return config
@@ -111,12 +113,14 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
     if config.tables.schema_name is not None and config.files.root is None:
         yield "files.root must be set when tables.schema is used"
     if config.source.format not in FORMATS:
-        yield f"source.format: no format {config.source.format!r}; there are {', '.join(FORMATS)}"
+        near = nearest_name(config.source.format, FORMATS)
+        yield f"source.format: no format {config.source.format!r}; there are {', '.join(FORMATS)}{near}"
     yield from config.source.column_problems()
     for key, kinds in (("model.kind", (config.model.kind,)), ("pipeline.kinds", config.pipeline.kinds)):
         for kind in kinds:
             if kind not in all_kinds():
-                yield f"{key}: no kind {kind!r}; there are {', '.join(all_kinds())}"
+                near = nearest_name(kind, all_kinds())
+                yield f"{key}: no kind {kind!r}; there are {', '.join(all_kinds())}{near}"
 
 
 def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dict[str, tuple[Any, str]]]:

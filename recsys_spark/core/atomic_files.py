@@ -3,6 +3,7 @@
 A file gets its name only when it is complete. A killed writer or a concurrent reader never sees half of it.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -10,9 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["atomic_write", "drafts", "remove_drafts", "write_json"]
+__all__ = [
+    "UNSUPPORTED",
+    "atomic_write",
+    "drafts",
+    "flush",
+    "name_new_file",
+    "remove_drafts",
+    "supports_links",
+    "write_json",
+]
 
 DRAFT = ".tmp"
+# Errors of a file system without hard links or locks, such as a mounted object store.
+UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS})
 
 
 @contextmanager
@@ -26,8 +38,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.{uuid4().hex}{DRAFT}")
     try:
         yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
+        flush(draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -37,6 +48,55 @@ def write_json(path: Path, content: object) -> None:
     """Write a JSON file atomically."""
     with atomic_write(path) as draft:
         draft.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def flush(path: Path) -> None:
+    """Flush a file or folder to the disk, as far as its file system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED | {errno.EINVAL}:
+            raise
+    finally:
+        os.close(handle)
+
+
+def name_new_file(draft: Path, path: Path) -> bool:
+    """Give a complete file the name `path`; return False, and remove the file, if that name is taken.
+
+    A hard link decides between two writers. Without hard links the file is renamed, and of two writers in the same
+    instant the later one replaces the file of the other.
+    """
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        if path.exists():
+            return False
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def supports_links(folder: Path) -> bool:
+    """Return True if files in a folder can have hard links."""
+    probe, link = (folder / f".{uuid4().hex}{DRAFT}" for _ in range(2))
+    probe.touch()
+    try:
+        os.link(probe, link)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        return False
+    finally:
+        probe.unlink()
+        link.unlink(missing_ok=True)
+    return True
 
 
 def drafts(folder: Path) -> list[Path]:

@@ -15,9 +15,16 @@ __all__ = [
 
 
 class RecsysError(Exception):
-    """Base class of errors with a remedy in the message."""
+    """Base class of errors with a remedy in the message.
+
+    `recorded` is the text for job_runs, if the message has personal data that the table must not keep.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, recorded: str | None = None) -> None:
+        super().__init__(message)
+        self.recorded = message if recorded is None else recorded
 
 
 class ConfigError(RecsysError):

@@ -4,10 +4,12 @@ A line names a module without importing it. A job therefore loads only the modul
 torch can run the jobs on Spark. A new format or model needs one file in its folder and one line here.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-__all__ = ["FORMATS", "KINDS", "NETWORKS", "all_kinds", "load_named", "training_job"]
+__all__ = ["FORMATS", "KINDS", "NETWORKS", "all_kinds", "load_named", "nearest_name", "training_job"]
 
 FORMATS = {
     "plays": "recsys_spark.ingestion.plays:PlaysReader",
@@ -64,3 +66,9 @@ def load_named(line: str) -> Any:
     """
     module, name = line.split(":")
     return getattr(import_module(module), name)
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the most similar name, or an empty text."""
+    matches = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-__all__ = ["absolute", "file_uri", "literal_path", "local_path"]
+__all__ = ["absolute", "file_uri", "literal_path", "local_path", "without_credentials"]
 
 
 def local_path(uri: str) -> Path | None:
@@ -31,3 +31,8 @@ def absolute(root: str) -> str:
 def literal_path(path: str) -> str:
     """Return the glob that matches exactly this path."""
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
+
+
+def without_credentials(text: str) -> str:
+    """Return a text whose addresses have no `user:password@`."""
+    return re.sub(r"""(\w://)[^/@\s"']*:[^/@\s"']*@""", r"\1", text)

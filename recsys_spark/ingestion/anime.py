@@ -41,9 +41,9 @@ class AnimeReader(Reader):
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming columns that a header lacks."""
-        for file in files:
-            columns = RATINGS if self.role(file) == "plays" else ITEMS
-            check_columns(spark, [file], columns, self.settings, ",")
+        for role, columns in (("plays", RATINGS), ("items", ITEMS)):
+            of_role = [file for file in files if self.role(file) == role]
+            check_columns(spark, of_role, columns, self.settings, ",")
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read one play a row."""

@@ -4,28 +4,19 @@ Files are grouped by their header, so that columns may come in any order and dif
 (source.header) the columns have the names 1, 2, ...
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
-from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.ingestion.csv_headers import Header, read_headers
 from recsys_spark.ingestion.csv_records import REPLACEMENT, read_records, split_records
 from recsys_spark.ingestion.discovery import RawFile
 
-__all__ = ["check_columns", "read_csv", "read_header", "split_line"]
-
-
-class _Header(NamedTuple):
-    """Names of the columns, and the line that states them; no line without source.header."""
-
-    names: tuple[str, ...]
-    line: str | None
+__all__ = ["check_columns", "read_csv"]
 
 
 def read_csv(
@@ -41,16 +32,11 @@ def read_csv(
     are invalid in the encoding, has a problem. So has every row of a file whose header shows that the delimiter is
     wrong.
     """
-    groups: dict[_Header, list[RawFile]] = {}
-    for file in files:
-        groups.setdefault(_header(spark, file, settings, delimiter), []).append(file)
+    groups: dict[Header, list[RawFile]] = {}
+    for file, header in read_headers(spark, files, settings, delimiter).items():
+        groups.setdefault(header, []).append(file)
     frames = [_read_group(spark, group, header, columns, settings, delimiter) for header, group in groups.items()]
     return reduce(DataFrame.unionByName, frames)
-
-
-def read_header(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
-    """Return the column names in a file's first line that is not blank; () for a file without one."""
-    return _header(spark, file, settings, delimiter).names
 
 
 def check_columns(
@@ -65,10 +51,9 @@ def check_columns(
     A header of one column, or of unprintable text, shows a wrong file rather than a wrong mapping: read_csv reports it
     for every row.
     """
-    for file in files:
-        header = read_header(spark, file, settings, delimiter)
-        if len(header) > 1 and _is_text(header):
-            problems = list(_column_problems(file, header, columns, settings))
+    for file, header in read_headers(spark, files, settings, delimiter).items():
+        if len(header.names) > 1 and _is_text(header.names):
+            problems = list(_column_problems(file, header.names, columns, settings))
             if problems:
                 raise ConfigError(*problems)
 
@@ -89,35 +74,10 @@ def _column_problems(
             )
 
 
-def _header(spark: SparkSession, file: RawFile, settings: SourceSettings, delimiter: str) -> _Header:
-    first = read_records(spark, [file], settings, delimiter).select("raw").first()
-    if first is None:
-        return _Header((), None)
-    names = split_line(first["raw"], settings, delimiter)
-    if settings.header:
-        return _Header(names, first["raw"])
-    return _Header(tuple(str(position) for position in range(1, len(names) + 1)), None)
-
-
-def split_line(line: str, settings: SourceSettings, delimiter: str) -> tuple[str, ...]:
-    """Return the fields of a line, such as a header."""
-    if settings.quote is None or len(delimiter) > 1:
-        return tuple(line.split(delimiter))
-    doubled = settings.escape == settings.quote
-    fields = csv.reader(
-        io.StringIO(line, newline=""),
-        delimiter=delimiter,
-        quotechar=settings.quote,
-        doublequote=doubled,
-        escapechar=None if doubled else settings.escape,
-    )
-    return tuple(next(fields))
-
-
 def _read_group(
     spark: SparkSession,
     files: Sequence[RawFile],
-    header: _Header,
+    header: Header,
     columns: Mapping[str, str],
     settings: SourceSettings,
     delimiter: str,

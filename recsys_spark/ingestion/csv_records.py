@@ -14,7 +14,7 @@ from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.encodings import BYTES, bytes_as_text, decode
 from recsys_spark.ingestion.reader import literal_pattern, read_lines, split_fields
 
-__all__ = ["read_records", "split_records"]
+__all__ = ["BYTE_ORDER_MARK", "REPLACEMENT", "read_records", "split_records"]
 
 CORRUPT = "__corrupt"
 # The limit of Spark's parser is 20,480. A longer line would end the job.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pyspark.errors import AnalysisException
@@ -14,7 +14,8 @@ from recsys_spark.core.paths import literal_path
 __all__ = ["RawFile", "changed_files", "list_files", "present_files", "utc_time"]
 
 # Suffixes by which Hadoop finds the codec. That of .zst needs a native library.
-COMPRESSIONS = (".gz", ".bz2", ".zst", ".deflate")
+COMPRESSIONS = (".gz", ".bz2", ".zst", ".deflate", ".lz4", ".snappy", ".xz")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, order=True)
@@ -41,6 +42,11 @@ class RawFile:
     def identity(self) -> tuple[str, int, datetime]:
         """Return what is equal for two sightings of the same version of a file."""
         return self.uri, self.size, self.modified_at
+
+    @property
+    def modified_micros(self) -> int:
+        """Return the modification time in microseconds since 1970."""
+        return (self.modified_at - EPOCH) // timedelta(microseconds=1)
 
 
 def list_files(spark: SparkSession, path: str) -> list[RawFile]:
@@ -91,4 +97,4 @@ def utc_time(micros: int) -> datetime:
 
     A timestamp that Spark collects would be in the machine's time zone.
     """
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    return EPOCH + timedelta(microseconds=micros)

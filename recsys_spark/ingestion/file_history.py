@@ -2,12 +2,14 @@
 
 import fnmatch
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import unquote
 
-from pyspark.sql import Row
+import pyarrow as pa
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark.config.source import SourceSettings
@@ -18,7 +20,7 @@ from recsys_spark.ingestion.file_states import FileState
 from recsys_spark.ingestion.reader import Reader
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["FileHistory", "Selection"]
+__all__ = ["Attempt", "FileHistory", "Selection", "select_unread"]
 
 
 @dataclass
@@ -47,8 +49,7 @@ class Selection:
             raise DataQualityError("\n".join(problems))
 
 
-@dataclass(frozen=True)
-class _Attempt:
+class Attempt(NamedTuple):
     """An earlier version of a file in one batch."""
 
     identity: tuple[str, int, datetime]
@@ -58,66 +59,85 @@ class _Attempt:
 
 @dataclass(frozen=True)
 class FileHistory:
-    """Rows of ingested_files in the order of their batches.
+    """Files of earlier batches: the started ones, and the table of all.
 
-    All are collected: their number grows with the number of raw files, independent of the rows in them.
+    The table grows with every file that was ever read. Only rows of started batches and of files that are to be read
+    are collected.
     """
 
-    rows: tuple[Row, ...]
+    next_batch: int
+    started_rows: tuple[Row, ...]
+    rows: DataFrame
 
     @classmethod
     def read(cls, tables: Tables) -> "FileHistory":
         """Read ingested_files at the version that this run sees."""
         rows = tables.read("ingested_files").withColumn("modified_micros", F.unix_micros("modified_at"))
-        return cls(tuple(rows.orderBy("batch_id").collect()))
-
-    @property
-    def next_batch(self) -> int:
-        """Return the smallest number above those of all batches."""
-        return 1 + max((row["batch_id"] for row in self.rows), default=0)
+        started = F.expr(f"collect_list(struct(*)) FILTER (WHERE status = '{FileState.STARTED}')")
+        found = rows.agg(F.coalesce(F.max("batch_id"), F.lit(0)).alias("last"), started.alias("started")).first()
+        if found is None:
+            raise AssertionError("an aggregate without keys has one row")
+        return cls(found["last"] + 1, tuple(found["started"]), rows)
 
     @property
     def started(self) -> set[int]:
         """Return the numbers of the started batches of all sources."""
-        return {row["batch_id"] for row in self.rows if row["status"] == FileState.STARTED}
+        return {row["batch_id"] for row in self.started_rows}
 
     def unfinished(self, source: str) -> FileBatch | None:
-        """Return the started batch of this source, which a killed run left; None if absent."""
-        rows = [row for row in self._rows_of(source) if row["status"] == FileState.STARTED]
+        """Return the first started batch of this source, which a killed run left; None if absent."""
+        rows = [row for row in self.started_rows if row["source"] == source]
         if not rows:
             return None
-        files = tuple(sorted(_raw_file(row) for row in rows))
-        plan = rows[0]
+        plan = min(rows, key=lambda row: row["batch_id"])
+        files = tuple(sorted(_raw_file(row) for row in rows if row["batch_id"] == plan["batch_id"]))
         return FileBatch(
             plan["batch_id"], source, files, plan["run_id"], plan["settings_hash"], bool(plan["reprocess"])
         )
 
-    def select(self, files: Iterable[RawFile], reader: Reader, settings: SourceSettings) -> Selection:
+    def select(self, files: Sequence[RawFile], reader: Reader, settings: SourceSettings) -> Selection:
         """Return which files of a source to read and which stay unread."""
-        attempts: dict[str, list[_Attempt]] = {}
-        for row in self._rows_of(settings.source_name):
-            file = _raw_file(row)
-            attempts.setdefault(file.uri, []).append(_Attempt(file.identity, row["status"], row["settings_hash"]))
-        selection = Selection()
-        current_hash = settings_hash(settings)
-        for file in files:
-            earlier = attempts.get(file.uri, [])
-            same = [attempt for attempt in earlier if attempt.identity == file.identity]
-            if settings.reprocess is not None:
-                if _matches(file.path, settings.reprocess):
-                    selection.new.append(file)
-            elif any(attempt.state == FileState.INGESTED for attempt in same):
-                continue
-            elif same and same[-1].state == FileState.REFUSED and same[-1].settings_hash == current_hash:
-                selection.still_refused.append(file)
-            elif _is_untimed(reader, file) and any(attempt.state == FileState.INGESTED for attempt in earlier):
-                selection.changed_untimed.append(file)
-            else:
-                selection.new.append(file)
-        return selection
+        if settings.reprocess is not None:
+            return Selection([file for file in files if _matches(file.path, settings.reprocess)])
+        attempts = self._attempts(files, settings.source_name)
+        return select_unread([file for file in files if file.uri in attempts], attempts, reader, settings)
 
-    def _rows_of(self, source: str) -> list[Row]:
-        return [row for row in self.rows if row["source"] == source]
+    def _attempts(self, files: Sequence[RawFile], source: str) -> dict[str, list[Attempt]]:
+        """Return the earlier attempts at each file whose present version was not ingested, oldest first."""
+        columns = {
+            "source_file": [file.uri for file in files],
+            "size": [file.size for file in files],
+            "modified_micros": [file.modified_micros for file in files],
+        }
+        present = self.rows.sparkSession.createDataFrame(pa.table(columns))
+        earlier = self.rows.where(F.col("source") == source).select(*columns, "batch_id", "status", "settings_hash")
+        ingested = earlier.where(F.col("status") == FileState.INGESTED)
+        unread = present.join(ingested, on=list(columns), how="left_anti").select("source_file")
+        attempts: dict[str, list[Attempt]] = {}
+        for row in unread.join(earlier, on="source_file", how="left").orderBy("batch_id").collect():
+            tried = attempts.setdefault(row["source_file"], [])
+            if row["batch_id"] is not None:
+                identity = (row["source_file"], row["size"], utc_time(row["modified_micros"]))
+                tried.append(Attempt(identity, row["status"], row["settings_hash"]))
+        return attempts
+
+
+def select_unread(
+    files: Iterable[RawFile], attempts: Mapping[str, Sequence[Attempt]], reader: Reader, settings: SourceSettings
+) -> Selection:
+    """Divide files that were not ingested into those to read and those that stay unread."""
+    selection = Selection()
+    current_hash = settings_hash(settings)
+    for file in files:
+        earlier = attempts.get(file.uri, [])
+        same = [attempt for attempt in earlier if attempt.identity == file.identity]
+        if same and same[-1].state == FileState.REFUSED and same[-1].settings_hash == current_hash:
+            selection.still_refused.append(file)
+        elif _is_untimed(reader, file) and any(attempt.state == FileState.INGESTED for attempt in earlier):
+            selection.changed_untimed.append(file)
+        else:
+            selection.new.append(file)
+    return selection
 
 
 def _raw_file(row: Row) -> RawFile:

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.ingestion.csv_files import read_csv, read_header
+from recsys_spark.ingestion.csv_files import read_csv
+from recsys_spark.ingestion.csv_headers import read_headers
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.reader import Reader, Role
 
@@ -29,10 +30,9 @@ class LastfmGenderReader(Reader):
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming columns that a header lacks."""
-        for file in files:
-            header = read_header(spark, file, self.settings, ",")
-            missing = [name for name in COLUMNS.values() if name not in header]
-            if len(header) > 1 and missing:
+        for file, header in read_headers(spark, files, self.settings, ",").items():
+            missing = [name for name in COLUMNS.values() if name not in header.names]
+            if len(header.names) > 1 and missing:
                 raise ConfigError(f"{file.uri} has no column {', '.join(missing)}: check source.format lastfm_gender")
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:

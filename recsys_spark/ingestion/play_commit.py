@@ -34,13 +34,20 @@ def _replace_plays(tables: Tables, batch: FileBatch, plays: DataFrame) -> None:
 
     A play that the table holds under another file stays as it is.
     """
-    in_files = F.col("old.source_file").isin([file.uri for file in batch.files])
-    replaced = in_files & (F.col("old.source") == batch.source) & (F.col("old.run_id") != batch.run_id)
+    # Joined, because a pattern may match every file that was ever read.
+    files = F.broadcast(tables.spark.createDataFrame([(file.uri,) for file in batch.files], "source_file STRING"))
     # Equal rows are updated too, so that each row counts for the run that last read it.
     update = {name: f"new.{name}" for name in TABLES["plays"].schema.names}
     with tables.lock("plays"):
+        earlier = tables.read("plays").where(F.col("source") == batch.source)
+        elsewhere = earlier.join(files, on="source_file", how="left_anti").select("event_id")
+        new = plays.join(elsewhere, on="event_id", how="left_anti")
+        replaced = earlier.join(files, on="source_file", how="left_semi").where(F.col("run_id") != batch.run_id)
+        gone = replaced.join(plays, on="event_id", how="left_anti")
         # The id of a play without a time is made of its file, which two sources may read: hence the source in the key.
-        tables.merge("plays", plays, ("event_id", "source"), update, replaced, replaced, batch_id=batch.batch_id)
+        keys = ("event_id", "source")
+        stale = F.col("old.run_id") != batch.run_id
+        tables.merge("plays", new, keys, update, stale, gone, batch_id=batch.batch_id)
 
 
 def _earlier_events(tables: Tables, batch: FileBatch, plays: DataFrame) -> DataFrame:

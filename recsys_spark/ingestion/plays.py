@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.source import SourceSettings
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.ingestion.csv_files import check_columns, read_csv, split_line
+from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.csv_headers import split_line
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.json_files import check_json_keys, read_json, read_json_rows
 from recsys_spark.ingestion.parquet_files import check_parquet_columns, read_parquet
@@ -50,10 +51,11 @@ class PlaysReader(Reader):
         Rows of JSON may leave out keys: a key must be in some row of the JSON files.
         """
         json_files = []
+        delimited: dict[tuple[str, frozenset[str]], list[RawFile]] = {}
         for file in files:
             columns = self._columns_inside(file)
             if self._file_type(file) == "csv":
-                check_columns(spark, [file], columns, self.settings, self._delimiter(file))
+                delimited.setdefault((self._delimiter(file), frozenset(columns)), []).append(file)
             elif self._file_type(file) == "parquet":
                 check_parquet_columns(spark, [file], columns)
             elif not self.settings.extends_ascii:
@@ -62,6 +64,8 @@ class PlaysReader(Reader):
                 )
             else:
                 json_files.append(file)
+        for (delimiter, _), alike in delimited.items():
+            check_columns(spark, alike, self._columns_inside(alike[0]), self.settings, delimiter)
         if json_files:
             inside = {field: raw for file in json_files for field, raw in self._columns_inside(file).items()}
             check_json_keys(self._json_rows(spark, json_files), inside, self.settings.multi_line)

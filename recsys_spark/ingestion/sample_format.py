@@ -39,10 +39,9 @@ class SampleReader(Reader):
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming columns that a header lacks."""
-        for file in files:
-            role = self.role(file)
-            if role is not None:
-                check_columns(spark, [file], COLUMNS[role], self.settings, ",")
+        for role, columns in COLUMNS.items():
+            of_role = [file for file in files if self.role(file) == role]
+            check_columns(spark, of_role, columns, self.settings, ",")
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read user, item and time."""

@@ -80,7 +80,8 @@ def kind_of(version: str) -> str:
 
 def is_recorded(tables: Tables, version: str) -> bool:
     """Return True if the version has a row in models, so its training is complete."""
-    tables.ensure("models")
+    if not tables.exists("models"):
+        return False
     return not tables.read("models").where(F.col("model_version") == version).isEmpty()
 
 
@@ -98,6 +99,7 @@ def record_model(
     """Add the version's row to models, unless it exists."""
     if is_recorded(tables, version):
         return
+    tables.ensure("models")
     inputs = json.dumps(dict(tables.inputs), sort_keys=True)
     described = (version, kind, datetime.now(UTC), json.dumps(params, sort_keys=True), inputs, split_id, parent_version)
     row: tuple[Any, ...] = (*described, dict(metrics), selection_metric, artifact, [], None, None, None)
@@ -133,8 +135,9 @@ def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
 
 
 def find_versions(tables: Tables, condition: Column) -> Iterator[ModelVersion]:
-    """Yield the versions that meet a condition on models, newest first."""
-    tables.ensure("models")
+    """Yield the versions that meet a condition on models, newest first; none where there is no table."""
+    if not tables.exists("models"):
+        return
     for row in tables.read("models").where(condition).orderBy(F.desc("created_at"), "model_version").collect():
         yield ModelVersion(
             row["model_version"],

@@ -87,7 +87,8 @@ def resolve_items(tables: Tables, asked: Sequence[str]) -> tuple[list[int], list
     indexes = sorted({match.item_idx for match in matches if match.item_idx is not None})
     if not indexes:
         nearest = sorted({name for match in matches for name in match.suggestions})
-        raise MissingInputError(f"items has none of the given ids or names; nearest names: {', '.join(nearest)}")
+        problem = "items has none of the given ids or names"
+        raise MissingInputError(f"{problem}; nearest names: {', '.join(nearest)}", recorded=problem)
     return indexes, [match.asked for match in unmatched]
 
 

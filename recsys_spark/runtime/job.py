@@ -10,9 +10,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -21,35 +21,23 @@ from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import RecsysError
 from recsys_spark.core.logs import configure_logs
-from recsys_spark.runtime.preflight import check_shared_files, check_writable, explain_disk_errors
+from recsys_spark.runtime.preflight import (
+    check_shared_files,
+    check_tables_exist,
+    check_writable,
+    explain_disk_errors,
+    log_file_systems,
+)
+from recsys_spark.runtime.report import Report, describe_failure, record, recorded_error
 from recsys_spark.runtime.session import job_settings, spark_session
+from recsys_spark.runtime.termination import Terminated, raise_on_sigterm, termination_in
 from recsys_spark.storage.schemas import TABLES
+from recsys_spark.storage.spark_errors import SPARK_ERRORS
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["Job", "JobRun", "Report", "exit_with"]
 
 log = logging.getLogger(__name__)
-
-MAX_ERROR_CHARACTERS = 2_000
-
-
-@dataclass
-class Report:
-    """Report of a run, for the JSON line and the row in job_runs.
-
-    `model_version` is the version that the run trained, or found already trained. `outputs` has the version of each
-    table that the run wrote, and the path of other files.
-    """
-
-    job: str
-    run_id: str
-    status: str = "done"
-    exit_code: int = 0
-    seconds: float = 0.0
-    rows: dict[str, int] = field(default_factory=dict)
-    outputs: dict[str, int | str] = field(default_factory=dict)
-    model_version: str | None = None
-    error: str | None = None
 
 
 @dataclass
@@ -69,13 +57,26 @@ class JobRun:
 
 @dataclass(frozen=True)
 class Job:
-    """A named piece of work on tables."""
+    """A named piece of work on tables.
+
+    `may_be_first` is true for a job that reads tables and can also work where there are none yet.
+    """
 
     name: str
     summary: str
     work: Callable[[JobRun], None]
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    may_be_first: bool = False
+
+    @property
+    def needs_tables(self) -> bool:
+        """Return True if an earlier job must have made tables; the job then creates nothing where there are none."""
+        return not self.may_be_first and bool(self._tables_read)
+
+    @property
+    def _tables_read(self) -> list[str]:
+        return [name for name in self.reads if name in TABLES]
 
     def __call__(self, spark: SparkSession, config: BaseConfig) -> Report:
         """Run the job in a session, which keeps its settings and is not stopped.
@@ -87,22 +88,39 @@ class Job:
         return report
 
     def _execute(self, spark: SparkSession, config: BaseConfig, report: Report) -> None:
+        if self.needs_tables:
+            check_tables_exist(config)
         tables = Tables(spark, config, report.run_id, self.name)
-        started, clock = datetime.now(UTC), time.monotonic()
+        started, clock, recorded = datetime.now(UTC), time.monotonic(), None
         with job_settings(spark):
             try:
                 with explain_disk_errors(config):
                     check_writable(config)
+                    log_file_systems(config)
                     check_shared_files(spark, config)
                     self.work(JobRun(spark, config, tables, report))
             except BaseException as error:
-                _describe_failure(report, error)
+                describe_failure(report, error)
+                recorded = recorded_error(error, config)
+                if termination_in(error):
+                    # Else the record would wait for the tasks of the interrupted work.
+                    with suppress(*SPARK_ERRORS):
+                        spark.interruptAll()
                 raise
             finally:
                 self._warn_of_undeclared(tables)
                 report.outputs |= tables.outputs
                 report.seconds = round(time.monotonic() - clock, 3)
-                _record(spark, tables, config, report, started)
+                if recorded is None or self._is_recorded_at(tables):
+                    record(spark, tables, config, report, started, recorded)
+
+    def _is_recorded_at(self, tables: Tables) -> bool:
+        """Return False for an address without the tables that the job needs; a failed run creates none there."""
+        try:
+            return not self.needs_tables or any(map(tables.exists, self._tables_read))
+        except SPARK_ERRORS:
+            # The session is gone, which the record reports.
+            return True
 
     def _warn_of_undeclared(self, tables: Tables) -> None:
         read = tables.inputs.keys() - {*self.reads, *self.writes}
@@ -123,13 +141,16 @@ class Job:
         report = Report(self.name, _new_run_id())
         clock = time.monotonic()
         try:
-            config = load_config(arguments)
-            configure_logs(config.run.log_level)
-            check_writable(config)
-            with spark_session(config) as spark:
-                self._execute(spark, config, report)
-        except (Exception, KeyboardInterrupt) as error:
-            _describe_failure(report, error)
+            with raise_on_sigterm():
+                config = load_config(arguments)
+                configure_logs(config.run.log_level)
+                if self.needs_tables:
+                    check_tables_exist(config)
+                check_writable(config)
+                with spark_session(config) as spark:
+                    self._execute(spark, config, report)
+        except (Exception, KeyboardInterrupt, Terminated) as error:
+            describe_failure(report, error)
             _show_failure(error, report)
         report.seconds = round(time.monotonic() - clock, 3)
         # ASCII only, so that every encoding of stdout can print the line.
@@ -154,46 +175,10 @@ def _new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
-def _describe_failure(report: Report, error: BaseException) -> None:
-    report.status = "failed"
-    report.exit_code = error.exit_code if isinstance(error, RecsysError) else 1
-    text = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
-    # A path may be invalid Unicode, which a table cannot store.
-    report.error = text.encode(errors="backslashreplace").decode()[:MAX_ERROR_CHARACTERS]
-
-
 def _show_failure(error: BaseException, report: Report) -> None:
-    if isinstance(error, RecsysError):
+    error = termination_in(error) or error
+    if isinstance(error, RecsysError | Terminated):
         for line in str(error).splitlines():
             print(f"{report.job}: {line}", file=sys.stderr)
     else:
         log.error("%s failed", report.job, exc_info=error)
-
-
-def _record(spark: SparkSession, tables: Tables, config: BaseConfig, report: Report, started: datetime) -> None:
-    """Write a row to job_runs.
-
-    Raises errors of the write only after a successful run; a failed run keeps its own error.
-    """
-    inputs, outputs = dict(tables.inputs), dict(report.outputs)
-    row: tuple[Any, ...] = (
-        report.run_id,
-        report.job,
-        started,
-        datetime.now(UTC),
-        report.status,
-        report.exit_code,
-        report.rows,
-        json.dumps(inputs, sort_keys=True),
-        json.dumps(outputs, sort_keys=True),
-        config.model_dump_json(by_alias=True),
-        report.error,
-    )
-    try:
-        with explain_disk_errors(config):
-            tables.append("job_runs", spark.createDataFrame([row], TABLES["job_runs"].schema))
-    except Exception as error:
-        if report.status == "done":
-            raise
-        expected = isinstance(error, RecsysError)
-        log.warning("the failed run could not be recorded in job_runs: %s", error, exc_info=not expected)

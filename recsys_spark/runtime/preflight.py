@@ -5,7 +5,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +13,32 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.core.errors import ConfigError, RecsysError
+from recsys_spark.core.atomic_files import name_new_file, supports_links
+from recsys_spark.core.errors import ConfigError, MissingInputError, RecsysError
 from recsys_spark.core.paths import local_path
 from recsys_spark.runtime.session import is_local, parallelism
+from recsys_spark.storage.locks import supports_locks
 from recsys_spark.storage.spark_errors import storage_failure
 
-__all__ = ["check_shared_files", "check_writable", "explain_disk_errors", "hosts_without"]
+__all__ = [
+    "check_shared_files",
+    "check_tables_exist",
+    "check_writable",
+    "explain_disk_errors",
+    "hosts_without",
+    "log_file_systems",
+]
 
 log = logging.getLogger(__name__)
+
+
+def check_tables_exist(config: BaseConfig) -> None:
+    """Raise MissingInputError where a local tables.root has no table; nothing is created there."""
+    root = local_path(config.tables.root) if config.tables.root is not None else None
+    if root is not None and not any(root.glob("*/_delta_log")):
+        raise MissingInputError(
+            f"there are no tables at {root}: correct tables.root if they are elsewhere, or run ingest_plays first"
+        )
 
 
 def check_writable(config: BaseConfig) -> None:
@@ -36,6 +54,21 @@ def check_writable(config: BaseConfig) -> None:
         problems += _other_owner(config.files.root, config.tables.root or config.tables.schema_name or "")
     if problems:
         raise ConfigError(*problems)
+
+
+def log_file_systems(config: BaseConfig) -> None:
+    """Log the replacements of hard links and file locks, where local roots lack them."""
+    for folder in {local_path(root) for root in (config.files_root, config.tables.root) if root is not None}:
+        if folder is None:
+            continue
+        if not supports_links(folder):
+            log.warning("%s has no hard links: complete files are renamed instead", folder)
+        if not supports_locks(folder):
+            log.warning(
+                "%s has no file locks: the commit of Delta alone decides between two jobs; run one job at a time where"
+                " tables.root is on such a file system",
+                folder,
+            )
 
 
 def check_shared_files(spark: SparkSession, config: BaseConfig) -> None:
@@ -104,12 +137,10 @@ def _other_owner(files_root: str, tables: str) -> list[str]:
     local = local_path(tables)
     owner_file, owner = folder / "tables.txt", str(local) if local is not None and "/" in tables else tables
     if not owner_file.exists():
-        # The complete file is linked, so that one of two first jobs wins and a killed one leaves no partial file.
+        # The file is complete before it has its name, so that a killed job leaves no partial one.
         draft = _unique_file(folder, "tables")
         draft.write_text(owner)
-        with suppress(FileExistsError):
-            os.link(draft, owner_file)
-        draft.unlink()
+        name_new_file(draft, owner_file)
     found = owner_file.read_text()
     if found == owner:
         return []

@@ -24,7 +24,7 @@ from recsys_spark.runtime.spark_settings import DELTA, JOB_SETTINGS, WORKER_ENVI
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
-__all__ = ["block_tasks", "checkpoint_dir", "is_local", "job_settings", "parallelism", "spark_session"]
+__all__ = ["block_tasks", "checkpoint_dir", "is_local", "job_settings", "parallelism", "spark_session", "started_jobs"]
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,12 @@ def job_settings(spark: SparkSession) -> Iterator[None]:
 def parallelism(spark: SparkSession) -> int:
     """Return the default parallelism of the session, which is the number of its cores."""
     return spark.sparkContext.defaultParallelism
+
+
+def started_jobs(spark: SparkSession) -> int:
+    """Return the number of Spark jobs since the start of the application; the count starts one itself."""
+    spark.range(1).collect()
+    return 1 + max(spark.sparkContext.statusTracker().getJobIdsForGroup())
 
 
 def is_local(spark: SparkSession) -> bool:
@@ -174,7 +180,6 @@ def _check_delta_classes(spark: SparkSession) -> None:
 @contextmanager
 def _stderr_to(file: Path) -> Iterator[None]:
     """Redirect file descriptor 2, which a new JVM inherits, to a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     stderr = os.dup(2)
     target = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -5,7 +5,10 @@ The conf/spark-*.conf files repeat some of them for spark-submit; tests/runtime/
 
 import json
 import os
+import stat
 import tempfile
+from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -86,9 +89,21 @@ def worker_daemon(config: BaseConfig) -> str:
     return f"recsys_spark.{'runtime' if kinds.isdisjoint(NETWORKS) else 'inference'}.worker_daemon"
 
 
+@cache
 def user_folder() -> Path:
-    """Return the folder of temporary files and logs of this user."""
-    return Path(tempfile.gettempdir()) / f"recsys_spark-{os.getuid()}"
+    """Return the private folder of temporary files and logs of this user.
+
+    Its name is predictable, and other users may create it first. Then this process gets a folder with another name.
+    """
+    folder = Path(tempfile.gettempdir()) / f"recsys_spark-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        # Earlier releases made it readable for others.
+        folder.chmod(0o700)
+        return folder
+    return Path(tempfile.mkdtemp(prefix="recsys_spark-"))
 
 
 def _gpu_settings(training: TrainingSettings) -> dict[str, str]:
@@ -100,7 +115,6 @@ def _gpu_settings(training: TrainingSettings) -> dict[str, str]:
         return {}
     script = user_folder() / f"gpus-{training.processes}.sh"
     addresses = json.dumps([str(gpu) for gpu in range(training.processes)])
-    script.parent.mkdir(parents=True, exist_ok=True)
     # Another job may start a session with the same script.
     with atomic_write(script) as draft:
         draft.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": {addresses}}}\'\n')

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ MAINTENANCE = {
     "CHANGE COLUMN",
 }
 CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
+_SESSION_SETTING = threading.RLock()
 COMMIT_FILE = re.compile(r"(\d{20})\.json")
 
 
@@ -98,20 +100,24 @@ def catalog_folder(spark: SparkSession, schema: str, name: str) -> Path | None:
 
 
 @contextmanager
-def user_metadata(spark: SparkSession, record: Mapping[str, Any]) -> Iterator[None]:
-    """Write the record to the user metadata of all commits in the block.
+def user_metadata(spark: SparkSession, record: str) -> Iterator[None]:
+    """Write a record to the user metadata of the commits in the block.
 
-    The previous value of the setting is restored at the end.
+    This is for operations without an option for it: merges, deletions and changes of a schema take it from the session.
+    Threads that share a session take turns, so that none commits the record of another; writers have an option of their
+    own, which takes precedence. The previous value is restored at the end. The caller holds the lock of the table, and
+    takes no other in the block.
     """
-    before = spark.conf.get(METADATA_CONF, None)
-    spark.conf.set(METADATA_CONF, json.dumps(record, sort_keys=True, default=str))
-    try:
-        yield
-    finally:
-        if before is None:
-            spark.conf.unset(METADATA_CONF)
-        else:
-            spark.conf.set(METADATA_CONF, before)
+    with _SESSION_SETTING:
+        before = spark.conf.get(METADATA_CONF, None)
+        spark.conf.set(METADATA_CONF, record)
+        try:
+            yield
+        finally:
+            if before is None:
+                spark.conf.unset(METADATA_CONF)
+            else:
+                spark.conf.set(METADATA_CONF, before)
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -4,6 +4,9 @@ On local file systems Delta cannot detect conflicts between two JVMs, because it
 On other storage it detects conflicts of single commits, not of several in a row. Every writer therefore holds an
 exclusive `flock` on a file with the name of the table. The files are beside local tables, and otherwise below
 files.root, which all machines mount. The kernel releases the lock of a killed process, so that no clean-up is needed.
+
+Some file systems, such as mounted object stores, have no locks. Nothing is locked there, and the commit of Delta alone
+decides between two writers.
 """
 
 import fcntl
@@ -13,10 +16,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
+from recsys_spark.core.atomic_files import UNSUPPORTED
 from recsys_spark.core.errors import WriteConflictError
 
-__all__ = ["Locks"]
+__all__ = ["Locks", "supports_locks"]
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +64,12 @@ class Locks:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
-            except BlockingIOError:
+            except OSError as error:
+                if error.errno in UNSUPPORTED:
+                    # The preflight check has logged it.
+                    return
+                if not isinstance(error, BlockingIOError):
+                    raise
                 if time.monotonic() >= deadline:
                     raise WriteConflictError(
                         f"another job has been writing {name} for more than {self._timeout:g} s: run again when"
@@ -69,3 +79,19 @@ class Locks:
                     log.info("waiting for another job that writes %s", name)
                     waiting = True
                 time.sleep(POLL_SECONDS)
+
+
+def supports_locks(folder: Path) -> bool:
+    """Return True if files in a folder can be locked."""
+    probe = folder / f".lock-probe-{uuid4().hex}"
+    descriptor = os.open(probe, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        return False
+    finally:
+        os.close(descriptor)
+        probe.unlink()
+    return True

@@ -24,6 +24,7 @@ class TableAccess:
     def __init__(self, spark: SparkSession, config: BaseConfig) -> None:
         self.spark = spark
         self._schema = config.tables.schema_name
+        self._commits: dict[str, list[Commit]] = {}
         self._root = absolute(config.tables.root) if config.tables.root else None
 
     @property
@@ -53,8 +54,19 @@ class TableAccess:
         return history(self.delta(name), limit=1)[0].version if listed is None else listed
 
     def commits(self, name: str) -> list[Commit]:
-        """Return the commits of a table, newest first."""
-        return history(self.delta(name))
+        """Return the commits of a table, newest first; later calls read only newer ones."""
+        known = self._commits.get(name, [])
+        if known:
+            number = self.version(name) - known[0].version
+            newer = history(self.delta(name), limit=number) if number > 0 else []
+            # Another process may have created the table again, or committed meanwhile.
+            if number < 0 or (newer and newer[-1].version != known[0].version + 1):
+                known = []
+            else:
+                self._commits[name] = known = [*newer, *known]
+        if not known:
+            self._commits[name] = known = history(self.delta(name))
+        return known
 
     def read_version(self, name: str, version: int) -> DataFrame:
         """Return one version of a table; columns added by later releases are null."""

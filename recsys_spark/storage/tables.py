@@ -4,12 +4,14 @@ A `Tables` belongs to one run of one job. The run reads each table at one versio
 table, and its user metadata has the versions that the run has read.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError, WriteConflictError
@@ -79,13 +81,13 @@ class Tables(TableAccess):
         Raises ConfigError when the address holds something else.
         """
         if not self.exists(name):
-            with self.lock(name), self._metadata({}):
+            with self.lock(name), user_metadata(self.spark, self._record({})):
                 self._create(name)
         elif self._missing_columns(name):
             # The lock waits for a job that may add the same columns.
             with self.lock(name):
                 if columns := self._missing_columns(name):
-                    with self._commit(name, {}):
+                    with self._commit(name), user_metadata(self.spark, self._record({})):
                         self._add_columns(name, columns)
 
     def append(self, name: str, rows: DataFrame, transaction: tuple[str, int] | None = None, **metadata: Any) -> int:
@@ -97,9 +99,7 @@ class Tables(TableAccess):
         writer = self._ordered(name, rows).write.format("delta").mode("append")
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
-        with self._commit(name, metadata):
-            self._save(writer, name)
-        return self.outputs[name]
+        return self._write(name, writer, metadata)
 
     def replace(self, name: str, rows: DataFrame, column: str, value: str | int, **metadata: Any) -> int:
         """Replace the rows where `column` is `value`, in one commit.
@@ -111,17 +111,13 @@ class Tables(TableAccess):
         self.ensure(name)
         writer = self._ordered(name, rows).write.format("delta").mode("overwrite")
         writer = writer.option("replaceWhere", f"{column} = {value!r}")
-        with self._commit(name, {"scope": value, **metadata}):
-            self._save(writer, name)
-        return self.outputs[name]
+        return self._write(name, writer, {"scope": value, **metadata})
 
     def overwrite(self, name: str, rows: DataFrame, **metadata: Any) -> int:
         """Replace all rows in one commit."""
         self.ensure(name)
         writer = self._ordered(name, rows).write.format("delta").mode("overwrite")
-        with self._commit(name, metadata):
-            self._save(writer, name)
-        return self.outputs[name]
+        return self._write(name, writer, metadata)
 
     def merge(
         self,
@@ -130,29 +126,35 @@ class Tables(TableAccess):
         keys: tuple[str, ...],
         update: Mapping[str, str] | None,
         update_when: Column | str | None = None,
-        delete_when: Column | None = None,
+        removed: DataFrame | None = None,
         **metadata: Any,
     ) -> int:
         """Update and insert rows by key, in one commit; `rows` has at most one row per key.
 
         `update` maps columns to SQL expressions of `old` and `new`, applied where `update_when` holds (None: no
-        update). Rows with new keys are inserted. Rows without a match are deleted where `delete_when` holds.
+        update). Rows with new keys are inserted. Rows with the keys of `removed`, none of which is in `rows`, are
+        deleted.
         """
         self.ensure(name)
         condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
-        merge = self.delta(name).alias("old").merge(self._ordered(name, rows).alias("new"), condition)
+        source = self._ordered(name, rows).withColumn("removed", F.lit(False))
+        if removed is not None:
+            keys_only = removed.select(*keys).withColumn("removed", F.lit(True))
+            source = source.unionByName(keys_only, allowMissingColumns=True)
+        merge = self.delta(name).alias("old").merge(source.alias("new"), condition)
+        if removed is not None:
+            merge = merge.whenMatchedDelete("new.removed")
         if update:
             merge = merge.whenMatchedUpdate(condition=update_when, set=dict(update))
-        merge = merge.whenNotMatchedInsertAll()
-        if delete_when is not None:
-            merge = merge.whenNotMatchedBySourceDelete(condition=delete_when)
-        with self._commit(name, metadata):
+        values = {column: f"new.{column}" for column in TABLES[name].schema.names}
+        merge = merge.whenNotMatchedInsert("NOT new.removed", dict(values))
+        with self._commit(name), user_metadata(self.spark, self._record(metadata)):
             merge.execute()
         return self.outputs[name]
 
     def delete(self, name: str, condition: Any, **metadata: Any) -> int:
         """Delete the rows where a condition holds, in one commit."""
-        with self._commit(name, metadata):
+        with self._commit(name), user_metadata(self.spark, self._record(metadata)):
             self.delta(name).delete(condition)
         return self.outputs[name]
 
@@ -162,7 +164,7 @@ class Tables(TableAccess):
         The log of the table does not contain the keys.
         """
         keys = rows.select(key).distinct().alias("new")
-        with self._commit(name, {}):
+        with self._commit(name), user_metadata(self.spark, self._record({})):
             self.delta(name).alias("old").merge(keys, f"old.{key} = new.{key}").whenMatchedDelete().execute()
         return self.outputs[name]
 
@@ -179,10 +181,17 @@ class Tables(TableAccess):
     def _ordered(self, name: str, rows: DataFrame) -> DataFrame:
         return rows.selectExpr(*TABLES[name].casts)
 
+    def _write(self, name: str, writer: DataFrameWriter, metadata: Mapping[str, Any]) -> int:
+        """Write rows in one commit with its own user metadata; return the version."""
+        stamped = writer.option("userMetadata", self._record(metadata))
+        with self._commit(name):
+            self._save(stamped, name)
+        return self.outputs[name]
+
     @contextmanager
-    def _commit(self, name: str, metadata: Mapping[str, Any]) -> Iterator[None]:
-        """Hold the lock of a table for a commit with the lineage as user metadata."""
-        with self.lock(name), self._metadata(metadata):
+    def _commit(self, name: str) -> Iterator[None]:
+        """Hold the lock of a table for a commit, and record the version."""
+        with self.lock(name):
             try:
                 yield
             except SPARK_ERRORS as error:
@@ -194,8 +203,7 @@ class Tables(TableAccess):
             self._pins.pop(name, None)
             self.outputs[name] = self.version(name)
 
-    def _metadata(self, metadata: Mapping[str, Any]) -> AbstractContextManager[None]:
-        return user_metadata(
-            self.spark,
-            {"run_id": self.run_id, "job": self.job, "inputs": dict(sorted(self.inputs.items())), **metadata},
-        )
+    def _record(self, metadata: Mapping[str, Any]) -> str:
+        """Return the user metadata of a commit: the run, its inputs and more, as JSON."""
+        lineage = {"run_id": self.run_id, "job": self.job, "inputs": dict(sorted(self.inputs.items()))}
+        return json.dumps({**lineage, **metadata}, sort_keys=True, default=str)

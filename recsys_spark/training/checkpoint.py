@@ -9,7 +9,6 @@ repeated.
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from recsys_spark.core.atomic_files import flush
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.storage.shard_format import file_digest
 
@@ -60,7 +60,7 @@ class Checkpoints:
             self._write(checkpoint, temporary)
             shutil.rmtree(target, ignore_errors=True)
             temporary.rename(target)
-            _flush(self.folder)
+            flush(self.folder)
         except Exception as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise TrainingError(
@@ -87,8 +87,8 @@ class Checkpoints:
         sums = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
         (folder / SUMS).write_text(json.dumps(sums, indent=1))
         for file in folder.iterdir():
-            _flush(file)
-        _flush(folder)
+            flush(file)
+        flush(folder)
 
     def _remove_old(self) -> None:
         for folder in sorted(self.folder.glob("step-*"))[: -self.keep]:
@@ -130,11 +130,3 @@ def _read(folder: Path) -> Checkpoint:
 
 def _groups(sums: Mapping[str, str]) -> Iterator[str]:
     return (name.removesuffix(".safetensors") for name in sums if name.endswith(".safetensors"))
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

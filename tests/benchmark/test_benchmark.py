@@ -20,7 +20,7 @@ from recsys_spark.benchmark.factorization_measures import read_triples, train_on
 from recsys_spark.benchmark.lsa_measures import generate_play_counts, reference_svd
 from recsys_spark.benchmark.network_measures import first_layer, layer_pair, row_batches
 from recsys_spark.benchmark.peer_measures import run_peer
-from recsys_spark.benchmark.registry import MEASURES
+from recsys_spark.benchmark.registry import MEASURES, chosen_measures
 from recsys_spark.benchmark.result_files import save_comparison
 from recsys_spark.benchmark.training_measures import epoch_seconds, reference_epochs, train_epochs
 from recsys_spark.config.training import TrainingSettings
@@ -87,6 +87,11 @@ def test_the_last_line_of_another_program_is_its_result(bench, tmp_path):
     with pytest.raises(ConfigError, match=r"implicit_als.py failed: .*no such library"):
         python.write_text("#!/bin/sh\necho no such library >&2\nexit 1\n")
         run_peer(replace(bench, peers=str(python)), "implicit_als.py")
+
+
+def test_the_nearest_measure_is_offered():
+    with pytest.raises(ConfigError, match="did you mean 'small_files'"):
+        chosen_measures(["smal_files"])
 
 
 def test_the_ratio_is_the_speed_for_a_minimum_and_the_time_for_a_maximum():

@@ -126,3 +126,17 @@ def test_settings_of_networks_need_torch_only_when_they_are_named(monkeypatch: p
     assert load_config([*ROOT, "--models.als.rank", "8"], {}).settings_of("als").model_dump()["rank"] == 8
     with pytest.raises(ConfigError, match=r"kind mult_vae need torch.*install recsys_spark\[torch\]"):
         load_config([*ROOT, "--models.mult_vae.latent", "8"], {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "nearest"),
+    [
+        (["--source.format", "movielense"], "movielens"),
+        (["--model.kind", "popularty"], "popularity"),
+        (["--pipeline.kinds", "als,mult_vea"], "mult_vae"),
+        (["--split.protocol", "strong-random"], "strong_random"),
+    ],
+)
+def test_the_nearest_name_is_offered_for_a_value(flags: list[str], nearest: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean '{nearest}'"):
+        load_config(["--tables.root", "unused", *flags], {})

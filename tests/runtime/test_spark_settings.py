@@ -1,5 +1,8 @@
 """Settings of local sessions and jobs, compared with the property files for spark-submit."""
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from recsys_spark.runtime.spark_settings import (
     JOB_SETTINGS,
     WORKER_ENVIRONMENT,
     local_settings,
+    user_folder,
 )
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -57,3 +61,44 @@ def test_every_jvm_compiles_large_methods(name: str) -> None:
     roles = ["driver"] if found.get("spark.master", "").startswith("local") else ["driver", "executor"]
     for role in roles:
         assert COMPILE_LARGE_METHODS in found[f"spark.{role}.extraJavaOptions"].split()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield a new folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    user_folder.cache_clear()
+    yield tmp_path
+    user_folder.cache_clear()
+
+
+def test_the_folder_of_a_user_is_private(temporary: Path) -> None:
+    folder = temporary / f"recsys_spark-{os.getuid()}"
+    assert user_folder() == folder
+    assert folder.stat().st_mode & 0o777 == 0o700
+    # An earlier release made it readable.
+    folder.chmod(0o755)
+    user_folder.cache_clear()
+    assert user_folder() == folder and folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("planted", ["a link", "a file", "writable", "of another user"])
+def test_a_planted_folder_is_not_used(temporary: Path, monkeypatch: pytest.MonkeyPatch, planted: str) -> None:
+    folder, elsewhere = temporary / f"recsys_spark-{os.getuid()}", temporary / "elsewhere"
+    elsewhere.mkdir()
+    if planted == "a link":
+        folder.symlink_to(elsewhere)
+    elif planted == "a file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        folder.chmod(0o777 if planted == "writable" else 0o755)
+    if planted == "of another user":
+        folder = temporary / f"recsys_spark-{os.getuid() + 1}"
+        folder.mkdir()
+        monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    used = user_folder()
+    assert used not in (folder, elsewhere) and used.parent == temporary
+    assert used.stat().st_mode & 0o777 == 0o700
+    assert list(elsewhere.iterdir()) == []
+    assert user_folder() == used, "one folder a process"

@@ -147,7 +147,8 @@ def test_merge_updates_inserts_and_deletes_by_key(spark: SparkSession, open_tabl
     tables.append("user_index", users(spark, "a", "b", "gone"))
     changes = spark.createDataFrame([("b", 11), ("c", 12)], "user_id STRING, user_idx INT")
     update = {"user_idx": "new.user_idx"}
-    tables.merge("user_index", changes, ("user_id",), update, "new.user_idx > 100", F.col("old.user_id") == "gone")
+    gone = users(spark, "gone", "never").select("user_id")
+    tables.merge("user_index", changes, ("user_id",), update, "new.user_idx > 100", gone)
     assert {tuple(row) for row in tables.read("user_index").collect()} == {("a", 0), ("b", 1), ("c", 12)}
     tables.merge("user_index", changes, ("user_id",), update)
     tables.delete("user_index", F.col("user_id") == "a")

@@ -1,0 +1,54 @@
+"""End of a job by SIGTERM, which cancelled schedules and machines that stop send."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Terminated", "raise_on_sigterm", "termination_in"]
+
+
+class Terminated(BaseException):
+    """SIGTERM received; not an Exception, so that no retry or fallback handles it."""
+
+    exit_code = 128 + signal.SIGTERM
+
+    def __init__(self) -> None:
+        super().__init__("ended by SIGTERM: run the same command again, it continues after the last commit")
+
+
+@contextmanager
+def raise_on_sigterm() -> Iterator[None]:
+    """Raise Terminated in the block when the process receives SIGTERM.
+
+    Later signals are ignored until the block ends, so that the end of the run can be recorded. Only the main thread can
+    receive signals; nothing changes in others.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def termination_in(error: BaseException | None) -> Terminated | None:
+    """Return the termination that led to an error, or None.
+
+    A call to the JVM that is interrupted can fail with another error.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, Terminated):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
