@@ -139,6 +139,21 @@ def test_rankings_are_measured_by_the_definitions_of_the_metrics(
     assert found["model-1", "served", "all"].value == (N_USERS - 1) / N_USERS
     bits = [-np.log2(world.popularity[item] / N_USERS) for items in model for item in items[:5]]
     assert found["model-1", "novelty@5", "all"].value == pytest.approx(np.mean(bits))
+    for name, users in {"all": list(range(N_USERS)), **slices_of(world)}.items():
+        lift = found["model-1", "popularity_lift@5", name]
+        assert lift.value == pytest.approx(group_lift(world, [(user, model[user][:5]) for user in users]))
+        assert lift.ci_low is not None and lift.ci_high is not None and lift.ci_low <= lift.ci_high
+
+
+def group_lift(world: World, lists: list[tuple[int, list[int]]]) -> float:
+    """Return (GAP_r - GAP_p) / GAP_p of the users with a list; GAP is a mean over users of their items' mean."""
+    listed, played = [], []
+    for user, items in lists:
+        history = np.flatnonzero(np.isin(world.role[user], (INPUT, MASKED)))
+        if items:
+            listed.append(world.popularity[items].mean())
+            played.append(world.popularity[history].mean())
+    return float((np.mean(listed) - np.mean(played)) / np.mean(played))
 
 
 def slices_of(world: World) -> dict[str, list[int]]:
