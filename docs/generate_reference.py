@@ -114,7 +114,7 @@ def metrics_page() -> str:
     ]
     for title, module, names in (
         ("Rankings", ranking, tuple(ranking.RANKING_METRICS)),
-        ("Lists as a whole", diversity, tuple(diversity.__all__)),
+        ("Lists as a whole", diversity, diversity.LIST_METRICS),
     ):
         parts.append(f"## {title}")
         parts.append(_table(("metric", "definition"), [(f"`{name}`", _definition(module, name)) for name in names]))

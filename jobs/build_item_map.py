@@ -20,7 +20,7 @@ job = Job(
     "build_item_map",
     __doc__ or "",
     work,
-    reads=("models", "item_vectors", "item_similarity", "item_index", "items", "interactions"),
+    reads=("models", "model files", "item_similarity", "item_index", "items", "interactions"),
     writes=("HTML file",),
 )
 main, entry_point = job.main, job.entry_point

@@ -36,7 +36,7 @@ job = Job(
     "build_item_similarity",
     __doc__ or "",
     work,
-    reads=("models", "item_vectors", "item_index", "items", "interactions"),
+    reads=("models", "model files", "item_index", "items", "interactions"),
     writes=("item_similarity",),
 )
 main, entry_point = job.main, job.entry_point

@@ -1,10 +1,10 @@
-"""List recommendations for every user, or print them for --items NAME ..."""
+"""List recommendations for every user, or print them for --items NAME ... or --user ID."""
 
 from pyspark.sql import functions as F
 
 from recsys_spark.core.logs import step
 from recsys_spark.models.versions import find_model
-from recsys_spark.recommend.one_list import print_list
+from recsys_spark.recommend.one_list import print_list, print_user_list
 from recsys_spark.recommend.trained_model import load_model
 from recsys_spark.recommend.user_lists import lists_fingerprint, user_lists
 from recsys_spark.runtime.job import Job, JobRun
@@ -17,6 +17,9 @@ def work(run: JobRun) -> None:
     version = find_model(tables, config.model.kind, config.model.version)
     if config.query.items:
         run.count(**print_list(tables, config, load_model(config.files_root, version)))
+        return
+    if config.query.user is not None:
+        run.count(**print_user_list(tables, config, version, config.query.user))
         return
     fingerprint = lists_fingerprint(tables, config)
     if tables.built_from("recommendations", version.version) == fingerprint:
@@ -34,7 +37,7 @@ job = Job(
     "build_recommendations",
     __doc__ or "",
     work,
-    reads=("models", "user_vectors", "item_vectors", "interactions", "user_index", "item_index", "users", "items"),
+    reads=("models", "user_vectors", "model files", "interactions", "user_index", "item_index", "users", "items"),
     writes=("recommendations",),
 )
 main, entry_point = job.main, job.entry_point

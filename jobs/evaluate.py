@@ -16,7 +16,7 @@ job = Job(
     reads=(
         "models",
         "user_vectors",
-        "item_vectors",
+        "model files",
         "splits",
         "interactions",
         "user_index",
@@ -26,7 +26,7 @@ job = Job(
         "ingested_files",
         "plays",
     ),
-    writes=("evaluations", "models"),
+    writes=("evaluations", "models", "model files"),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -7,7 +7,7 @@ from recsys_spark.gender.classifier_evaluation import (
     evaluate_inductive,
     show_classifier_metrics,
 )
-from recsys_spark.gender.labelled_users import training_users
+from recsys_spark.gender.labelled_users import check_evaluated_users, training_users
 from recsys_spark.gender.trained_classifier import find_source
 from recsys_spark.runtime.job import Job, JobRun
 
@@ -18,6 +18,8 @@ def work(run: JobRun) -> None:
     source = find_source(tables, config, "tf_idf" if settings.evaluated == ("tf_idf",) else "vectors")
     results: list[ClassifierMetrics] = []
     with training_users(tables, config, source) as (users, labels):
+        n_users = users.count()
+        check_evaluated_users(n_users, settings)
         for repeat in range(settings.repeats):
             seed = config.run.seed + repeat
             with step(f"cross-validation with seed {seed}"):
@@ -25,7 +27,7 @@ def work(run: JobRun) -> None:
         if source is not None and source.version.split_id is not None:
             with step(f"evaluation on the users held out from {source.version.version}"):
                 results += evaluate_inductive(tables, config, users, labels, source)
-        run.count(users=users.count(), judged=len(results), figures=sum(len(one.values) for one in results))
+        run.count(users=n_users, judged=len(results), figures=sum(len(one.values) for one in results))
     show_classifier_metrics(results, source)
 
 
@@ -36,7 +38,7 @@ job = Job(
     reads=(
         "models",
         "user_vectors",
-        "item_vectors",
+        "model files",
         "interactions",
         "splits",
         "user_index",

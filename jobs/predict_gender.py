@@ -1,5 +1,7 @@
 """Predict genders of users, or of one list of items by --items NAME ..."""
 
+import logging
+
 from pyspark.sql import functions as F
 
 from recsys_spark.core.logs import step
@@ -7,6 +9,8 @@ from recsys_spark.gender.prediction_table import write_predictions
 from recsys_spark.gender.title_list import predict_titles, print_prediction
 from recsys_spark.gender.trained_classifier import find_classifier, load_classifier
 from recsys_spark.runtime.job import Job, JobRun
+
+log = logging.getLogger("recsys_spark.predict_gender")
 
 
 def work(run: JobRun) -> None:
@@ -26,7 +30,14 @@ def work(run: JobRun) -> None:
     run.count(**counts)
     written = tables.read("gender_predictions").where(F.col("model_version") == version.version)
     stated = written.groupBy(F.coalesce("gender", F.lit("unsure")).alias("gender")).count().collect()
-    run.count(predictions=written.count(), **{f"predicted_{row['gender']}": row["count"] for row in stated})
+    predictions = sum(row["count"] for row in stated)
+    run.count(predictions=predictions, **{f"predicted_{row['gender']}": row["count"] for row in stated})
+    if not predictions:
+        log.warning(
+            "no user to predict for: every user with gender.min_items = %d items or more states a gender. Set"
+            " gender.all_users = true to predict for them as well",
+            config.gender.min_items,
+        )
 
 
 job = Job(
@@ -36,7 +47,7 @@ job = Job(
     reads=(
         "models",
         "user_vectors",
-        "item_vectors",
+        "model files",
         "interactions",
         "user_index",
         "item_index",

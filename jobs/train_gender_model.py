@@ -24,14 +24,14 @@ job = Job(
     reads=(
         "models",
         "user_vectors",
-        "item_vectors",
+        "model files",
         "interactions",
         "user_index",
         "item_index",
         "users",
         "suppressions",
     ),
-    writes=("models",),
+    writes=("models", "model files"),
 )
 main, entry_point = job.main, job.entry_point
 

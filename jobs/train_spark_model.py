@@ -20,7 +20,7 @@ job = Job(
     __doc__ or "",
     work,
     reads=("interactions", "splits", "user_index", "users", "item_index", "items"),
-    writes=("models", "user_vectors", "item_vectors"),
+    writes=("models", "user_vectors", "item_vectors", "model files"),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -26,7 +26,7 @@ job = Job(
     __doc__ or "",
     work,
     reads=("shards", "interactions", "splits", "user_index", "item_index", "users"),
-    writes=("models", "user_vectors", "item_vectors"),
+    writes=("models", "user_vectors", "item_vectors", "model files"),
 )
 main, entry_point = job.main, job.entry_point
 

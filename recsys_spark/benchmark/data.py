@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.core.csr import Csr
+from recsys_spark.core.paths import file_uri, literal_path
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.preparation.shards import write_shards
 from recsys_spark.storage.shard_format import Manifest
@@ -65,7 +66,7 @@ def history_frame(spark: SparkSession, rows: Csr, file: Path) -> DataFrame:
         "values": pa.ListArray.from_arrays(offsets, pa.array(rows.values)),
     }
     pq.write_table(pa.table(columns), file)
-    return spark.read.parquet(file.absolute().as_uri())
+    return spark.read.parquet(literal_path(file_uri(file)))
 
 
 def write_history_shards(

@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, blas_threads, compute, take_turns
+from recsys_spark.core.paths import file_uri, literal_path
 from recsys_spark.models.lsa import Lsa, LsaSettings
 from recsys_spark.runtime.session import parallelism
 
@@ -105,4 +106,4 @@ def write_pairs(bench: Bench, plays: sparse.csr_matrix) -> DataFrame:
     rows = -(-table.num_rows // parallelism(bench.spark))
     for number in range(parallelism(bench.spark)):
         pq.write_table(table.slice(number * rows, rows), folder / f"{number}.parquet")
-    return bench.spark.read.parquet(Path(folder).absolute().as_uri())
+    return bench.spark.read.parquet(literal_path(file_uri(Path(folder))))

@@ -18,6 +18,7 @@ from recsys_spark.benchmark.list_measures import LISTED, MAX_BYTES, recommend_al
 from recsys_spark.benchmark.lsa_measures import generate_play_counts, write_pairs
 from recsys_spark.core.csr import Csr
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.paths import file_uri, literal_path
 from recsys_spark.models.als import AlsSettings, als_estimator, als_observations, fit_als
 from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.recommend.similarity import item_similarity
@@ -51,7 +52,7 @@ def small_data(bench: Bench) -> Comparison:
         _fit_and_list(bench, pairs)
 
     def reference() -> float:
-        arguments = (folder.absolute().as_uri(), SETTINGS.rank, LISTED, LISTED, bench.seed)
+        arguments = (literal_path(file_uri(folder)), SETTINGS.rank, LISTED, LISTED, bench.seed)
         parts.append(run_peer(bench, "replay_als.py", *arguments))
         return sum(parts[-1].values())
 

@@ -40,6 +40,12 @@ class GenderSettings(Section):
     max_iter: int = Field(50, ge=1, le=10_000, description="Maximum number of iterations of the logistic regression.")
     folds: int = Field(5, ge=2, le=20, description="Folds of evaluate_gender, stratified by gender.")
     repeats: int = Field(1, ge=1, le=100, description="Repetitions of evaluate_gender with run.seed, run.seed + 1, ...")
+    max_evaluated_users: int = Field(
+        5_000_000,
+        ge=1,
+        description="Maximum number of users with a gender that evaluate_gender takes: a task holds all of them, about"
+        " 200 bytes a user.",
+    )
     evaluated: tuple[FeatureSet, ...] = Field(
         FEATURE_SETS, min_length=1, description="Feature sets that evaluate_gender compares."
     )

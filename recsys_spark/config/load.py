@@ -23,8 +23,9 @@ from recsys_spark.core.names import FORMATS, all_kinds, nearest_name
 __all__ = ["config_from", "load_config"]
 
 ENV_PREFIX = "RECSYS_"
-# Short flags that take several values.
+# Short flags that take several values, and one value as it is: a user may have the id null.
 LIST_FLAGS = {"items": "query.items"}
+TEXT_FLAGS = {"user": "query.user"}
 EXCLUSIVE = ("tables.root", "tables.schema")
 
 
@@ -112,6 +113,8 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
         yield "neither tables.root nor tables.schema is set: set one of them to the place of the tables"
     if config.tables.schema_name is not None and config.files.root is None:
         yield "files.root must be set when tables.schema is used"
+    if config.query.items and config.query.user is not None:
+        yield "query.items and query.user (--items, --user) exclude each other: set only one of them"
     if config.source.format not in FORMATS:
         near = nearest_name(config.source.format, FORMATS)
         yield f"source.format: no format {config.source.format!r}; there are {', '.join(FORMATS)}{near}"
@@ -126,7 +129,7 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
 def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dict[str, tuple[Any, str]]]:
     """Split arguments into --config files and the layer of flags.
 
-    Forms of flags: `--key VALUE`, `--key=VALUE` and `--items NAME NAME ...`.
+    Forms of flags: `--key VALUE`, `--key=VALUE`, `--items NAME NAME ...` and `--user ID`.
     """
     files: list[str] = []
     flags: dict[str, tuple[Any, str]] = {}
@@ -150,6 +153,8 @@ def _split_arguments(argv: Sequence[str], merge: _Merge) -> tuple[list[str], dic
             value = rest.pop(0)
         if name == "config":
             files.append(value)
+        elif name in TEXT_FLAGS:
+            flags[TEXT_FLAGS[name]] = (value, f"flag --{name}")
         else:
             flags[name] = (_from_text(value, merge.keys.get(name)), f"flag --{name}")
     return files, flags

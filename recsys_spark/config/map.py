@@ -28,4 +28,9 @@ class MapSettings(Section):
         description="Item attribute that sets the colours (several values separated by |, comma or semicolon), or"
         " clusters; unset: genres if the items have them, else clusters.",
     )
-    clusters: int = Field(12, ge=1, le=20, description="Number of clusters of vectors, if clusters set the colours.")
+    clusters: int = Field(
+        8,
+        ge=1,
+        le=20,
+        description="Number of clusters of vectors, if clusters set the colours; all but the eight largest are grey.",
+    )

@@ -108,6 +108,13 @@ class QuerySettings(Section):
     items: tuple[str, ...] = Field(
         (), exclude=True, description="Names or ids of items that a listener likes (short form: --items NAME NAME ...)."
     )
+    user: str | None = Field(
+        None,
+        exclude=True,
+        repr=False,
+        min_length=1,
+        description="Id of the user whose recommendations build_recommendations prints (short form: --user ID).",
+    )
 
 
 class BenchmarkSettings(Section):

@@ -10,8 +10,11 @@ from recsys_spark.metrics.ranking import Metric, parse_metric
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 
-__all__ = ["RATING_COLUMNS", "EvaluationSetup", "RatingRange", "ScoringModel"]
+__all__ = ["LIST_COLUMNS", "RATING_COLUMNS", "EvaluationSetup", "RatingRange", "ScoringModel"]
 
+# Sums over the heads of lists: the second counts the terms of the first, the last two are over users with a list and a
+# history.
+LIST_COLUMNS = ("novelty", "lists", "list_popularity", "history_popularity")
 # Sums over predicted ratings.
 RATING_COLUMNS = ("squared_errors", "absolute_errors", "ratings", "predicted")
 
@@ -77,18 +80,8 @@ class EvaluationSetup:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names of the sums over users.
-
-        Metrics of list heads may be undefined for a user. The sums `n NAME` count the users for whom they are not.
-        """
-        if self.ratings is not None:
-            return RATING_COLUMNS
-        return (*self.metrics, "served", *self.list_metrics, *[f"n {name}" for name in self.list_metrics])
-
-    @property
-    def list_metrics(self) -> tuple[str, ...]:
-        """Return the names of the metrics of list heads."""
-        return tuple(f"{name}@{self.list_length}" for name in ("novelty", "popularity_lift"))
+        """Return the names of the sums over users."""
+        return RATING_COLUMNS if self.ratings is not None else (*self.metrics, "served", *LIST_COLUMNS)
 
     def popularity_of_items(self) -> NDArray[np.float64]:
         """Return the number of training users of each item, (n_items,), read once a process."""

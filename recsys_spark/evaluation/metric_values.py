@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Row
 
 from recsys_spark.core.errors import MissingInputError, TrainingError
-from recsys_spark.evaluation.evaluation_setup import RATING_COLUMNS, EvaluationSetup
+from recsys_spark.evaluation.evaluation_setup import LIST_COLUMNS, RATING_COLUMNS, EvaluationSetup
 from recsys_spark.metrics.bootstrap import percentile_interval
-from recsys_spark.metrics.diversity import coverage, gini
+from recsys_spark.metrics.diversity import coverage, gini, popularity_lift
 from recsys_spark.metrics.slices import SLICES
 
 __all__ = ["MetricValue", "compute_metric_values"]
@@ -72,8 +72,9 @@ def _user_metrics(row: Row, setup: EvaluationSetup) -> Iterator[MetricValue]:
 def _ranking_metrics(column_sums: dict[str, Sums], users: Sums, setup: EvaluationSetup) -> Iterator[tuple[str, Sums]]:
     for name in (*setup.metrics, "served"):
         yield name, column_sums[name] / users
-    for name in setup.list_metrics:
-        yield name, column_sums[name] / column_sums[f"n {name}"]
+    novelty, lists, *compared = (column_sums[name] for name in LIST_COLUMNS)
+    yield f"novelty@{setup.list_length}", novelty / lists
+    yield f"popularity_lift@{setup.list_length}", popularity_lift(*compared)
 
 
 def _rating_metrics(column_sums: dict[str, Sums]) -> Iterator[tuple[str, Sums]]:

@@ -7,7 +7,7 @@ from recsys_spark.core.csr import Csr
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, ScoringModel
 from recsys_spark.evaluation.user_arrays import UserArrays
-from recsys_spark.metrics.diversity import novelty, popularity_lift
+from recsys_spark.metrics.diversity import mean_popularity, novelty
 from recsys_spark.metrics.ranking import RANKING_METRICS
 from recsys_spark.ranking.scorer import UserBlock
 from recsys_spark.ranking.scores import exclude_pairs
@@ -46,12 +46,18 @@ def list_metrics(lists: TopN, users: UserArrays, setup: EvaluationSetup) -> Floa
     columns = [
         RANKING_METRICS[metric.name](hits, targets.lengths(), metric.k or 0) for metric in setup.parsed_metrics()
     ]
+    return np.column_stack([*columns, lists.length > 0, _head_metrics(lists, users, setup)])
+
+
+def _head_metrics(lists: TopN, users: UserArrays, setup: EvaluationSetup) -> Floats:
+    """Return LIST_COLUMNS of each user, (n, columns): zero where a user has no list, or no history to compare with."""
     popularity = setup.popularity_of_items()
     heads, length = lists.item_idx[:, : setup.list_length], np.minimum(lists.length, setup.list_length)
-    lift = popularity_lift(heads, length, popularity, _mean_popularity(users, popularity))
-    of_heads = np.column_stack([novelty(heads, length, popularity, setup.n_users), lift])
-    served = lists.length > 0
-    return np.column_stack([*columns, served, np.nan_to_num(of_heads), np.isfinite(of_heads)])
+    information = novelty(heads, length, popularity, setup.n_users)
+    listed, of_history = mean_popularity(heads, length, popularity), _history_popularity(users, popularity)
+    is_compared = np.isfinite(listed) & np.isfinite(of_history)
+    compared = [np.where(is_compared, mean, 0) for mean in (listed, of_history)]
+    return np.column_stack([np.nan_to_num(information), np.isfinite(information), *compared])
 
 
 def rating_errors(model: ScoringModel, users: UserArrays, block: UserBlock, setup: EvaluationSetup) -> Floats:
@@ -92,10 +98,10 @@ def list_hits(lists: TopN, targets: Csr) -> NDArray[np.bool_]:
     return hits
 
 
-def _mean_popularity(users: UserArrays, popularity: Floats) -> Floats:
-    """Return the mean popularity of each user's excluded items, 0 for users without any."""
+def _history_popularity(users: UserArrays, popularity: Floats) -> Floats:
+    """Return the mean popularity of each user's excluded items, (n,); NaN for users without any."""
     row, item_idx = users.excluded()
     inside = item_idx < popularity.size
     sums = np.bincount(row[inside], popularity[item_idx[inside]], minlength=len(users))
-    mean: Floats = sums / np.maximum(np.bincount(row, minlength=len(users)), 1)
-    return mean
+    items = np.bincount(row, minlength=len(users))
+    return np.divide(sums, items, out=np.full(len(users), np.nan), where=items > 0)

@@ -15,7 +15,14 @@ from recsys_spark.recommend.recommendations import recommendation_users
 from recsys_spark.recommend.trained_model import TrainedModel, read_vectors
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["assign_folds", "data_versions", "has_enough_labels", "training_users", "users_with_profiles"]
+__all__ = [
+    "assign_folds",
+    "check_evaluated_users",
+    "data_versions",
+    "has_enough_labels",
+    "training_users",
+    "users_with_profiles",
+]
 
 INPUTS = ("interactions", "users", "user_index")
 
@@ -85,6 +92,16 @@ def find_labels(users: DataFrame, settings: GenderSettings) -> tuple[str, ...]:
             f"with plays each; found: {found}. Ingest user profiles with genders, or lower that key"
         )
     return tuple(labels)
+
+
+def check_evaluated_users(n_users: int, settings: GenderSettings) -> None:
+    """Raise ConfigError for more labelled users than one task of an evaluation may hold."""
+    if n_users > settings.max_evaluated_users:
+        raise ConfigError(
+            f"evaluate_gender would hold {n_users:,} users with a gender in one task, more than"
+            f" gender.max_evaluated_users = {settings.max_evaluated_users:,}: raise that key if a task has 200 bytes of"
+            " memory for each user"
+        )
 
 
 def has_enough_labels(tables: Tables, settings: GenderSettings) -> bool:

@@ -30,13 +30,15 @@ class TitlePrediction:
     """Predicted gender of a list of titles.
 
     `gender` is None below the confidence limit and without known items. `probabilities` are those of all genders, empty
-    without known items. `contributions` holds (title, change): the fall of the log odds of the likelier gender when the
-    title is left out, largest first. Titles with a negative change speak against it.
+    without known items. `base_rates` are the shares of the genders among the users that the classifier was trained on.
+    `contributions` holds (title, change): the fall of the log odds of the likelier gender when the title is left out,
+    largest first. Titles with a negative change speak against it.
     """
 
     gender: str | None
     probability: float | None
     probabilities: dict[str, float]
+    base_rates: dict[str, float]
     known_items: int
     matched: tuple[tuple[str, str], ...]
     ambiguous: tuple[str, ...]
@@ -68,9 +70,10 @@ def predict_titles(
     ambiguous = tuple(match.asked for match in matches if match.others)
     unknown = tuple(match for match in matches if match.item_idx is None)
     items, confidence = _with_confidence(tables, classifier, known)
+    base_rates = _base_rates(classifier)
     chances, n_known = block_probabilities(_block(items, confidence, [np.arange(items.size)]), classifier.model)
     if not n_known[0]:
-        return TitlePrediction(None, None, {}, 0, matched, ambiguous, unknown, ())
+        return TitlePrediction(None, None, {}, base_rates, 0, matched, ambiguous, unknown, ())
     likelier = int(chances[0].argmax())
     probability = float(chances[0, likelier])
     changes = _contributions(classifier, items, confidence, likelier, chances[0])
@@ -79,12 +82,18 @@ def predict_titles(
         classifier.model.labels[likelier] if probability >= config.gender.confidence else None,
         probability,
         dict(zip(classifier.model.labels, map(float, chances[0]), strict=True)),
+        base_rates,
         int(n_known[0]),
         matched,
         ambiguous,
         unknown,
         tuple((names[int(items[place])], float(changes[place])) for place in order),
     )
+
+
+def _base_rates(classifier: TrainedClassifier) -> dict[str, float]:
+    users = classifier.described["class_users"]
+    return {label: n / sum(users) for label, n in zip(classifier.model.labels, users, strict=True)}
 
 
 def _with_confidence(
@@ -143,8 +152,11 @@ def print_prediction(prediction: TitlePrediction) -> None:
         console.print("gender: unknown (the model has none of these items)", markup=False)
     else:
         gender = prediction.gender or "unsure"
-        each = ", ".join(f"{label} {chance:.3f}" for label, chance in prediction.probabilities.items())
-        console.print(f"gender: {gender} ({each}; from {prediction.known_items} known items)", markup=False)
+        console.print(
+            f"gender: {gender} ({_each(prediction.probabilities)}; from {prediction.known_items} known items)",
+            markup=False,
+        )
+        console.print(f"base rate: {_base_rate_text(prediction)}", markup=False)
     _print_titles(console, prediction)
     if prediction.contributions:
         table = Table("title", "log odds", title="Contribution of titles")
@@ -153,6 +165,21 @@ def print_prediction(prediction: TitlePrediction) -> None:
         for title, change in shown:
             table.add_row(title, f"{change:+.3f}")
         console.print(table, markup=False)
+
+
+def _base_rate_text(prediction: TitlePrediction) -> str:
+    """Compare the probability of the likelier gender with its share among all users."""
+    assert prediction.probability is not None
+    label = max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
+    change = prediction.probability - prediction.base_rates[label]
+    effect = "raise" if change > 0 else "lower"
+    return (
+        f"{_each(prediction.base_rates)} among the users in training; the titles {effect} {label} by {abs(change):.3f}"
+    )
+
+
+def _each(shares: dict[str, float]) -> str:
+    return ", ".join(f"{label} {share:.3f}" for label, share in shares.items())
 
 
 def _print_titles(console: Console, prediction: TitlePrediction) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["coverage", "gini", "novelty", "popularity_lift"]
+__all__ = ["LIST_METRICS", "coverage", "gini", "mean_popularity", "novelty", "popularity_lift"]
+
+LIST_METRICS = ("coverage", "gini", "novelty", "popularity_lift")
 
 Items = NDArray[np.integer[Any]]
 Values = NDArray[np.float64]
@@ -25,16 +27,21 @@ def novelty(item_idx: Items, length: Items, popularity: Values, n_users: int) ->
     return _mean_of_lists(information, item_idx, length)
 
 
-def popularity_lift(item_idx: Items, length: Items, popularity: Values, of_history: Values) -> Values:
-    """Return the popularity of each list relative to the user's history, minus 1.
+def mean_popularity(item_idx: Items, length: Items, popularity: Values) -> Values:
+    """Return the mean popularity of the items of each list, (n_users,); NaN for an empty list."""
+    return _mean_of_lists(popularity, item_idx, length)
 
-    The mean popularity of the list's items is divided by `of_history` (n_users,), the mean popularity of the
-    user's own items (Abdollahpouri et al. 2019). NaN for an empty list or history.
+
+def popularity_lift(listed: Values, of_history: Values) -> Values:
+    """Return (GAP_r - GAP_p) / GAP_p of groups of users: 0 if lists are as popular as histories.
+
+    GAP is group average popularity, the mean over a group of the mean popularity of each user's items: GAP_r of the
+    lists, GAP_p of the histories (Abdollahpouri et al. 2019). The group are the users with a list and a history.
+    It is a ratio of two means, which a mean of the users' ratios does not equal. listed and of_history: sums or means
+    over the same users, of one shape. NaN where of_history is 0.
     """
-    listed = _mean_of_lists(popularity, item_idx, length)
-    lift = np.full(len(listed), np.nan)
-    np.divide(listed, of_history, out=lift, where=of_history > 0)
-    return np.subtract(lift, 1)
+    gap = np.divide(listed, of_history, out=np.full(np.shape(listed), np.nan), where=of_history > 0)
+    return np.subtract(gap, 1)
 
 
 def coverage(lists_of_items: Items, n_items: int) -> float:

@@ -22,6 +22,8 @@ __all__ = ["Step", "plan_steps", "run_job", "run_steps", "training_steps"]
 log = logging.getLogger(__name__)
 
 GENDER = "gender"
+# Count of the predictions in the report of a pipeline.
+PREDICTED = f"predict_gender.{GENDER}.predictions"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,13 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
                 run.config.gender.min_class_users,
             )
             break
+        if step == Step("publish_model", GENDER) and run.report.rows.get(PREDICTED) == 0:
+            log.warning(
+                "%s skipped: there is nobody to predict for, as every user with enough items states a gender"
+                " (gender.all_users = true predicts for them as well); gender_predictions serves what it served before",
+                step,
+            )
+            continue
         report = run_job(run.spark, step.job, _step_config(run.config, step, versions))
         if report.model_version is not None:
             versions[kind_of(report.model_version)] = report.model_version

@@ -58,7 +58,7 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
     if not outputs:
         raise MissingInputError(
             f"{version} has no outputs to publish: run build_item_similarity and build_recommendations first, or "
-            "predict_gender for a classifier"
+            "predict_gender for a classifier (with gender.all_users = true if every user states a gender)"
         )
     # No other run may publish between the comparison and the commit.
     with tables.lock("models"):
@@ -68,30 +68,27 @@ def publish(tables: Tables, candidate: ModelVersion, config: BaseConfig) -> list
         _serve(tables, {table: version for table in outputs}, published=version, decision=decision.as_json())
     notice = publication_notice(candidate, decision, config)
     if notice is not None:
-        log.log(*notice)
+        log.warning(notice)
     return outputs
 
 
-def publication_notice(candidate: ModelVersion, decision: GateDecision, config: BaseConfig) -> tuple[int, str] | None:
-    """Return log level and text for a version published without passing the gate.
+def publication_notice(candidate: ModelVersion, decision: GateDecision, config: BaseConfig) -> str | None:
+    """Return the warning for a version published without passing the gate.
 
-    Returns None for a version that passed. A missing evaluation is a warning only where a split is configured: without
+    Returns None for a version that passed, and for one that was not evaluated where no split is configured: without
     one, the pipeline evaluates no model.
     """
     verdict, version = decision.record["verdict"], candidate.version
     if verdict == "overridden":
         problems = "; ".join(decision.record["problems"])
         reason = decision.record["reason"]
-        return logging.WARNING, f"{version} was published although the gate refused it ({reason}): {problems}"
-    if verdict != "unjudged":
+        return f"{version} was published although the gate refused it ({reason}): {problems}"
+    if verdict != "unjudged" or config.split.protocol is None:
         return None
-    is_gender, has_split = candidate.kind == "gender", config.split.protocol is not None
+    is_gender = candidate.kind == "gender"
     steps = "run evaluate_gender with its settings" if is_gender else "train it on the split and run evaluate"
-    if not (is_gender or has_split):
-        steps = f"set split.protocol, {steps}"
     baseline = "the majority share" if is_gender else "popularity"
-    level = logging.WARNING if has_split else logging.INFO
-    return level, (
+    return (
         f"{version} was published without an evaluation: {steps} to compare it with {baseline} (publish.metric and "
         "publish.tolerance decide what is required)"
     )

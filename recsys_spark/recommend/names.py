@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
+from rich.console import Console
 
-from recsys_spark.core.errors import MissingInputError
+from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.storage.tables import Tables
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 SUGGESTIONS = 3
+# Items of one name that are listed.
+CANDIDATES = 10
 # Similar names cost a comparison with each name of the catalogue.
 MOST_SUGGESTED_FOR = 20
 
@@ -33,12 +36,13 @@ class ItemMatch:
     """The item that a text names, by id or by name.
 
     `item_idx` is None where there is no such item; `suggestions` then holds the nearest names. `others` counts further
-    items of the same name.
+    items of the same name, and `candidates` has (item_id, name) of the first of all items of that name.
     """
 
     asked: str
     item_idx: int | None
     others: int = 0
+    candidates: tuple[tuple[str, str], ...] = ()
     suggestions: tuple[str, ...] = ()
 
 
@@ -46,41 +50,58 @@ def match_items(tables: Tables, asked: Sequence[str]) -> list[ItemMatch]:
     """Return the item of each text, once a text, in the order given.
 
     A text is an item_id, or a name in any case and spacing. Of several items of one name the one with the smallest
-    item_idx is taken. The driver gets a row a text, and suggestions for the first MOST_SUGGESTED_FOR texts without an
-    item.
+    item_idx is taken. The driver gets at most CANDIDATES rows a text, and suggestions for the first MOST_SUGGESTED_FOR
+    texts without an item.
     """
     texts = [text for text in dict.fromkeys(asked) if text.strip()]
     if not texts:
         return []
     catalogue = tables.read("items").join(tables.read("item_index"), on="item_id", how="inner")
     wanted = tables.spark.createDataFrame([(text,) for text in texts], "asked STRING")
-    by_id = catalogue.select(F.col("item_id").alias("key"), "item_idx", F.lit(0).alias("way"))
+    item = ("item_idx", "item_id", F.coalesce("name", "item_id").alias("name"))
+    by_id = catalogue.select(F.col("item_id").alias("key"), *item, F.lit(0).alias("way"))
     by_name = catalogue.where("name IS NOT NULL").select(
-        _normalised(F.col("name")).alias("key"), "item_idx", F.lit(1).alias("way")
+        _normalised(F.col("name")).alias("key"), *item, F.lit(1).alias("way")
     )
     keys = wanted.select("asked", F.col("asked").alias("key"), F.lit(0).alias("way")).unionByName(
         wanted.select("asked", _normalised(F.col("asked")).alias("key"), F.lit(1).alias("way"))
     )
     found = by_id.unionByName(by_name).join(F.broadcast(keys), on=["key", "way"], how="inner")
-    best = found.groupBy("asked").agg(
-        F.min(F.struct("way", "item_idx")).alias("best"), F.count_distinct("item_idx").alias("items")
-    )
-    indexes = {row["asked"]: (int(row["best"]["item_idx"]), row["items"] - 1) for row in best.collect()}
-    unmatched = [text for text in texts if text not in indexes]
+    of_text, alike = Window.partitionBy("asked").orderBy("way", "item_idx"), Window.partitionBy("asked", "way")
+    numbered = found.withColumns({"place": F.row_number().over(of_text), "alike": F.count(F.lit(1)).over(alike)})
+    candidates: dict[str, list[Row]] = {}
+    for row in numbered.where(F.col("place") <= CANDIDATES).orderBy("place").collect():
+        candidates.setdefault(row["asked"], []).append(row)
+    unmatched = [text for text in texts if text not in candidates]
     near = _nearest_names(tables, catalogue, unmatched[:MOST_SUGGESTED_FOR]) if unmatched else {}
     return [
-        ItemMatch(text, *indexes[text]) if text in indexes else ItemMatch(text, None, 0, near.get(text, ()))
+        _match(text, candidates[text]) if text in candidates else ItemMatch(text, None, suggestions=near.get(text, ()))
         for text in texts
     ]
+
+
+def _match(asked: str, candidates: Sequence[Row]) -> ItemMatch:
+    """Return the match of the first candidate; an item_id names one item, whatever other items are called."""
+    first = candidates[0]
+    alike = tuple((row["item_id"], row["name"]) for row in candidates if row["way"] == first["way"])
+    return ItemMatch(asked, int(first["item_idx"]), first["alike"] - 1, alike if len(alike) > 1 else ())
 
 
 def resolve_items(tables: Tables, asked: Sequence[str]) -> tuple[list[int], list[str]]:
     """Return the distinct item_idx of the texts, ascending, and the texts without an item.
 
-    Logs a warning for each text without an item. Raises MissingInputError, with the nearest names, when no text names
-    an item.
+    Logs a warning for each text without an item. Raises ConfigError where a text is the name of several items, after
+    printing their ids, and MissingInputError, with the nearest names, when no text names an item.
     """
     matches = match_items(tables, asked)
+    ambiguous = [match for match in matches if match.others]
+    if ambiguous:
+        _print_candidates(ambiguous)
+        # The names that were given stay out of the message, as job_runs keeps it.
+        raise ConfigError(
+            "query.items (--items): a name is ambiguous, as several items have it: give the item_id in place of the"
+            " name; the candidates are printed above"
+        )
     unmatched = [match for match in matches if match.item_idx is None]
     for match in unmatched:
         log.warning("no item has the id or name %r; nearest names: %s", match.asked, ", ".join(match.suggestions))
@@ -90,6 +111,16 @@ def resolve_items(tables: Tables, asked: Sequence[str]) -> tuple[list[int], list
         problem = "items has none of the given ids or names"
         raise MissingInputError(f"{problem}; nearest names: {', '.join(nearest)}", recorded=problem)
     return indexes, [match.asked for match in unmatched]
+
+
+def _print_candidates(ambiguous: Sequence[ItemMatch]) -> None:
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    for match in ambiguous[:CANDIDATES]:
+        console.print(f"ambiguous: {match.others + 1} items have the name {match.asked!r}:")
+        for item_id, name in match.candidates:
+            console.print(f"  {item_id}  {name}")
+        if match.others >= len(match.candidates):
+            console.print(f"  and {match.others + 1 - len(match.candidates)} more")
 
 
 def users_per_item(tables: Tables) -> DataFrame:

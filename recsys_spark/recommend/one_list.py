@@ -1,7 +1,8 @@
-"""Recommendations for one list of items, printed to the console.
+"""Recommendations for one list of items or one user, printed to the console.
 
-A kind with fold-in recommends as for a new listener with these items. For any other kind the nearest items by vectors
-are printed. Where neither has a result, the most popular items are printed. The output states which of the three it is.
+A user gets the list that the table recommendations has or would have. For a list of items, a kind with fold-in
+recommends as for a new listener with these items. For any other kind the nearest items by vectors are printed. Where
+neither has a result, the most popular items are printed. The output states which of the three it is.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.models.versions import ModelVersion
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 from recsys_spark.recommend.cold_items import load_catalogue
@@ -24,15 +26,24 @@ from recsys_spark.recommend.popular_groups import popular_scorer
 from recsys_spark.recommend.recommendations import ListSettings, recommend_for_history
 from recsys_spark.recommend.similarity import nearest_to_all
 from recsys_spark.recommend.trained_model import TrainedModel
+from recsys_spark.recommend.user_lists import user_lists
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["GivenItems", "ItemList", "best_list", "print_list"]
+__all__ = ["GivenItems", "ItemList", "best_list", "print_list", "print_user_list"]
 
 Source = Literal["model", "nearest", "popular"]
 TITLES: dict[Source, str] = {
     "model": "recommendations of the model for a listener of these items",
     "nearest": "the items nearest to these: the model has no fold-in for a new listener's items",
     "popular": "the most popular items: the model cannot use the given items",
+}
+
+
+USER_TITLES = {
+    "model": "recommendations of the model for the user",
+    "fold_in": "recommendations for the user's items: the user was not in training",
+    "content": "recommendations, some by attributes alone: the model has no vector of these items",
+    "popular": "the most popular items: the model cannot use what it has of the user",
 }
 
 
@@ -70,6 +81,23 @@ def print_list(tables: Tables, config: BaseConfig, model: TrainedModel) -> dict[
     return {**catalogue.counts, **allowed.counts, **counts}
 
 
+def print_user_list(tables: Tables, config: BaseConfig, version: ModelVersion, user_id: str) -> dict[str, int]:
+    """Print the recommendations of one user, and return the counts.
+
+    The driver gets recommendations.top_k rows. Raises MissingInputError for a user who is not in user_index.
+    """
+    lists = user_lists(tables, config, version, 1, user_id)
+    names = tables.read("items").select("item_id", "name")
+    rows = lists.rows.join(names, on="item_id", how="left").orderBy("position").collect()
+    console = _console()
+    for origin in dict.fromkeys(row["origin"] for row in rows):
+        console.print(f"{origin}: {USER_TITLES[origin]}")
+    if not rows:
+        console.print("no item is left to recommend: the user has played all items that the settings allow")
+    console.print(_list_table([(row["name"] or row["item_id"], row["score"]) for row in rows]))
+    return {**lists.counts, "recommended": len(rows)}
+
+
 def best_list(
     scorer: Scorer, vectors: ItemMatrix | None, popular: Callable[[], Scorer], given: GivenItems, settings: ListSettings
 ) -> ItemList:
@@ -97,12 +125,20 @@ def _given_items(tables: Tables, model: TrainedModel, given: list[int]) -> Given
 def _print(tables: Tables, found: ItemList, unmatched: list[str]) -> None:
     items = found.item_idx.tolist()
     names = item_names(tables, items)
-    table = Table("position", "item", "score")
-    for position, (item, score) in enumerate(zip(items, found.score.tolist(), strict=True), start=1):
-        table.add_row(str(position), names[item], f"{score:.4f}")
-    # Names come from the data: brackets in them are not markup.
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = _console()
     if unmatched:
         console.print(f"not found: {', '.join(unmatched)}")
     console.print(f"{found.source}: {TITLES[found.source]}")
-    console.print(table)
+    console.print(_list_table([(names[item], score) for item, score in zip(items, found.score.tolist(), strict=True)]))
+
+
+def _console() -> Console:
+    # Names come from the data: brackets in them are not markup.
+    return Console(soft_wrap=True, markup=False, highlight=False)
+
+
+def _list_table(entries: list[tuple[str, float]]) -> Table:
+    table = Table("position", "item", "score")
+    for position, (name, score) in enumerate(entries, start=1):
+        table.add_row(str(position), name, f"{score:.4f}")
+    return table

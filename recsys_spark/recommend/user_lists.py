@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import MissingInputError
 from recsys_spark.models.versions import ModelVersion
 from recsys_spark.recommend.cold_items import cold_items_fingerprint, load_catalogue
 from recsys_spark.recommend.item_filters import allowed_items, filters_fingerprint
@@ -25,20 +26,41 @@ class UserLists(NamedTuple):
     counts: dict[str, int]
 
 
-def user_lists(tables: Tables, config: BaseConfig, version: ModelVersion, n_tasks: int) -> UserLists:
-    """Return the recommendations of every user by a model version, computed in `n_tasks` tasks."""
+def user_lists(
+    tables: Tables, config: BaseConfig, version: ModelVersion, n_tasks: int, user_id: str | None = None
+) -> UserLists:
+    """Return the recommendations of every user, or of `user_id`, by a model version.
+
+    They are computed in `n_tasks` tasks. Raises MissingInputError for a user who is not in user_index.
+    """
     settings, model = config.recommendations, load_model(config.files_root, version)
-    interactions = model.kind.with_confidence(tables.read("interactions"), model.folder)
+    index, pairs = tables.read("user_index"), tables.read("interactions")
+    if user_id is not None:
+        index = _only_user(tables, index, user_id)
+        pairs = pairs.join(F.broadcast(index.select("user_idx")), on="user_idx", how="left_semi")
+    interactions = model.kind.with_confidence(pairs, model.folder)
     vectors = read_vectors(tables, "user_vectors", version.version)
-    users = recommendation_users(tables.read("user_index"), vectors, interactions, model.kind.history_order)
+    users = recommendation_users(index, vectors, interactions, model.kind.history_order)
     catalogue = load_catalogue(tables, config, model)
     allowed = allowed_items(tables, settings)
     lists = ListSettings(settings.top_k, settings.filter_seen, allowed.mask, catalogue.predicted)
     popular = popular_lists(tables, config)
     rows = recommend(popular.with_groups(users), catalogue.scorer, popular.scorer, lists, n_tasks)
-    rows = with_user_ids(with_item_ids(rows, tables.read("item_index"), "item_idx"), tables.read("user_index"))
+    rows = with_user_ids(with_item_ids(rows, tables.read("item_index"), "item_idx"), index)
     rows = rows.withColumns({"model_version": F.lit(version.version), "algorithm": F.lit(version.kind)})
     return UserLists(rows, {**catalogue.counts, **allowed.counts, **popular.counts})
+
+
+def _only_user(tables: Tables, user_index: DataFrame, user_id: str) -> DataFrame:
+    """Return the row of user_index of one user; messages and query plans are without the id."""
+    wanted = tables.spark.createDataFrame([(user_id,)], "user_id STRING")
+    found = user_index.join(F.broadcast(wanted), on="user_id", how="left_semi")
+    if found.isEmpty():
+        raise MissingInputError(
+            "user_index has no user with the id given by query.user (--user): check the id, or ingest plays of the user"
+            " and run build_interactions first"
+        )
+    return found
 
 
 def lists_fingerprint(tables: Tables, config: BaseConfig) -> str:

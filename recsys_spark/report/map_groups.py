@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Groups", "group_by_clusters", "group_by_values"]
+__all__ = ["COLOURED_GROUPS", "Groups", "group_by_clusters", "group_by_values"]
 
-# The number of colours that a reader can distinguish.
 MAX_GROUPS = 20
+# The largest groups have colours that a reader can distinguish (COLOURS in data.js); all others share one.
+COLOURED_GROUPS = 8
 OTHER = "other"
 MAX_NAME_LENGTH = 60
 
@@ -36,13 +37,15 @@ def group_by_values(title: str, texts: Sequence[str | None]) -> Groups:
     """Group items by the values that their texts list.
 
     Values are separated by `|`, comma or semicolon; the 20 most frequent values are groups. An item of several groups
-    takes the colour of the smallest, which is the most specific. An item of no group belongs to `other`.
+    takes the colour of the smallest coloured one, which is the most specific. An item of no group belongs to `other`.
     """
     values = [_values(text) for text in texts]
     counts = Counter(value for several in values for value in several)
     kept = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_GROUPS]
     place_of = {value: place for place, value in enumerate(kept)}
-    found = [sorted((place_of[value] for value in several if value in place_of), reverse=True) for several in values]
+    found = [
+        sorted((place_of[value] for value in several if value in place_of), key=_colour_order) for several in values
+    ]
     names = kept if all(found) else [*kept, OTHER]
     return Groups(title, tuple(names), tuple(tuple(places) or (len(kept),) for places in found))
 
@@ -61,6 +64,11 @@ def group_by_clusters(clusters: Iterable[int], names: Sequence[str]) -> Groups:
     place_of = {number: place for place, number in enumerate(order)}
     titles = tuple(f"around {first[number][:MAX_NAME_LENGTH]}" for number in order)
     return Groups("clusters", titles, tuple((place_of[number],) for number in numbers))
+
+
+def _colour_order(place: int) -> tuple[bool, int]:
+    """Return the key that sorts coloured groups first, and smaller groups before larger ones."""
+    return place >= COLOURED_GROUPS, -place
 
 
 def _values(text: str | None) -> list[str]:

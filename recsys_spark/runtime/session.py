@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.paths import file_uri
+from recsys_spark.core.paths import file_uri, local_path
 from recsys_spark.runtime.spark_settings import DELTA, JOB_SETTINGS, WORKER_ENVIRONMENT, local_settings, user_folder
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
@@ -123,7 +123,7 @@ def checkpoint_dir(spark: SparkSession, folder: Path) -> Iterator[None]:
 
 def _checkpoints(context: SparkContext) -> Path | None:
     uri = context.getCheckpointDir()
-    return None if uri is None else Path(uri.removeprefix("file:"))
+    return None if uri is None else local_path(uri)
 
 
 def _existing_session() -> SparkSession | None:

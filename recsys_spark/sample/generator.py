@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.sample import SamplePlan, SampleSettings
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.paths import local_path
 from recsys_spark.sample.blocks import FORMATS, folders, pieces, write_piece
 from recsys_spark.sample.truth import build_truth, finished_counts, write_truth
 from recsys_spark.storage.locks import Locks
@@ -39,19 +40,14 @@ def generate(spark: SparkSession, settings: SampleSettings, seed: int, out_dir: 
     do not see, or a URI; WriteConflictError while another process writes the same folder.
     """
     plan = settings.plan(seed)
-    root = _local_path(out_dir)
+    root = local_path(str(out_dir))
+    if root is None:
+        raise ConfigError(f"{out_dir} is a URI: choose a folder that all executors see under one plain path")
     counts = finished_counts(root, plan)
     if counts is None:
         with _only_writer(root):
             counts = finished_counts(root, plan) or _write_sample(spark, plan, root)
     return counts
-
-
-def _local_path(out_dir: str | Path) -> Path:
-    text = str(out_dir).removeprefix("file://")
-    if "://" in text:
-        raise ConfigError(f"{out_dir} is a URI: choose a folder that all executors see under one plain path")
-    return Path(text.removeprefix("file:")).absolute()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from recsys_spark.storage.shard_format import BUFFERS, HELD_BUFFERS, SIDE, SIDE_
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from petastorm import make_batch_reader
+    from pyarrow.filesystem import FileSystem
 
 __all__ = ["Counts", "Rows", "check_counts", "read_file"]
 
@@ -97,17 +99,40 @@ def check_counts(read: NDArray[np.int64], manifest: Manifest, folder: Path) -> N
         )
 
 
+class _DecodingFileSystem(FileSystem):  # type: ignore[misc]
+    """File system of local files, by the paths of encoded URIs."""
+
+    def isdir(self, path: str) -> bool:
+        """Return True if the path is a folder."""
+        return Path(unquote(path)).is_dir()
+
+    def isfile(self, path: str) -> bool:
+        """Return True if the path is a file."""
+        return Path(unquote(path)).is_file()
+
+    def open(self, path: str, mode: str = "rb") -> Any:
+        """Open a file."""
+        return Path(unquote(path)).open(mode)
+
+
 def read_file(folder: Path, file: ShardFile) -> Rows:
     """Return all rows of one file.
 
     Raises TrainingError for a file that cannot be read.
     """
-    url = f"file://{(folder / file.name).absolute()}"
+    # Petastorm takes URIs, where # and ? end a path unless they are encoded, but decodes none before it opens files.
+    uri = (folder / file.name).absolute().as_uri()
     try:
         # Petastorm prints to stdout when it closes; stdout is reserved for the summary of a job.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with make_batch_reader([url], reader_pool_type="dummy", num_epochs=1, shuffle_row_groups=False) as reader:
+            with make_batch_reader(
+                [uri],
+                reader_pool_type="dummy",
+                num_epochs=1,
+                shuffle_row_groups=False,
+                filesystem=_DecodingFileSystem(),
+            ) as reader:
                 blocks = [block for group in reader for block in _blocks(group)]
     except Exception as error:  # Petastorm and Arrow raise many kinds of errors
         raise TrainingError(f"shard {folder / file.name} cannot be read: {error}") from error

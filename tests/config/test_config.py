@@ -77,6 +77,15 @@ def test_lists_and_nulls_from_flags() -> None:
     assert config.source.name is None
 
 
+def test_a_user_id_is_taken_as_it_is_and_stays_out_of_records() -> None:
+    for text in ("null", "0042", "a, b"):
+        config = load_config([*ROOT, "--user", text], {})
+        assert config.query.user == text
+        assert "user" not in config.model_dump()["query"] and text not in repr(config.query)
+    with pytest.raises(ConfigError, match=r"--items, --user\) exclude each other"):
+        load_config([*ROOT, "--user", "u1", "--items", "a"], {})
+
+
 def test_yaml_that_would_run_code_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "evil.yaml"
     file.write_text("run: !!python/object/apply:os.system ['true']")

@@ -1,5 +1,6 @@
 """Metric values from the sums of tasks, against lists ranked and measured one by one."""
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from recsys_spark.evaluation import user_evaluation
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, RatingRange, ScoringModel
 from recsys_spark.evaluation.metric_values import MetricValue, compute_metric_values
 from recsys_spark.evaluation.user_evaluation import TASK_SCHEMA, sum_tasks
+from recsys_spark.metrics.slices import SLICES
 from recsys_spark.models.popularity import PopularityScorer
 from recsys_spark.preparation.held_out_pairs import INPUT, MASKED, TARGET
 from recsys_spark.ranking.dot_scorer import DotScorer
@@ -139,6 +141,21 @@ def test_rankings_are_measured_by_the_definitions_of_the_metrics(
     assert found["model-1", "served", "all"].value == (N_USERS - 1) / N_USERS
     bits = [-np.log2(world.popularity[item] / N_USERS) for items in model for item in items[:5]]
     assert found["model-1", "novelty@5", "all"].value == pytest.approx(np.mean(bits))
+    for name, users in {"all": list(range(N_USERS)), **slices_of(world)}.items():
+        lift = found["model-1", "popularity_lift@5", name]
+        assert lift.value == pytest.approx(group_lift(world, [(user, model[user][:5]) for user in users]))
+        assert lift.ci_low is not None and lift.ci_high is not None and lift.ci_low <= lift.ci_high
+
+
+def group_lift(world: World, lists: list[tuple[int, list[int]]]) -> float:
+    """Return (GAP_r - GAP_p) / GAP_p of the users with a list; GAP is a mean over users of their items' mean."""
+    listed, played = [], []
+    for user, items in lists:
+        history = np.flatnonzero(np.isin(world.role[user], (INPUT, MASKED)))
+        if items:
+            listed.append(world.popularity[items].mean())
+            played.append(world.popularity[history].mean())
+    return float((np.mean(listed) - np.mean(played)) / np.mean(played))
 
 
 def slices_of(world: World) -> dict[str, list[int]]:
@@ -168,6 +185,33 @@ def test_predicted_ratings_are_clipped_and_the_middle_without_training_data(
     assert found["model-1", "mae", "all"].value == pytest.approx(np.mean(np.abs(errors)))
     assert found["model-1", "served", "all"].value == pytest.approx(known / len(errors))
     assert found["model-1", "rmse", "all"].ci_low is None
+
+
+def test_sums_of_tasks_are_added_without_python_numbers(world: World, make_matrix: MakeMatrix) -> None:
+    """Eight tasks with 50,000 items each: as Python numbers, the items alone would take 30 MB."""
+    n_tasks, n_items = 8, 50_000
+    popularity = make_matrix(np.ones((n_items, 1), np.float32), 10_000)
+    setup = EvaluationSetup(world.setup.models, METRICS, None, popularity, N_USERS, 5, 0, 1)
+    shape, items = (len(SLICES), 1, len(setup.columns)), np.arange(n_items, dtype=np.int32)
+    rows = {
+        "model": pa.array([1] * n_tasks, pa.int32()),
+        "sums": pa.array([np.full(shape, task).tobytes() for task in map(float, range(n_tasks))], pa.binary()),
+        "users": pa.array([np.ones(shape[:2]).tobytes()] * n_tasks, pa.binary()),
+        "item_idx": pa.ListArray.from_arrays(np.arange(n_tasks + 1) * n_items, pa.array(np.tile(items, n_tasks))),
+        "lists": pa.ListArray.from_arrays(
+            np.arange(n_tasks + 1) * n_items, pa.array(np.tile(1 + items % 2, n_tasks).astype(np.int64))
+        ),
+        "error": pa.array([None] * n_tasks, pa.string()),
+    }
+    tracemalloc.start()
+    (found,) = user_evaluation._sum_model(setup, pa.table(rows)).to_pylist()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    assert (found["model"], found["error"]) == (1, None)
+    assert (found["lists"], found["items"]) == ([n_tasks, 2 * n_tasks], [n_items // 2, n_items // 2])
+    assert np.frombuffer(found["sums"]).tolist() == [sum(range(n_tasks))] * int(np.prod(shape))
+    assert set(np.frombuffer(found["users"])) == {n_tasks}
 
 
 def test_a_model_whose_scores_are_not_numbers_is_refused_by_name(spark: SparkSession, world: World) -> None:

@@ -94,6 +94,15 @@ def test_users_without_a_stated_gender_get_a_prediction(built: Workspace):
     assert len(predictions(built)) == 66
 
 
+def test_if_every_user_states_a_gender_predictions_say_so(built: Workspace, write: Callable[..., Path]):
+    lines = ["user_id,item_id,item_name,gender", *[f"u{user:03},s0,Song 0,{'fm'[user % 2]}" for user in range(60, 66)]]
+    ingest(built, write("stated.csv", "\n".join(lines) + "\n"))
+    built.done("train_gender_model", *TF_IDF)
+    outcome = built.done("predict_gender", *TF_IDF)
+    assert (outcome.rows["stated"], outcome.rows["predictions"]) == (66, 0)
+    assert "no user to predict for" in outcome.stderr and "gender.all_users = true" in outcome.stderr
+
+
 @pytest.mark.slow
 def test_every_user_is_counted_somewhere(built: Workspace, write: Callable[..., Path]):
     lines = [
@@ -181,12 +190,18 @@ def test_models_without_vectors_are_refused(built: Workspace):
     outcome = built.run("train_gender_model", *FAST, "--model.kind", "ease", "--gender.features", "vectors")
     assert outcome.code == 2
     assert "have no vectors of users" in outcome.stderr
+    crowded = built.run(
+        "evaluate_gender", *TF_IDF, "--gender.evaluated", "tf_idf", "--gender.max_evaluated_users", "59"
+    )
+    assert (crowded.code, "hold 60 users" in crowded.stderr) == (2, True)
+    assert "gender.max_evaluated_users = 59" in crowded.stderr
 
 
 def test_a_list_of_titles(built: Workspace, spark):
     evens = ["SONG  0", " song 2", "Song 4", "Song 4", "s6"]
     outcome = built.done("predict_gender", *TF_IDF, "--items", *evens, "Song 1", "Sung 8")
     assert "gender: f" in outcome.stdout
+    assert "base rate: f 0.500, m 0.500 among the users in training; the titles raise f by 0." in outcome.stdout
     assert "not found: Sung 8; nearest: Song 8" in outcome.stdout
     assert outcome.rows == {"items_known": 5, "items_unknown": 1}
     assert "Song" not in outcome.stderr and "Sung" not in outcome.stderr

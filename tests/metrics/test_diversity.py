@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recsys_spark.metrics.diversity import coverage, gini, novelty, popularity_lift
+from recsys_spark.metrics.diversity import coverage, gini, mean_popularity, novelty, popularity_lift
 
 POPULARITY = np.array([8.0, 4.0, 2.0, 0.0])
 LISTS = np.array([[0, 1], [2, 3], [1, 0], [0, 0]])
@@ -15,11 +15,17 @@ def test_novelty_is_the_mean_information_of_listed_items() -> None:
     assert novelty(LISTS, LENGTH, POPULARITY, 16).tolist() == pytest.approx([1.5, 3.5, 2.0, np.nan], nan_ok=True)
 
 
-def test_popularity_lift_compares_the_list_with_the_history() -> None:
-    of_history = np.array([3.0, 2.0, 0.0, 1.0])
-    assert popularity_lift(LISTS, LENGTH, POPULARITY, of_history).tolist() == pytest.approx(
-        [1, -0.5, np.nan, np.nan], nan_ok=True
-    )
+def test_popularity_lift_is_the_relative_difference_of_group_means() -> None:
+    """Two users: lists of mean popularity 6 and 1, histories of 3 and 2.
+
+    GAP_r = 3.5, GAP_p = 2.5: the lift is 0.4. The mean of the users' ratios, 2 and 0.5, would give 0.25.
+    """
+    listed = mean_popularity(LISTS, LENGTH, POPULARITY)
+    assert listed.tolist() == pytest.approx([6, 1, 4, np.nan], nan_ok=True)
+    group, of_history = listed[:2], np.array([3.0, 2.0])
+    for aggregate in (np.sum, np.mean):
+        assert popularity_lift(aggregate(group), aggregate(of_history)) == pytest.approx(0.4)
+    assert np.isnan(popularity_lift(np.array([1.0]), np.array([0.0]))).all()
 
 
 def test_coverage_counts_items_in_any_list() -> None:

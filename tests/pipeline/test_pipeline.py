@@ -18,6 +18,7 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.jobs import run_pipeline
 from recsys_spark.pipeline import steps as pipeline
 from recsys_spark.pipeline.steps import Step, plan_steps, run_steps
+from recsys_spark.recommend.names import match_items
 from recsys_spark.runtime.job import JobRun, Report
 from recsys_spark.storage.schemas import TABLES
 from tests.conftest import Workspace
@@ -156,6 +157,37 @@ def test_one_list_by_name_and_unknown_names(built: Workspace) -> None:
     outcome = built.run("build_recommendations", *FLAGS, "--items", "Nothing of the kind", "Song 100")
     assert outcome.code == 4 and "nearest names" in outcome.stderr and "Song 10" in str(outcome.summary["error"])
     assert outcome.rows == {} and built.versions() == before
+
+
+def test_the_list_of_one_user_is_that_of_the_table_and_an_unknown_id_is_not_recorded(built: Workspace) -> None:
+    before = built.versions()
+    outcome = built.done("build_recommendations", *FLAGS, "--user", "u03")
+    assert "model: recommendations of the model for the user" in outcome.stdout
+    shown = [line.split("│")[2].strip() for line in outcome.stdout.splitlines() if line.startswith("│")]
+    assert shown == [f"Song {int(item[1:])}" for item, _ in lists(built)["u03"]] and outcome.rows["recommended"] == 3
+    outcome = built.run("build_recommendations", *FLAGS, "--user", "nobody-of-this-name")
+    assert outcome.code == 4 and "no user with the id given by query.user (--user)" in outcome.stderr
+    assert built.versions() == before, "nothing is written"
+    recorded = built.table("job_runs").where("job = 'build_recommendations'").select("params", "error").collect()
+    assert len(recorded) == 4 and not any("nobody" in str(row) or "u03" in str(row) for row in recorded)
+
+
+def test_a_name_of_two_items_is_refused_with_their_ids(built: Workspace, write: Callable[..., Path]) -> None:
+    extra = write("more.csv", "user_id,item_id,name,n\nu01,again,SONG  4,1\nu01,Song 6,Another,1\n")
+    built.done("ingest_plays", "--source.path", extra, *FLAGS)
+    built.done("build_interactions")
+    model: Any = built.table("models").where("algorithm = 'als'").first()
+    flags = [*FLAGS, "--model.version", model["model_version"]]
+    outcome = built.run("build_recommendations", *flags, "--items", "Song 2", "song 4")
+    assert outcome.code == 2 and "ambiguous" in outcome.stderr and "item_id" in outcome.stderr
+    assert "ambiguous: 2 items have the name 'song 4':\n  i04  Song 4\n  again  SONG  4\n" in outcome.stdout
+    assert "song 4" not in outcome.summary["error"].lower(), "the taste of a listener is not recorded"
+    outcome = built.done("build_recommendations", *flags, "--items", "i04", "Song 2")
+    assert "model: recommendations of the model" in outcome.stdout and outcome.rows["items_known"] == 2
+    found = match_items(built.tables(), ["Song 6", "song 6", "i04"])
+    index = {row["item_id"]: row["item_idx"] for row in built.table("item_index").collect()}
+    expected = [(index["Song 6"], 0), (index["i06"], 0), (index["i04"], 0)]
+    assert [(match.item_idx, match.others) for match in found] == expected, "an id counts before a name"
 
 
 def test_a_list_for_unseen_items_gets_popular_items(built: Workspace, write: Callable[..., Path]) -> None:
@@ -297,6 +329,26 @@ def test_too_few_profiles_end_the_pipeline_before_genders(spark: SparkSession, m
         monkeypatch.setattr(pipeline, "has_enough_labels", lambda *_, answer=enough: answer)
         run_steps(run, steps)
         assert started == [step.job for step in expected]
+
+
+@pytest.mark.parametrize(("predictions", "published"), [(0, False), (3, True)])
+def test_a_pipeline_without_users_to_predict_for_skips_the_publication_of_genders(
+    predictions: int, published: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = load_config(["--tables.root", "t", "--source.path", "p", "--source.format", "plays"])
+    run, started = JobRun(None, config, None, Report("run_pipeline", "r")), []  # type: ignore[arg-type]
+
+    def start(_: SparkSession, job: str, __: BaseConfig) -> Report:
+        started.append(job)
+        return Report(job, "r", rows={"predictions": predictions} if job == "predict_gender" else {})
+
+    monkeypatch.setattr(pipeline, "run_job", start)
+    monkeypatch.setattr(pipeline, "_step_config", lambda config, *_: config)
+    monkeypatch.setattr(pipeline.log.parent, "propagate", True)
+    steps = [Step("publish_model", "als"), Step("predict_gender", "gender"), Step("evaluate_gender", "als")]
+    run_steps(run, [*steps, Step("publish_model", "gender")])
+    assert started == [*[step.job for step in steps], *(["publish_model"] if published else [])]
+    assert ("gender.all_users = true" in caplog.text) is not published
 
 
 @pytest.mark.slow

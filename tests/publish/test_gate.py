@@ -1,7 +1,6 @@
 """Quality gate: values of one split compared, refusals with numbers, recorded overrides."""
 
 import json
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -201,22 +200,18 @@ def test_only_versions_to_be_replaced_are_compared(shop: Shop) -> None:
     assert plain in str(refused.value) and other not in str(refused.value)
 
 
-NOTICES = [
-    ([], "als", logging.INFO, "set split.protocol, train it on the split and run evaluate"),
-    (["--split.protocol", "strong_random"], "als", logging.WARNING, "train it on the split and run evaluate"),
-    ([], "gender", logging.INFO, "run evaluate_gender with its settings"),
-    (["--split.protocol", "strong_random"], "gender", logging.WARNING, "run evaluate_gender with its settings"),
-]
+NOTICES = [("als", "train it on the split and run evaluate"), ("gender", "run evaluate_gender with its settings")]
 
 
-@pytest.mark.parametrize(("flags", "kind", "level", "advice"), NOTICES)
-def test_a_missing_evaluation_is_a_warning_only_with_a_split(flags, kind, level, advice) -> None:
+@pytest.mark.parametrize(("kind", "advice"), NOTICES)
+def test_a_missing_evaluation_is_a_sentence_and_only_with_a_split(kind: str, advice: str) -> None:
     version = ModelVersion(f"{kind}-1", kind, {}, {}, "", None, None, {}, None, None)
     decision = GateDecision((), {"verdict": "unjudged"})
-    notice = publication_notice(version, decision, load_config(["--tables.root", "t", *flags], {}))
-    assert notice is not None and notice[0] == level
-    assert notice[1].startswith(f"{kind}-1 was published without an evaluation: {advice}")
-    assert "{" not in notice[1]
+    flags = ["--tables.root", "t"]
+    notice = publication_notice(version, decision, load_config([*flags, "--split.protocol", "strong_random"], {}))
+    assert notice is not None and notice.startswith(f"{kind}-1 was published without an evaluation: {advice}")
+    assert "{" not in notice
+    assert publication_notice(version, decision, load_config(flags, {})) is None
 
 
 def test_an_override_is_a_warning_with_its_reason_and_a_pass_is_silent() -> None:
@@ -226,7 +221,7 @@ def test_an_override_is_a_warning_with_its_reason_and_a_pass_is_silent() -> None
     )
     decision = GateDecision((), {"verdict": "overridden", "reason": "new data", "problems": ("worse than popularity",)})
     text = "als-1 was published although the gate refused it (new data): worse than popularity"
-    assert publication_notice(version, decision, config) == (logging.WARNING, text)
+    assert publication_notice(version, decision, config) == text
     assert publication_notice(version, GateDecision((), {"verdict": "passed"}), config) is None
 
 

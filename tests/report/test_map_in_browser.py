@@ -174,6 +174,33 @@ def test_dots_are_drawn_hovered_and_pinned_where_they_are(tmp_path: Path) -> Non
     }
 
 
+def test_a_pinned_item_and_its_neighbours_fill_the_view(tmp_path: Path) -> None:
+    seen = run_script(
+        tmp_path,
+        """
+        await pause();
+        const [x, y] = at(3);
+        point("pointerdown", x, y); point("pointerup", x, y);
+        await pause();
+        const framed = () => [view.scale / view.fitted, ...[state.pinned, ...ITEMS.near[state.pinned]].map(at).flat()];
+        const clicked = framed();
+        document.querySelector("#pinned li button").click();
+        await pause();
+        return { clicked, next: [title(), framed()], size: [view.width, view.height] };
+        """,
+    )
+    width, height = seen["size"]
+    # Stray Star (10, 10) and Star Harbour (10, 0); from there to Stray Star and Costar (20, 0).
+    zoom, *places = seen["clicked"]
+    assert zoom > 1.2
+    middle = [pytest.approx(width / 2, abs=1), pytest.approx(height / 2, abs=1)]
+    assert [(places[0] + places[2]) / 2, (places[1] + places[3]) / 2] == middle
+    assert {round(min(places[1], places[3])), round(max(places[1], places[3]))} == {90, round(height - 90)}
+    assert seen["next"][0] == "Star Harbour"
+    zoom, *places = seen["next"][1]
+    assert zoom > 1.2 and all(0 < x < width for x in places[::2]) and all(0 < y < height for y in places[1::2])
+
+
 def test_wheel_and_drag_and_two_fingers_move_the_map(tmp_path: Path) -> None:
     seen = run_script(
         tmp_path,
@@ -216,6 +243,32 @@ def test_the_legend_filters_the_items_and_the_address_keeps_the_filter(tmp_path:
     )
     assert seen["first"] == {"states": ["true", "false", "false"], "hits": [0, -1], "hash": "#group=Drama"}
     assert seen["after"] == ["false"] * 3 and seen["hits"] == 1
+
+
+def test_items_that_a_filter_leaves_out_are_the_same_dots_but_pale(tmp_path: Path) -> None:
+    seen = run_script(
+        tmp_path,
+        """
+        await pause();
+        const [x, y] = at(1);
+        const radius = SIZE[1] * dotUnit();
+        const pixel = (left, top) => [...pen.getImageData(left * view.ratio, top * view.ratio, 1, 1).data.slice(0, 3)];
+        const corner = [x - 0.85 * radius, y - 0.85 * radius];
+        const look = () => ({ middle: pixel(x, y), corner: pixel(...corner), ground: pixel(2, 2) });
+        const before = look();
+        document.querySelector("#legend li button").click();
+        await pause();
+        return { before, after: look() };
+        """,
+        "#group=Romance",
+        ignored="Multiple readback",
+    )
+    # Romance and Drama are shown; Star Harbour is neither.
+    for state in ("before", "after"):
+        look = seen[state]
+        assert look["corner"] == look["ground"], "the dot is round"
+        assert max(look["middle"]) - min(look["middle"]) >= 8, "the dot has its colour"
+        assert 0 < max(abs(a - b) for a, b in zip(look["middle"], look["ground"], strict=True)) < 60, "and is pale"
 
 
 def test_the_page_refuses_requests_and_other_scripts(tmp_path: Path) -> None:

@@ -134,5 +134,14 @@ def test_k_means_finds_clusters_that_are_apart_and_numbers_them_as_they_come() -
 
 
 def test_fewer_different_vectors_than_clusters() -> None:
-    unit = unit_length(np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32))
-    assert k_means(unit, 3, seed=1).tolist() == [0, 0, 1]
+    unit = unit_length(np.array([[1, 0], [1, 0], [0, 1], [0, 1]], dtype=np.float32))
+    assert k_means(unit, 3, seed=1).tolist() == [0, 0, 1, 1]
+
+
+def test_a_row_alone_in_its_cluster_joins_the_nearest_cluster() -> None:
+    """Rows 0 to 5 are two groups of three directions; row 6 lies apart, 30 degrees from the second group."""
+    degrees = np.deg2rad([0, 1, 2, 90, 91, 92, 122])
+    unit = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
+    for seed in range(5):
+        assert k_means(unit, 3, seed).tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert k_means(unit[[0, 3, 6]], 3, 0).tolist() == [0, 0, 0], "rows that are all alone are one cluster"

@@ -5,12 +5,15 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from recsys_spark.report.map_groups import Groups, group_by_clusters, group_by_values
+from recsys_spark.report.map_groups import COLOURED_GROUPS, Groups, group_by_clusters, group_by_values
 from recsys_spark.report.map_items import Neighbours
 from recsys_spark.report.map_page import ItemMap, map_page
 
@@ -121,6 +124,33 @@ def test_values_beyond_the_twenty_most_frequent_are_other() -> None:
     groups = group_by_values("year", texts)
     assert groups.names == (*(f"v{number:02}" for number in range(20)), "other")
     assert groups.sizes[20] == sum(30 - number for number in range(20, 25))
+
+
+def test_an_item_of_many_groups_takes_a_group_with_a_colour_of_its_own() -> None:
+    texts: list[str | None] = [f"v{number}" for number in range(10) for _ in range(20 - number)]
+    groups = group_by_values("genres", [*texts, "v9|v7|v1|v8"])
+    assert groups.item_groups[-1] == (7, 1, 9, 8), "v7 is the smallest of the eight groups with colours"
+
+
+def test_eight_colours_can_be_told_apart() -> None:
+    """Compare colours in CIE 1976 L*a*b*, that of all other groups included."""
+    script = (files("recsys_spark") / "resources" / "item_map" / "data.js").read_text(encoding="utf-8")
+    (listed,), (other,) = re.findall(r"COLOURS = \[(.*?)\]", script, re.DOTALL), re.findall(r'COLOUR = "(.*?)"', script)
+    colours = re.findall(r"#[0-9a-f]{6}", listed)
+    assert len(colours) == COLOURED_GROUPS == 8
+    different = [np.linalg.norm(lab(one) - lab(two)) for one, two in combinations([*colours, other], 2)]
+    assert min(different) >= 30
+
+
+def lab(colour: str) -> NDArray[np.float64]:
+    """Return L*a*b* of an sRGB colour (IEC 61966-2-1, white point D65)."""
+    coded = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+    )
+    x, y, z = np.cbrt(to_xyz @ linear / [0.95047, 1, 1.08883])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def test_clusters_are_named_after_their_first_item() -> None:

@@ -28,5 +28,14 @@ def test_every_table_and_column_is_described():
 
 def test_jobs_declare_tables_that_exist():
     names = {table for job in GENERATOR["all_jobs"]() for table in (*job.reads, *job.writes)}
-    files = {"raw files", "shards", "HTML file", "data sets", "results.jsonl", "results.md", "results folder"}
+    files = {
+        "raw files",
+        "shards",
+        "model files",
+        "HTML file",
+        "data sets",
+        "results.jsonl",
+        "results.md",
+        "results folder",
+    }
     assert names - TABLES.keys() == files | {"tables of its steps"}

@@ -87,7 +87,7 @@ def test_folders_without_any_entry_are_read(tmp_path: Path) -> None:
     assert as_entries(read_folder(tmp_path / "shards")) == rows
 
 
-@pytest.mark.parametrize("name", ["with a space", "über", "50%20off", "a+b&c", "*"])
+@pytest.mark.parametrize("name", ["with a space", "über", "50%20off", "a+b&c", "*", "a#b?c", "[x] {y}", "a;b"])
 def test_names_of_folders_may_hold_any_letter(name: str, tmp_path: Path) -> None:
     write_folder(tmp_path / name / "shards", ROWS, SHAPE)
     assert as_entries(read_folder(tmp_path / name / "shards")) == ROWS

@@ -10,10 +10,8 @@ const X = Float32Array.from(ITEMS.x);
 const Y = Float32Array.from(ITEMS.y);
 const PLACE_OF_ID = new Map(ITEMS.id.map((id, place) => [id, place]));
 
-const COLOURS = [
-  "#4e79d6", "#e07b28", "#2f9e58", "#d04a4f", "#9467c7", "#12a5a8", "#c9a10f", "#d964a9", "#8a6a4f", "#6ea81f",
-  "#5f8fa8", "#b0522d", "#3f5fa0", "#c24f86", "#1f7d6b", "#a88b3a", "#7d57a0", "#e2836f", "#5aa0e0", "#7f8f3c",
-];
+// Colours of the largest groups, which readers can tell apart. All other groups share one colour.
+const COLOURS = ["#1f77b4", "#f08c00", "#2b9348", "#d62839", "#7b4fc9", "#12b5cb", "#f06292", "#6d4c41"];
 const NO_COLOUR = "#8b929a";
 
 // Relative size of each dot: its area grows with the number of users.

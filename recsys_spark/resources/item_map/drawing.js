@@ -6,6 +6,9 @@ const MOST_LABELS = 45;
 const MOST_TRIED = 700;
 const SMALLEST_ROUND = 1.2;
 const LONGEST_LABEL = 30;
+// Opacity of dots, and of those that a filter leaves out.
+const SHOWN = 0.9;
+const LEFT_OUT = 0.15;
 const FONT = "12px system-ui, sans-serif";
 const widths = new Map();
 let theme = {};
@@ -18,7 +21,7 @@ function redraw() {
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-  theme = { ground: colour("ground"), ink: colour("ink"), faint: colour("faint"), accent: colour("accent") };
+  theme = { ground: colour("ground"), ink: colour("ink"), accent: colour("accent") };
 }
 
 // Radius of a dot of size 1, in pixels: smaller for more items, and growing with the zoom, but more slowly.
@@ -57,17 +60,23 @@ function draw() {
   drawLabels(items, unit, taken);
 }
 
-// Draws filtered items first, then the others from large to small. The smallest dots are squares, drawn colour by
-// colour: there may be many thousands of them, and a change of colour costs more than a square.
+// Draws the items that a filter leaves out first: the same dots, but pale.
 function drawDots(items, unit) {
-  const smallest = new Map();
   pen.strokeStyle = theme.ground;
   pen.lineWidth = 0.8;
-  drawFiltered(items, unit);
-  pen.globalAlpha = 0.9;
+  pen.globalAlpha = LEFT_OUT;
+  drawGroups(items.filter((item) => shownGroup(item) < 0), unit, (item) => ITEMS.groups[item][0]);
+  pen.globalAlpha = SHOWN;
+  drawGroups(items.filter((item) => shownGroup(item) >= 0), unit, shownGroup);
+  pen.globalAlpha = 1;
+}
+
+// Draws dots from large to small in the colours of their groups. The smallest dots are squares, drawn colour by colour:
+// there may be many thousands of them, and a change of colour costs more than a square.
+function drawGroups(items, unit, groupOf) {
+  const smallest = new Map();
   for (const item of items) {
-    const group = shownGroup(item);
-    if (group < 0) continue;
+    const group = groupOf(item);
     if (SIZE[item] * unit < SMALLEST_ROUND) {
       if (!smallest.has(group)) smallest.set(group, []);
       smallest.get(group).push(item);
@@ -77,13 +86,6 @@ function drawDots(items, unit) {
     }
   }
   for (const [group, few] of smallest) drawSquares(few, unit, colourOf(group));
-  pen.globalAlpha = 1;
-}
-
-function drawFiltered(items, unit) {
-  if (state.filter.size === 0) return;
-  pen.globalAlpha = 0.5;
-  drawSquares(items.filter((item) => shownGroup(item) < 0), unit, theme.faint);
 }
 
 function drawRound(item, unit) {

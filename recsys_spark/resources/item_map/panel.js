@@ -47,7 +47,7 @@ function showPinned() {
     pinnedPanel.replaceChildren();
     return;
   }
-  const close = button({ "aria-label": "Unpin the item" }, () => choose(-1, "stay"), "×");
+  const close = button({ "aria-label": "Unpin the item" }, () => choose(-1), "×");
   const near = ITEMS.near[item].map((other, place) => neighbourLine(other, ITEMS.similarity[item][place] / 1000));
   pinnedPanel.replaceChildren(
     element("header", {}, element("h2", {}, ITEMS.name[item]), close),
@@ -61,7 +61,7 @@ function neighbourLine(item, similarity) {
   const bar = element("i", { "aria-hidden": "true" });
   bar.style.width = `calc(${Math.max(0, similarity)} * (100% - .8rem))`;
   const value = element("small", { title: "similarity (cosine)" }, similarity.toFixed(3));
-  const line = button({ "data-item": item }, () => choose(item, "reveal"), element("span", {}, ITEMS.name[item]), value, bar);
+  const line = button({ "data-item": item }, () => choose(item), element("span", {}, ITEMS.name[item]), value, bar);
   line.addEventListener("pointerenter", () => highlight(item));
   line.addEventListener("pointerleave", () => highlight(-1));
   line.addEventListener("focus", () => highlight(item));
@@ -104,9 +104,9 @@ function listenToList() {
   document.querySelectorAll("#list b").forEach((name, item) => {
     name.setAttribute("role", "button");
     name.setAttribute("tabindex", "0");
-    name.addEventListener("click", () => choose(item, "frame"));
+    name.addEventListener("click", () => choose(item));
     name.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") choose(item, "frame");
+      if (event.key === "Enter") choose(item);
     });
   });
 }

@@ -59,7 +59,7 @@ function mark(place) {
 function take(item) {
   field.value = ITEMS.name[item];
   openFound(false);
-  choose(item, "frame");
+  choose(item);
 }
 
 function searchKey(event) {

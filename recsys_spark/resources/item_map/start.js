@@ -1,8 +1,6 @@
 // State in the address: #item=ID pins an item, #group=NAME (repeatable) filters, #search=TEXT searches. A link opens
 // the map in that state. All changes of the state go through this file.
 
-let arrival = "open";
-
 function readHash() {
   const parameters = new URLSearchParams(location.hash.slice(1));
   const groups = parameters.getAll("group").map((name) => GROUPS.names.indexOf(name));
@@ -24,25 +22,18 @@ function writeHash(changes) {
   if (hash !== (location.hash || "#")) location.hash = hash;
 }
 
-// Pins an item, or none for -1. `how` moves the view: "stay" does not move it, "reveal" moves it if the item is off the
-// screen, "frame" fits the item and its neighbours.
-function choose(item, how) {
-  arrival = how;
-  if (item === state.pinned) arrive(item);
+// Pins an item, or none for -1.
+function choose(item) {
+  if (item === state.pinned) showNeighbourhood(item);
   else writeHash({ item: item < 0 ? [] : [ITEMS.id[item]] });
 }
 
-function arrive(item) {
-  const isOpening = arrival === "open";
-  if (item >= 0 && (isOpening || arrival === "frame")) {
-    flyTo(frameOf([item, ...ITEMS.near[item]], 90, view.fitted * 12), isOpening || still.matches);
-  } else if (item >= 0 && arrival === "reveal" && !isOnScreen(item)) {
-    flyTo({ x: X[item], y: Y[item], scale: view.scale });
-  }
-  arrival = "reveal";
+// Fits an item and its neighbours into the view.
+function showNeighbourhood(item, isAtOnce = still.matches) {
+  if (item >= 0) flyTo(frameOf([item, ...ITEMS.near[item]], 90, view.fitted * 12), isAtOnce);
 }
 
-function followHash() {
+function followHash(isAtOnce = still.matches) {
   const parameters = readHash();
   const isNew = parameters.item !== state.pinned;
   state.pinned = parameters.item;
@@ -53,7 +44,7 @@ function followHash() {
     field.value = parameters.search;
     showFound();
   }
-  if (isNew) arrive(state.pinned);
+  if (isNew) showNeighbourhood(state.pinned, isAtOnce);
   redraw();
 }
 
@@ -77,8 +68,8 @@ function start() {
     redraw();
   });
   window.addEventListener("resize", resize);
-  window.addEventListener("hashchange", followHash);
-  followHash();
+  window.addEventListener("hashchange", () => followHash());
+  followHash(true);
 }
 
 start();

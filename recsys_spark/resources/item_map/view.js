@@ -81,11 +81,6 @@ function moveBy(x, y) {
   redraw();
 }
 
-function isOnScreen(item) {
-  const [x, y] = [screenX(X[item]), screenY(Y[item])];
-  return x > 20 && y > 20 && x < view.width - 20 && y < view.height - 20;
-}
-
 // One pointer drags, two pinch; a pointer that hardly moved clicks.
 const pointers = new Map();
 let travelled = 0;
@@ -136,7 +131,7 @@ function pointerUp(event) {
   canvas.classList.remove("dragging");
   if (event.type === "pointerup" && travelled <= CLICK_REACH) {
     const place = pointerPlace(event);
-    choose(itemAt(place.x, place.y), "stay");
+    choose(itemAt(place.x, place.y));
   }
 }
 
@@ -156,7 +151,7 @@ const KEYS = {
   "=": () => zoomAt(view.width / 2, view.height / 2, 1.4),
   "-": () => zoomAt(view.width / 2, view.height / 2, 1 / 1.4),
   0: () => flyTo(wholeMap()),
-  Escape: () => choose(-1, "stay"),
+  Escape: () => choose(-1),
 };
 
 function key(event) {
