@@ -73,11 +73,11 @@ class FileHistory:
     def read(cls, tables: Tables) -> "FileHistory":
         """Read ingested_files at the version that this run sees."""
         rows = tables.read("ingested_files").withColumn("modified_micros", F.unix_micros("modified_at"))
-        started = F.expr(f"collect_list(struct(*)) FILTER (WHERE status = '{FileState.STARTED}')")
-        found = rows.agg(F.coalesce(F.max("batch_id"), F.lit(0)).alias("last"), started.alias("started")).first()
+        unfinished = F.expr(f"collect_list(struct(*)) FILTER (WHERE status = '{FileState.STARTED}')")
+        found = rows.agg(F.coalesce(F.max("batch_id"), F.lit(0)).alias("last"), unfinished.alias("unfinished")).first()
         if found is None:
             raise AssertionError("an aggregate without keys has one row")
-        return cls(found["last"] + 1, tuple(found["started"]), rows)
+        return cls(found["last"] + 1, tuple(found["unfinished"]), rows)
 
     @property
     def started(self) -> set[int]:
