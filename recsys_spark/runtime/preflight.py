@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 def check_tables_exist(config: BaseConfig) -> None:
     """Raise MissingInputError where a local tables.root has no table; nothing is created there.
 
-    A root below a regular file is left to check_writable.
+    A root that no job can use, such as one below a regular file, is left to check_writable.
     """
     root = local_path(config.tables.root) if config.tables.root is not None else None
-    if root is None or any(folder.is_file() for folder in (root, *root.parents)):
+    if root is None or "`" in str(root) or any(folder.is_file() for folder in (root, *root.parents)):
         return
     if not any(root.glob("*/_delta_log")):
         raise MissingInputError(

@@ -31,7 +31,7 @@ def built(workspace: Workspace, write: Callable[..., Path]) -> Workspace:
 def train(workspace: Workspace, kind: str, *more: str) -> str:
     """Write shards, train a model, and return its version."""
     # No running average: an epoch is one step here, so the average would stay near the initial weights.
-    steps = {"epochs": "40", "learning_rate": "0.02", "average": "0"} | MORE.get(kind, {})
+    steps = {"epochs": "80", "learning_rate": "0.02", "average": "0"} | MORE.get(kind, {})
     flags = ["--model.kind", kind, *[part for k, v in steps.items() for part in (f"--models.{kind}.{k}", v)], *more]
     workspace.done("write_shards", *flags)
     workspace.done("train_torch_model", *flags)

@@ -24,7 +24,7 @@ FILES = {
     "no end.csv": (LINE, HEADER),
     "packed.csv.gz": (gzip.compress(LINE + b"\nu,i,1\n"), HEADER),
     "blank.csv": (b"\n  \r\n" + LINE + b"\n", HEADER),
-    "empty.csv": (b"", ()),
+    "blanks.csv": (b"\n  \n", ()),
     "bytes.csv": (b"user_id,caf\xe9\n", ("user_id", "caf\ufffd")),
     "名 [1].csv": ("名,b\n".encode(), ("名", "b")),
 }

@@ -98,9 +98,8 @@ def test_the_raw_text_is_the_line_as_it_stood(read: Readings) -> None:
     assert [raw for raw, _ in read(HEADER + "\n".join(lines) + "\n", multi_line=True)[1]] == expected
     one_line = [line for line in lines if "\n" not in line]
     assert [raw for raw, _ in read(HEADER + "\r\n".join(one_line) + "\r\n")[1]] == sorted(one_line)
-    assert read('{"user_id": null, "item_id": "k"}\n', "a.json")[1] == [
-        ('{"user_id": null, "item_id": "k"}', "missing_user_id")
-    ]
+    row = '{"user_id": null,  "item_id": "k", "title": ""}'
+    assert read(row + "\n", "a.json")[1] == [(row, "missing_user_id")]
 
 
 def test_a_valid_replacement_character_is_text_and_invalid_bytes_are_not(read: Readings) -> None:
@@ -167,7 +166,7 @@ def test_texts_that_mean_a_missing_value_are_no_ids(read: Readings) -> None:
     reasons = [(f"{user},k,t", "missing_user_id") for user in missing] + [("u,NaN,t", "missing_item_id")]
     assert refused == sorted(reasons)
     assert len(read(text, null_values=())[0]) == 6
-    assert read('{"user_id": "None", "item_id": "k"}\n', "a.jsonl")[1][0][1] == "missing_user_id"
+    assert read('{"user_id": "None", "item_id": "k", "title": "t"}\n', "a.jsonl")[1][0][1] == "missing_user_id"
 
 
 def test_bzip2_is_read_by_the_type_of_its_content(read: Readings) -> None:

@@ -18,7 +18,7 @@ def test_a_whole_number_has_one_spelling_and_text_stays_as_it_is(spark: SparkSes
     lines = [f'{{"user_id": {value}, "item_id": "i", "n": 3.0, "age": 25.0}}' for value in ids]
     folder = write("a.jsonl", "\n".join(lines)).parent
     columns = {"play_count": "n", "age": "age"}
-    rows = play_rows(spark, folder, "play_count", "age", kind="totals", columns=columns)
+    rows = play_rows(spark, folder, "play_count", "age", kind="totals", columns=columns, null_values=())
     expected = ["7"] * 4 + ["7.0", "7.5", "1500", "12345678901234567890", "true", "a b", "0", "null"]
     assert rows == sorted([(user, "i", 3, 25, None) for user in expected], key=str)
 

@@ -258,6 +258,7 @@ def test_steps_can_be_resumed_and_unknown_ones_are_named(built: Workspace, raw: 
     ],
 )
 def test_missing_inputs_name_the_job_that_makes_them(workspace: Workspace, job: str, remedy: str) -> None:
+    (workspace.root / "plays" / "_delta_log").mkdir(parents=True)
     outcome = workspace.run(job)
     assert outcome.code == 4 and remedy in outcome.stderr
 

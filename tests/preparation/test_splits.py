@@ -400,6 +400,7 @@ def test_a_protocol_that_does_not_exist_is_refused_with_those_that_do(workspace:
 
 
 def test_the_job_refuses_to_split_without_a_protocol(workspace: Workspace) -> None:
+    (workspace.root / "plays" / "_delta_log").mkdir(parents=True)
     outcome = workspace.run("split_interactions")
     assert outcome.code == 2
     assert "split.protocol" in outcome.stderr and "strong_time" in outcome.stderr
