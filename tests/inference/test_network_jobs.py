@@ -44,7 +44,8 @@ def test_a_network_recommends_what_it_scores_highest_and_the_second_run_changes_
     version = train(built, "mult_vae", *SPLIT)
     model = built.table("models").where(f"model_version = '{version}'").collect()[0]
     assert model["selection_metric"] == "ndcg@100" and model["split_id"].startswith("strong_random-")
-    assert model["metrics"]["ndcg@100"] > 0.9, "the network learns the two groups"
+    # Items of the own group first give about 0.71 on average, any order 0.4: other items of the group are candidates too.
+    assert model["metrics"]["ndcg@100"] > 0.71, "the network learns the two groups"
     for job in ("build_item_similarity", "build_recommendations"):
         built.done(job, "--model.kind", "mult_vae", "--recommendations.top_k", "4")
     _check_lists(built, version)
