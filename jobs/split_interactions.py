@@ -9,6 +9,7 @@ from recsys_spark.config.split import Protocol, split_id
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
 from recsys_spark.preparation.splits import build_configured_split
+from recsys_spark.preparation.training_pairs import interactions_key
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.split_interactions")
@@ -19,7 +20,7 @@ def work(run: JobRun) -> None:
     tables, settings, seed = run.tables, run.config.split, run.config.run.seed
     if settings.protocol is None:
         raise ConfigError(f"split.protocol is not set: choose one of {', '.join(get_args(Protocol))}")
-    name = split_id(settings, seed, tables.data_version("interactions"))
+    name = split_id(settings, seed, interactions_key(tables))
     tables.ensure("splits")
     own = F.col("split_id") == name
     if tables.read("splits").where(own).isEmpty():

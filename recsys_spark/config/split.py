@@ -83,11 +83,11 @@ class SplitSettings(Section):
         return self
 
 
-def split_id(settings: SplitSettings, seed: int, data_version: int) -> str:
-    """Return the name of the split of one version of interactions.
+def split_id(settings: SplitSettings, seed: int, data_key: int | str) -> str:
+    """Return the name of the split of the interactions that a key stands for.
 
     The name is the protocol and a hash of all parameters of the split.
     """
-    parts = (settings.model_dump(mode="json"), seed, data_version, __version__)
+    parts = (settings.model_dump(mode="json"), seed, data_key, __version__)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{settings.protocol}-{digest[:12]}"

@@ -40,7 +40,7 @@ def search_settings(tables: Tables, config: BaseConfig) -> int:
         raise ConfigError(f"models.{kind} declares no search space: choose another model.kind")
     # Named by all that is the same in every trial: the data, the settings that are not searched, the seed.
     fixed = settings.model_copy(update=dict.fromkeys(search_space))
-    name = version_name(kind, fixed, seed, pairs.data_version, split_id)
+    name = version_name(kind, fixed, seed, pairs.data_key, split_id)
     folder = Path(config.files_root) / "searches" / name
     metric = _metric_of(kind, settings)
     if (metric == "rmse") != (config.split.protocol in RATING_PROTOCOLS):
