@@ -6,12 +6,13 @@ The code that splits is in preparation/, so that the configuration loads without
 import hashlib
 import json
 from datetime import datetime
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from recsys_spark import __version__
 from recsys_spark.config.source import Section
+from recsys_spark.core.errors import ConfigError
 
 __all__ = ["RATING_PROTOCOLS", "Fit", "Protocol", "SplitSettings", "split_id"]
 
@@ -81,6 +82,13 @@ class SplitSettings(Section):
         if self.fold > self.folds:
             raise ValueError(f"fold {self.fold} is not one of {self.folds} folds")
         return self
+
+
+def protocol_of(settings: SplitSettings) -> Protocol:
+    """Return the protocol of a split; raise ConfigError where none is set."""
+    if settings.protocol is None:
+        raise ConfigError(f"split.protocol is not set: set it to one of {', '.join(get_args(Protocol))}")
+    return settings.protocol
 
 
 def split_id(settings: SplitSettings, seed: int, data_key: int | str) -> str:
