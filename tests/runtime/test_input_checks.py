@@ -1,4 +1,4 @@
-"""Mistakes that a job tells before it starts a session."""
+"""Mistakes that a job reports without a session."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ ErrorOf = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def error_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> ErrorOf:
-    """Return a function that runs a job without a session and returns its exit code and error."""
+    """Return a function that runs a job without a session: its exit code and error."""
 
     def started(_: object) -> None:
         raise RuntimeError("a session was started")
@@ -30,7 +30,7 @@ def error_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
 
 
 @pytest.mark.parametrize("job", ["ingest_plays", "run_pipeline"])
-def test_a_missing_source_path_is_told_before_spark(error_of: ErrorOf, tmp_path: Path, job: str) -> None:
+def test_a_missing_source_path_is_reported_before_spark(error_of: ErrorOf, tmp_path: Path, job: str) -> None:
     (tmp_path / "raw").mkdir()
     flags = ("--source.format", "plays", "--source.path", str(tmp_path / "raw" / "plyas" / "a.csv"))
     code, error = error_of(job, *flags)
@@ -47,7 +47,7 @@ def test_a_missing_source_path_is_told_before_spark(error_of: ErrorOf, tmp_path:
 @pytest.mark.parametrize(
     "job", ["evaluate", "search_parameters", "train_spark_model", "train_torch_model", "write_shards"]
 )
-def test_a_missing_split_is_told_before_spark(error_of: ErrorOf, tmp_path: Path, job: str) -> None:
+def test_a_missing_split_is_reported_before_spark(error_of: ErrorOf, tmp_path: Path, job: str) -> None:
     (tmp_path / "tables" / "interactions" / "_delta_log").mkdir(parents=True)
     code, error = error_of(job, "--split.protocol", "last_n")
     assert code == 4 and error.startswith("split.protocol is last_n, and there is no split at ")
@@ -57,12 +57,12 @@ def test_a_missing_split_is_told_before_spark(error_of: ErrorOf, tmp_path: Path,
 
 
 @pytest.mark.parametrize("job", ["split_interactions", "evaluate", "search_parameters"])
-def test_a_missing_protocol_is_told_before_spark(error_of: ErrorOf, tmp_path: Path, job: str) -> None:
+def test_a_missing_protocol_is_reported_before_spark(error_of: ErrorOf, tmp_path: Path, job: str) -> None:
     (tmp_path / "tables" / "interactions" / "_delta_log").mkdir(parents=True)
     code, error = error_of(job)
     assert code == 2 and error.startswith("split.protocol is not set: set it to one of rating_random, ")
 
 
-def test_an_unknown_measure_is_told_before_spark(error_of: ErrorOf) -> None:
+def test_an_unknown_measure_is_reported_before_spark(error_of: ErrorOf) -> None:
     code, error = error_of("benchmark", "--benchmark.measures", "item_similarty")
     assert code == 2 and "did you mean 'item_similarity'" in error
