@@ -141,6 +141,7 @@ class PipelineSettings(Section):
         ("popularity", "als"), min_length=1, description="Kinds of models that run_pipeline trains, in order."
     )
     gender: bool = Field(False, description="Also train and predict genders at the end, if enough profiles state one.")
+    report: bool = Field(True, description="Also write the report (build_report) at the end.")
     start: str | None = Field(None, alias="from", description="First step to run; earlier steps are skipped.")
     final_fit: bool = Field(
         False,

@@ -1,5 +1,7 @@
 """Summary of a pipeline: similar items by name, predicted genders, and table locations."""
 
+import shlex
+
 from pyspark.sql import functions as F
 from rich.table import Table
 
@@ -10,8 +12,11 @@ from recsys_spark.storage.tables import Tables
 __all__ = ["print_summary"]
 
 
-def print_summary(tables: Tables) -> None:
-    """Print the nearest neighbours of popular items, predicted genders, and table locations."""
+def print_summary(tables: Tables, report: str | None = None) -> None:
+    """Print the nearest neighbours of popular items, predicted genders, locations, and commands to try next.
+
+    `report` is the path of the report, if one was written.
+    """
     rows = neighbours_by_name(tables).collect()
     if rows:
         table = Table("item", "users", "most similar", title="Nearest neighbours of the most played items")
@@ -23,6 +28,19 @@ def print_summary(tables: Tables) -> None:
     for name in ("plays", "item_similarity", "recommendations", "gender_predictions", "models", "job_runs"):
         if tables.exists(name):
             print(f"{name:18} {tables.address(name)}")
+    if report is not None:
+        print(f"Report: {report}\nOpen it in a browser; it needs no network.")
+    if rows:
+        _print_commands(rows[0]["name"])
+
+
+def _print_commands(name: str) -> None:
+    """Print three commands that show more of the same tables."""
+    item = shlex.quote(name)
+    print("Try next, with the same --config or --tables.root:")
+    print(f"  python jobs/build_recommendations.py --items {item}   # what else a fan of it may like")
+    print("  python jobs/build_item_map.py   # all items on one map")
+    print("  python jobs/publish_model.py --publish.rollback true   # serve the version before")
 
 
 def _print_genders(tables: Tables) -> None:
