@@ -10,7 +10,7 @@ from functools import cache
 from rich.console import Console
 from rich.logging import RichHandler
 
-__all__ = ["configure_logs", "step", "table_console"]
+__all__ = ["configure_logs", "plain_console", "step", "table_console"]
 
 log = logging.getLogger("recsys_spark")
 
@@ -30,6 +30,11 @@ def table_console(width: int) -> Console:
     Files and pipes have no width of their own. They get `width` columns, so that names are not cut.
     """
     return Console(width=None if sys.stdout.isatty() else width)
+
+
+def plain_console() -> Console:
+    """Return a console on stdout for texts from the data: brackets in them are not markup, and no line is cut."""
+    return Console(soft_wrap=True, markup=False, highlight=False)
 
 
 def configure_logs(level: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.ingestion.csv_records import split_quoted
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.encodings import UTF8_OR_LATIN
 from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_lines
@@ -20,8 +21,7 @@ RATINGS = ("user_id", "item_id", "rating")
 BOOKS = ("item_id", "name", "author", "year", "publisher", "small", "medium", "large")
 USERS = ("user_id", "location", "age")
 HEADERS = ('"User-ID"', '"ISBN"')
-CORRUPT = "corrupt"
-CSV_OPTIONS = {"sep": ";", "quote": '"', "escape": "\\", "columnNameOfCorruptRecord": CORRUPT}
+CSV_OPTIONS = {"quote": '"', "escape": "\\"}
 
 
 class BookCrossingReader(Reader):
@@ -54,12 +54,4 @@ def _read(spark: SparkSession, files: Sequence[RawFile], names: Sequence[str]) -
     lines = read_lines(spark, files, UTF8_OR_LATIN)
     for header in HEADERS:
         lines = lines.where(~F.col("raw").startswith(header))
-    schema = ", ".join(f"{name} STRING" for name in [*names, CORRUPT])
-    rows = lines.withColumn("fields", F.from_csv("raw", schema, CSV_OPTIONS))
-    wrong = F.when(F.col("fields")[CORRUPT].isNotNull(), F.lit("wrong_column_count"))
-    return rows.select(
-        "raw",
-        "source_file",
-        F.coalesce("problem", wrong).alias("problem"),
-        *[F.col("fields")[name].alias(name) for name in names],
-    )
+    return split_quoted(lines, CSV_OPTIONS, ";", names)

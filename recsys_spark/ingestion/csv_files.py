@@ -15,8 +15,9 @@ from recsys_spark.core.errors import ConfigError
 from recsys_spark.ingestion.csv_headers import Header, read_headers
 from recsys_spark.ingestion.csv_records import REPLACEMENT, read_records, split_records
 from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.reader import Reader, Role
 
-__all__ = ["check_columns", "read_csv"]
+__all__ = ["check_columns", "check_columns_by_role", "read_csv"]
 
 
 def read_csv(
@@ -56,6 +57,14 @@ def check_columns(
             problems = list(_column_problems(file, header.names, columns, settings))
             if problems:
                 raise ConfigError(*problems)
+
+
+def check_columns_by_role(
+    spark: SparkSession, files: Sequence[RawFile], reader: Reader, columns: Mapping[Role, Mapping[str, str]]
+) -> None:
+    """Check the headers of comma-separated files of each role; see check_columns."""
+    for role, of_role in columns.items():
+        check_columns(spark, [file for file in files if reader.role(file) == role], of_role, reader.settings, ",")
 
 
 def _column_problems(

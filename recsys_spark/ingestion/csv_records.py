@@ -3,7 +3,7 @@
 A record is a line, or several lines where quoted fields hold line breaks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,7 +14,7 @@ from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.encodings import BYTES, bytes_as_text, decode
 from recsys_spark.ingestion.reader import literal_pattern, read_lines, split_fields
 
-__all__ = ["BYTE_ORDER_MARK", "REPLACEMENT", "read_records", "split_records"]
+__all__ = ["BYTE_ORDER_MARK", "REPLACEMENT", "read_records", "split_quoted", "split_records"]
 
 CORRUPT = "__corrupt"
 # The limit of Spark's parser is 20,480. A longer line would end the job.
@@ -41,16 +41,23 @@ def split_records(records: DataFrame, settings: SourceSettings, delimiter: str, 
     """
     if settings.quote is None:
         return split_fields(records, delimiter, names)
+    torn = F.when(_is_torn(settings, settings.quote, delimiter), F.lit(_reason_if_torn(settings)))
+    problem = torn.when(_has_backslash_quotes(settings, delimiter), F.lit("backslash_before_quote (source.escape)"))
+    known = records.withColumn("problem", F.coalesce("problem", problem))
+    return split_quoted(known, _options(settings), delimiter, names)
+
+
+def split_quoted(records: DataFrame, options: Mapping[str, str], delimiter: str, names: Sequence[str]) -> DataFrame:
+    """Split `raw` by Spark's CSV parser into exactly the named fields.
+
+    A record without a problem that cannot be split gets the problem wrong_column_count. Empty fields become null.
+    """
     schema = ", ".join(f"{name} STRING" for name in [*names, CORRUPT])
-    options = {**_options(settings), "sep": delimiter, "columnNameOfCorruptRecord": CORRUPT}
     fits = _fits_parser(delimiter)
-    fields = records.withColumn("fields", F.from_csv(F.when(fits, F.col("raw")), schema, options))
-    problem = (
-        F.when(_is_torn(settings, settings.quote, delimiter), F.lit(_reason_if_torn(settings)))
-        .when(_has_backslash_quotes(settings, delimiter), F.lit("backslash_before_quote (source.escape)"))
-        .when(~fits | F.col(f"fields.{CORRUPT}").isNotNull(), F.lit("wrong_column_count"))
-    )
-    return fields.withColumn("problem", F.coalesce("problem", problem)).select(
+    parser = {**options, "sep": delimiter, "columnNameOfCorruptRecord": CORRUPT}
+    fields = records.withColumn("fields", F.from_csv(F.when(fits, F.col("raw")), schema, parser))
+    wrong = F.when(~fits | F.col(f"fields.{CORRUPT}").isNotNull(), F.lit("wrong_column_count"))
+    return fields.withColumn("problem", F.coalesce("problem", wrong)).select(
         "raw", "source_file", "problem", *[F.col(f"fields.{name}") for name in names]
     )
 

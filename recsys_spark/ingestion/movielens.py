@@ -10,7 +10,7 @@ from functools import partial, reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.csv_files import check_columns_by_role, read_csv
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.encodings import UTF8_OR_LATIN
 from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_lines, split_fields
@@ -70,10 +70,7 @@ class MovieLensReader(Reader):
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming columns that a header lacks."""
-        for file in files:
-            role = self.role(file)
-            if role is not None and _layout(file) == "csv":
-                check_columns(spark, [file], CSV_COLUMNS[role], self.settings, ",")
+        check_columns_by_role(spark, [file for file in files if _layout(file) == "csv"], self, CSV_COLUMNS)
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read user, item, rating and epoch seconds."""

@@ -86,7 +86,7 @@ def _read_group(
             problems.append(F.when(column.isNotNull(), F.lit(f"nested_{field}")))
         texts.append(_text(column, column_type).alias(field))
     return rows.select(
-        F.to_json(F.struct(*[_column(name) for name in schema.names])).alias("raw"),
+        F.to_json(F.struct(*[_column(name) for name in schema.names]), {"ignoreNullFields": "false"}).alias("raw"),
         F.col("_metadata.file_path").alias("source_file"),
         F.coalesce(*problems).alias("problem"),
         *texts,

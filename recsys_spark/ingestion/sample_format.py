@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.ingestion.csv_files import check_columns, read_csv
+from recsys_spark.ingestion.csv_files import check_columns_by_role, read_csv
 from recsys_spark.ingestion.discovery import RawFile
 from recsys_spark.ingestion.reader import Reader, Role, attribute_map
 
@@ -39,9 +39,7 @@ class SampleReader(Reader):
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming columns that a header lacks."""
-        for role, columns in COLUMNS.items():
-            of_role = [file for file in files if self.role(file) == role]
-            check_columns(spark, of_role, columns, self.settings, ",")
+        check_columns_by_role(spark, files, self, COLUMNS)
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read user, item and time."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
-from rich.console import Console
 
 from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.core.logs import plain_console
 from recsys_spark.storage.tables import Tables
 
 __all__ = [
@@ -114,7 +114,7 @@ def resolve_items(tables: Tables, asked: Sequence[str]) -> tuple[list[int], list
 
 
 def _print_candidates(ambiguous: Sequence[ItemMatch]) -> None:
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = plain_console()
     for match in ambiguous[:CANDIDATES]:
         console.print(f"ambiguous: {match.others + 1} items have the name {match.asked!r}:")
         for item_id, name in match.candidates:

@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
-from rich.console import Console
 from rich.table import Table
 
 from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.logs import plain_console
 from recsys_spark.models.popularity import PopularityScorer
 from recsys_spark.models.versions import ModelVersion
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -89,7 +89,7 @@ def print_user_list(tables: Tables, config: BaseConfig, version: ModelVersion, u
     lists = user_lists(tables, config, version, 1, user_id)
     names = tables.read("items").select("item_id", "name")
     rows = lists.rows.join(names, on="item_id", how="left").orderBy("position").collect()
-    console = _console()
+    console = plain_console()
     for origin in dict.fromkeys(row["origin"] for row in rows):
         console.print(f"{origin}: {USER_TITLES[origin]}")
     if not rows:
@@ -125,16 +125,11 @@ def _given_items(tables: Tables, model: TrainedModel, given: list[int]) -> Given
 def _print(tables: Tables, found: ItemList, unmatched: list[str]) -> None:
     items = found.item_idx.tolist()
     names = item_names(tables, items)
-    console = _console()
+    console = plain_console()
     if unmatched:
         console.print(f"not found: {', '.join(unmatched)}")
     console.print(f"{found.source}: {TITLES[found.source]}")
     console.print(_list_table([(names[item], score) for item, score in zip(items, found.score.tolist(), strict=True)]))
-
-
-def _console() -> Console:
-    # Names come from the data: brackets in them are not markup.
-    return Console(soft_wrap=True, markup=False, highlight=False)
 
 
 def _list_table(entries: list[tuple[str, float]]) -> Table:

@@ -6,7 +6,7 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,16 +64,21 @@ def check_writable(config: BaseConfig) -> None:
 def log_file_systems(config: BaseConfig) -> None:
     """Log the replacements of hard links and file locks, where local roots lack them."""
     for folder in {local_path(root) for root in (config.files_root, config.tables.root) if root is not None}:
-        if folder is None:
-            continue
-        if not supports_links(folder):
-            log.warning("%s has no hard links: complete files are renamed instead", folder)
-        if not supports_locks(folder):
-            log.warning(
-                "%s has no file locks: the commit of Delta alone decides between two jobs; run one job at a time where"
-                " tables.root is on such a file system",
-                folder,
-            )
+        if folder is not None:
+            _log_file_system(folder)
+
+
+@cache
+def _log_file_system(folder: Path) -> None:
+    # Once a process: each job of a pipeline asks.
+    if not supports_links(folder):
+        log.warning("%s has no hard links: complete files are renamed instead", folder)
+    if not supports_locks(folder):
+        log.warning(
+            "%s has no file locks: the commit of Delta alone decides between two jobs; run one job at a time where"
+            " tables.root is on such a file system",
+            folder,
+        )
 
 
 def check_shared_files(spark: SparkSession, config: BaseConfig) -> None:

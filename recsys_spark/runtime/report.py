@@ -51,11 +51,14 @@ def describe_failure(report: Report, error: BaseException) -> None:
 
 
 def recorded_error(error: BaseException, config: BaseConfig) -> str:
-    """Return the text of an error for job_runs, without the items of a private query."""
+    """Return the text of an error for job_runs, without what a private query names."""
     text = error.recorded if isinstance(error, RecsysError) else _message(termination_in(error) or error)
     items = sorted(filter(str.strip, config.query.items), key=len, reverse=True)
     if items:
         text = re.sub("|".join(map(re.escape, items)), "[query.items]", text)
+    if config.query.user is not None:
+        # An id may be as short as a digit: only whole words are cut out.
+        text = re.sub(rf"(?<!\w){re.escape(config.query.user)}(?!\w)", "[query.user]", text)
     return _storable(text)
 
 

@@ -25,6 +25,7 @@ class TableAccess:
         self.spark = spark
         self._schema = config.tables.schema_name
         self._commits: dict[str, list[Commit]] = {}
+        self._ids: dict[str, str] = {}
         self._root = absolute(config.tables.root) if config.tables.root else None
 
     @property
@@ -77,7 +78,9 @@ class TableAccess:
 
     def table_id(self, name: str) -> str:
         """Return the id that Delta gave an existing table when it was created, a UUID."""
-        return str(self.delta(name).detail().select("id").collect()[0]["id"])
+        if name not in self._ids:
+            self._ids[name] = str(self.delta(name).detail().select("id").collect()[0]["id"])
+        return self._ids[name]
 
     def create_view(self, name: str, query: str) -> None:
         """Create or replace a catalog view; do nothing if tables are addressed by path."""

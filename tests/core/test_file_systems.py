@@ -12,6 +12,7 @@ import torch
 from recsys_spark.config.load import load_config
 from recsys_spark.core.atomic_files import name_new_file, supports_links, write_json
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.runtime import preflight
 from recsys_spark.runtime.preflight import check_writable, log_file_systems
 from recsys_spark.storage.locks import Locks, supports_locks
 from recsys_spark.training.checkpoint import Checkpoint, Checkpoints
@@ -75,6 +76,9 @@ def test_a_place_without_links_and_locks_is_usable_and_logged(
         assert f"{tmp_path / root} has no file locks: the commit of Delta alone decides" in caplog.text
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["tables.txt"]
     caplog.clear()
+    log_file_systems(config)
+    assert caplog.text == "", "each folder is named once"
+    preflight._log_file_system.cache_clear()
     log_file_systems(config)
     assert caplog.text == "" and list((tmp_path / "one").iterdir()) == []
 

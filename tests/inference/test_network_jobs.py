@@ -11,8 +11,8 @@ from recsys_spark.training.weights import load_network_weights
 from tests.conftest import Workspace
 
 N_USERS, N_ITEMS = 60, 16
-# Less dropout and weight decay than the defaults, because histories have six items; the metric of so few users jumps, so
-# that training must not end early.
+# Less dropout and weight decay than the defaults, because histories have six items. Training must not end early: the
+# metric of six users jumps.
 MORE = {"mult_vae": {"dropout": "0.5", "weight_decay": "0.00001", "patience": "0"}}
 SPLIT = ["--split.protocol", "strong_random", "--split.held_out_users", "6", "--split.min_held_out_user_items", "3"]
 
@@ -44,7 +44,7 @@ def test_a_network_recommends_what_it_scores_highest_and_the_second_run_changes_
     version = train(built, "mult_vae", *SPLIT)
     model = built.table("models").where(f"model_version = '{version}'").collect()[0]
     assert model["selection_metric"] == "ndcg@100" and model["split_id"].startswith("strong_random-")
-    # Items of the own group first give about 0.71 on average, any order 0.4: other items of the group are candidates too.
+    # Items of the own group first give about 0.71 on average, any order 0.4.
     assert model["metrics"]["ndcg@100"] > 0.71, "the network learns the two groups"
     for job in ("build_item_similarity", "build_recommendations"):
         built.done(job, "--model.kind", "mult_vae", "--recommendations.top_k", "4")

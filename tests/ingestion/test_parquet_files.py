@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.core.errors import ConfigError
 from tests.conftest import Workspace
-from tests.parsed_rows import check, play_rows
+from tests.parsed_rows import check, parsed, play_rows
 
 Write = Callable[..., Path]
 
@@ -63,6 +63,12 @@ def test_nested_values_are_no_fields_unless_lists_are_items(spark: SparkSession,
     assert paths == [("u", "s1", "nested_gender"), ("v", "s2", None)]
     with pytest.raises(ConfigError, match=r"'song\.name'"):
         check(spark, tmp_path, columns={"item_id": "song.name"})
+
+
+def test_the_raw_text_of_a_refused_row_has_its_empty_fields(spark: SparkSession, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user_id": pa.array([None], pa.string()), "item_id": ["k"]}), tmp_path / "a.parquet")
+    rows = parsed(spark, tmp_path, "plays").select("raw", "reasons").collect()
+    assert [tuple(row) for row in rows] == [('{"user_id":null,"item_id":"k"}', "missing_user_id")]
 
 
 def test_nanoseconds_and_uuids_are_read(spark: SparkSession, tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def test_book_crossing(spark: SparkSession, write: Write) -> None:
         '"1";"0155061224";"5"',
         '"2";"x";"11"',
         '"2";"x"',
+        ";" * 30_000,
     ]
     folder = write("BX-Book-Ratings.csv", "\r\n".join(ratings)).parent
     write(
@@ -140,6 +141,7 @@ def test_book_crossing(spark: SparkSession, write: Write) -> None:
         ("1", "034545104X", None, None),
         ("2", "x", 11.0, "rating_out_of_range"),
         ("2", "x", None, "wrong_column_count"),
+        (None, None, None, "wrong_column_count"),
     ]
     assert users(spark, folder, format="book_crossing") == {
         "1": (None, None, "usa", {"location": "nyc; x, new york, usa"}),

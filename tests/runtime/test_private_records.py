@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from recsys_spark.config.load import load_config
 from recsys_spark.core.errors import MissingInputError, RecsysError
 from recsys_spark.core.paths import without_credentials
 from recsys_spark.runtime.job import Job, JobRun
+from recsys_spark.runtime.report import recorded_error
 
 ADDRESS = "https://ada:s3cret@tracking.example.org/api"
 
@@ -53,6 +55,13 @@ def test_job_runs_keeps_no_items_of_a_query_and_no_passwords(
 )
 def test_credentials_are_cut_out_of_addresses_alone(address: str, expected: str) -> None:
     assert without_credentials(address) == expected
+
+
+@pytest.mark.parametrize("user", ["7", "ada (home)"])
+def test_the_user_of_a_private_query_is_cut_out_of_errors(user: str) -> None:
+    config = load_config(["--tables.root", "t", "--user", user])
+    recorded = recorded_error(RuntimeError(f"row 17 of {user!r} and {user}"), config)
+    assert recorded == "RuntimeError: row 17 of '[query.user]' and [query.user]"
 
 
 def test_an_error_without_another_text_is_recorded_as_it_is() -> None:
