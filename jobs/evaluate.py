@@ -1,6 +1,7 @@
 """Evaluate models trained on one split by every metric, with intervals."""
 
 from recsys_spark.evaluation.model_evaluation import evaluate_models
+from recsys_spark.runtime.input_checks import check_protocol, check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -27,6 +28,10 @@ job = Job(
         "plays",
     ),
     writes=("evaluations", "models", "model files"),
+    checks=(
+        check_protocol,
+        check_split,
+    ),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -8,6 +8,7 @@ from recsys_spark.ingestion.new_files import ingest_selection, list_source_files
 from recsys_spark.ingestion.quarantine import QuarantineLimitError
 from recsys_spark.ingestion.reader import load_reader
 from recsys_spark.ingestion.recovery import remove_leftovers, resume
+from recsys_spark.runtime.input_checks import check_source_path
 from recsys_spark.runtime.job import Job, JobRun
 from recsys_spark.storage.tables import Tables
 
@@ -56,7 +57,7 @@ def _read_history(tables: Tables) -> FileHistory:
     return FileHistory.read(tables)
 
 
-job = Job("ingest_plays", __doc__ or "", work, reads=("raw files",), writes=TABLES)
+job = Job("ingest_plays", __doc__ or "", work, reads=("raw files",), writes=TABLES, checks=(check_source_path,))
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

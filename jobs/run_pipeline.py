@@ -2,6 +2,7 @@
 
 from recsys_spark.pipeline.steps import plan_steps, run_steps
 from recsys_spark.pipeline.summary import print_summary
+from recsys_spark.runtime.input_checks import check_source_path
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -28,6 +29,7 @@ job = Job(
     ),
     writes=("tables of its steps",),
     may_be_first=True,
+    checks=(check_source_path,),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -1,6 +1,7 @@
 """Search settings of a kind of model by its metric on validation data."""
 
 from recsys_spark.evaluation.settings_search import search_settings
+from recsys_spark.runtime.input_checks import check_protocol, check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -15,6 +16,10 @@ job = Job(
     work,
     reads=("interactions", "splits", "user_index", "item_index", "users", "items", "models"),
     writes=("trials", "models"),
+    checks=(
+        check_protocol,
+        check_split,
+    ),
 )
 main, entry_point = job.main, job.entry_point
 

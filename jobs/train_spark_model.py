@@ -3,6 +3,7 @@
 from recsys_spark.core.logs import step
 from recsys_spark.models.spark_training import train
 from recsys_spark.models.training_plan import plan_training
+from recsys_spark.runtime.input_checks import check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -21,6 +22,7 @@ job = Job(
     work,
     reads=("interactions", "splits", "user_index", "users", "item_index", "items"),
     writes=("models", "user_vectors", "item_vectors", "model files"),
+    checks=(check_split,),
 )
 main, entry_point = job.main, job.entry_point
 

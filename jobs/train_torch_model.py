@@ -4,6 +4,7 @@ from recsys_spark.core.logs import step
 from recsys_spark.inference.network_training import train_network
 from recsys_spark.models.training_plan import plan_training
 from recsys_spark.preparation.shard_sets import check_shards, plan_shards
+from recsys_spark.runtime.input_checks import check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -27,6 +28,7 @@ job = Job(
     work,
     reads=("shards", "interactions", "splits", "user_index", "item_index", "users"),
     writes=("models", "user_vectors", "item_vectors", "model files"),
+    checks=(check_split,),
 )
 main, entry_point = job.main, job.entry_point
 

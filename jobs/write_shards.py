@@ -3,6 +3,7 @@
 from recsys_spark.core.logs import step
 from recsys_spark.preparation.shard_sets import plan_shards
 from recsys_spark.preparation.training_pairs import training_pairs
+from recsys_spark.runtime.input_checks import check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -27,6 +28,7 @@ job = Job(
     work,
     reads=("interactions", "splits", "user_index", "item_index", "users"),
     writes=("shards",),
+    checks=(check_split,),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -59,7 +59,8 @@ class JobRun:
 class Job:
     """A named piece of work on tables.
 
-    `may_be_first` is true for a job that reads tables and can also work where there are none yet.
+    `may_be_first` is true for a job that reads tables and can also work where there are none yet. `checks` raise the
+    errors of a configuration that can be found before a session starts.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Job:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     may_be_first: bool = False
+    checks: tuple[Callable[[BaseConfig], None], ...] = ()
 
     @property
     def needs_tables(self) -> bool:
@@ -88,8 +90,7 @@ class Job:
         return report
 
     def _execute(self, spark: SparkSession, config: BaseConfig, report: Report) -> None:
-        if self.needs_tables:
-            check_tables_exist(config)
+        self._check(config)
         tables = Tables(spark, config, report.run_id, self.name)
         started, clock, recorded = datetime.now(UTC), time.monotonic(), None
         with job_settings(spark):
@@ -113,6 +114,13 @@ class Job:
                 report.seconds = round(time.monotonic() - clock, 3)
                 if recorded is None or self._is_recorded_at(tables):
                     record(spark, tables, config, report, started, recorded)
+
+    def _check(self, config: BaseConfig) -> None:
+        """Raise the errors that can be found without a session."""
+        if self.needs_tables:
+            check_tables_exist(config)
+        for check in self.checks:
+            check(config)
 
     def _is_recorded_at(self, tables: Tables) -> bool:
         """Return False for an address without the tables that the job needs; a failed run creates none there."""
@@ -144,8 +152,7 @@ class Job:
             with raise_on_sigterm():
                 config = load_config(arguments)
                 configure_logs(config.run.log_level)
-                if self.needs_tables:
-                    check_tables_exist(config)
+                self._check(config)
                 check_writable(config)
                 with spark_session(config) as spark:
                     self._execute(spark, config, report)
