@@ -69,7 +69,7 @@ def _tail(side: str, other: str, groups: list[_Group]) -> list[Figure]:
         left -= group.members
     chart = line_chart(
         f"Share of {side}s with at least a number of {other}",
-        f"{other} of a {side}",
+        f"{other} of each {side}",
         f"share of {side}s",
         [Series(f"{side}s", points)],
         "log",
@@ -79,15 +79,10 @@ def _tail(side: str, other: str, groups: list[_Group]) -> list[Figure]:
     if chart is None or not pairs:
         return []
     share, members = _head(groups, pairs)
-    sentence = (
-        f"The line shows the share of {side}s with at least so many {other}: the {short_number(members)} most active"
-        f" {side}s ({members / total:.1%}) have {share:.0%} of all pairs."
-    )
-    return [
-        Figure(
-            f"{other.capitalize()} of each {side}", sentence.replace("most active items", "most played items"), chart
-        )
-    ]
+    most = "most active user" if side == "user" else "most played item"
+    few = f"the {most} has" if members == 1 else f"the {short_number(members)} {most}s ({members / total:.1%}) have"
+    sentence = f"The line shows the share of {side}s with at least so many {other}: {few} {share:.0%} of all pairs."
+    return [Figure(f"{other.capitalize()} of each {side}", sentence, chart)]
 
 
 def _head(groups: list[_Group], pairs: int) -> tuple[float, int]:
