@@ -9,7 +9,8 @@ from recsys_spark.runtime.job import Job, JobRun
 def work(run: JobRun) -> None:
     """Run the steps in order, then print a summary; each step has its row in job_runs."""
     run_steps(run, plan_steps(run.config))
-    print_summary(run.tables)
+    report = run.report.outputs.get("report")
+    print_summary(run.tables, None if report is None else str(report))
 
 
 job = Job(

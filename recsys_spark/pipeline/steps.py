@@ -22,6 +22,7 @@ __all__ = ["Step", "plan_steps", "run_job", "run_steps", "training_steps"]
 log = logging.getLogger(__name__)
 
 GENDER = "gender"
+GENDER_JOBS = ("train_gender_model", "predict_gender", "evaluate_gender")
 # Count of the predictions in the report of a pipeline.
 PREDICTED = f"predict_gender.{GENDER}.predictions"
 
@@ -68,6 +69,8 @@ def plan_steps(config: BaseConfig) -> list[Step]:
         if split:
             steps.append(Step("evaluate_gender", source))
         steps.append(Step("publish_model", GENDER))
+    if config.pipeline.report:
+        steps.append(Step("build_report"))
     start = config.pipeline.start
     if start is None:
         return steps
@@ -99,14 +102,17 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
     Steps after a training step use the version that it trained, which may not be the newest of its kind.
     """
     versions: dict[str, str] = {}
+    too_few_labels = False
     for number, step in enumerate(steps, start=1):
         log.info("step %d of %d: %s", number, len(steps), step)
         if step.job == "train_gender_model" and not has_enough_labels(run.tables, run.config.gender):
+            too_few_labels = True
             log.warning(
                 "gender steps skipped: fewer than two genders are stated by at least %d users (gender.min_class_users)",
                 run.config.gender.min_class_users,
             )
-            break
+        if too_few_labels and _is_gender_step(step):
+            continue
         if step == Step("publish_model", GENDER) and run.report.rows.get(PREDICTED) == 0:
             log.warning(
                 "%s skipped: there is nobody to predict for, as every user with enough items states a gender"
@@ -119,6 +125,10 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
             versions[kind_of(report.model_version)] = report.model_version
         run.report.outputs |= report.outputs
         run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
+
+
+def _is_gender_step(step: Step) -> bool:
+    return step.job in GENDER_JOBS or step == Step("publish_model", GENDER)
 
 
 def _published_kind(config: BaseConfig) -> str:
