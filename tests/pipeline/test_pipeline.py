@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.jobs import run_pipeline
 from recsys_spark.pipeline import steps as pipeline
 from recsys_spark.pipeline.steps import Step, plan_steps, run_steps
@@ -316,6 +317,23 @@ def test_gender_steps_come_last_and_use_a_kind_with_user_vectors() -> None:
     # EASE has no user vectors: the features are the items that users played.
     ends = ["predict_gender gender", "publish_model gender", "build_report"]
     assert steps("--pipeline.kinds", "ease") == ["train_gender_model", *ends]
+
+
+def test_lists_and_genders_may_come_from_different_kinds() -> None:
+    flags = ["--tables.root", "t", "--pipeline.kinds", "als,song_autoencoder", "--pipeline.gender", "true"]
+    chosen = ["--pipeline.list_kinds", "als", "--pipeline.gender_kind", "song_autoencoder"]
+    training = ["train_spark_model als", "write_shards song_autoencoder", "train_torch_model song_autoencoder"]
+    lists = ["build_item_similarity als", "build_recommendations als", "publish_model als"]
+    genders = ["train_gender_model song_autoencoder", "predict_gender gender", "publish_model gender"]
+    expected = ["generate_sample", "ingest_plays", "build_interactions", *training, *lists, *genders, "build_report"]
+    assert [str(step) for step in plan_steps(load_config([*flags, *chosen]))] == expected
+    assert [str(step) for step in plan_steps(load_config(["--config", "conf/local.yaml"]))] == expected
+    with pytest.raises(ConfigError) as caught:
+        plan_steps(load_config([*flags, "--pipeline.list_kinds", "als,ease", "--pipeline.gender_kind", "lsa"]))
+    assert str(caught.value).splitlines() == [
+        "pipeline.list_kinds: 'ease' is not one of pipeline.kinds (als, song_autoencoder)",
+        "pipeline.gender_kind: 'lsa' is not one of pipeline.kinds (als, song_autoencoder)",
+    ]
 
 
 def test_too_few_profiles_skip_the_gender_steps(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
