@@ -48,7 +48,12 @@ class SparkSettings(Section):
     master: str = Field("local[*]", description="Master of a session that the job creates itself.")
     driver_memory: str = Field("6g", pattern=r"^\d+[mg]$", description="Memory of the JVM of such a session.")
     shuffle_partitions: int | None = Field(
-        None, ge=1, description="Shuffle partitions of such a session; unset: two per core."
+        None, ge=1, description="Shuffle partitions of such a session; unset: two per core, with small_data one."
+    )
+    small_data: bool = Field(
+        False,
+        description="Start and compile less in such a session: for up to about a million plays, where compiling takes"
+        " longer than it saves.",
     )
     warehouse: str = Field("spark-warehouse", description="Folder of the local Hive catalog, used with tables.schema.")
 

@@ -42,6 +42,16 @@ JOB_SETTINGS = {
 # Spark generates one Java method for many columns. By default the JVM never compiles methods above 8,000 bytes, and
 # ingestion takes twice as long.
 COMPILE_LARGE_METHODS = "-XX:-DontCompileHugeMethods"
+# Only the first compiler of the JVM, whose code cache is too small without the second one.
+FIRST_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+SMALL_DATA = {
+    # Generated code is compiled again for every plan, which takes longer than to interpret a few rows.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Each scan starts a job of its own to skip files; small tables have a few files.
+    "spark.databricks.delta.stats.skipping": "false",
+    "spark.sql.adaptive.enabled": "false",
+}
 # Environment variables of Python workers; values of the user take precedence.
 WORKER_ENVIRONMENT = {
     # Each Spark task computes in one thread; more BLAS threads would compete for the same cores.
@@ -58,10 +68,12 @@ WORKER_ENVIRONMENT = {
 def local_settings(config: BaseConfig) -> dict[str, str]:
     """Return the settings of a session that a job creates on this machine."""
     warehouse = Path(config.spark.warehouse).absolute()
-    partitions = config.spark.shuffle_partitions or 2 * (os.cpu_count() or 2)
+    small = config.spark.small_data
+    partitions = config.spark.shuffle_partitions or (1 if small else 2) * (os.cpu_count() or 2)
     # As a URI, because a blank in a path would end the option.
     log4j = Path(str(files("recsys_spark") / "resources" / "log4j2.properties")).absolute().as_uri()
-    java = f"{COMPILE_LARGE_METHODS} -Dlog4j2.configurationFile={log4j} -Dderby.stream.error.file={os.devnull}"
+    compiler = FIRST_COMPILER if small else COMPILE_LARGE_METHODS
+    java = f"{compiler} -Dlog4j2.configurationFile={log4j} -Dderby.stream.error.file={os.devnull}"
     return {
         **DELTA,
         **JOB_SETTINGS,
@@ -79,6 +91,7 @@ def local_settings(config: BaseConfig) -> dict[str, str]:
         "spark.sql.parquet.compression.codec": "zstd",
         # The context inspects the call stack for every column, which is a sixth of the planning time of small jobs.
         "spark.sql.dataFrameQueryContext.enabled": "false",
+        **(SMALL_DATA if small else {}),
         **_gpu_settings(config.training),
     }
 
