@@ -53,6 +53,7 @@ job = Job(
     work,
     reads=(),
     writes=("results folder",),
+    settings=("benchmark", "training"),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -1,12 +1,14 @@
 """Run every job from raw files to published tables, in order."""
 
-from recsys_spark.pipeline.steps import plan_steps, run_steps
-from recsys_spark.pipeline.summary import print_summary
+from recsys_spark.core.names import all_kinds
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Run the steps in order, then print a summary; each step has its row in job_runs."""
+    from recsys_spark.pipeline.steps import plan_steps, run_steps
+    from recsys_spark.pipeline.summary import print_summary
+
     run_steps(run, plan_steps(run.config))
     print_summary(run.tables)
 
@@ -26,6 +28,25 @@ job = Job(
         "users",
     ),
     writes=("tables of its steps",),
+    settings=(
+        "pipeline",
+        "source",
+        "sample",
+        "interactions",
+        "split",
+        "model",
+        "shards",
+        "training",
+        "similarity",
+        "recommendations",
+        "content",
+        "outputs",
+        "evaluation",
+        "publish",
+        "gender",
+        "suppress.key",
+        *(f"models.{kind}" for kind in all_kinds()),
+    ),
     may_be_first=True,
 )
 main, entry_point = job.main, job.entry_point

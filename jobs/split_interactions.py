@@ -3,12 +3,9 @@
 import logging
 from typing import get_args
 
-from pyspark.sql import functions as F
-
 from recsys_spark.config.split import Protocol, split_id
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
-from recsys_spark.preparation.splits import build_configured_split
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.split_interactions")
@@ -16,6 +13,10 @@ log = logging.getLogger("recsys_spark.split_interactions")
 
 def work(run: JobRun) -> None:
     """Write the split unless it exists, and count its rows by part."""
+    from pyspark.sql import functions as F
+
+    from recsys_spark.preparation.splits import build_configured_split
+
     tables, settings, seed = run.tables, run.config.split, run.config.run.seed
     if settings.protocol is None:
         raise ConfigError(f"split.protocol is not set: choose one of {', '.join(get_args(Protocol))}")
@@ -39,6 +40,7 @@ job = Job(
     work,
     reads=("interactions", "plays", "user_index", "item_index"),
     writes=("splits",),
+    settings=("split",),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -53,7 +53,7 @@ class _Merge:
             self.origins[key] = origin
 
     def _nearest(self, key: str) -> str:
-        return nearest_name(key, self.keys) or "; --help lists all keys"
+        return nearest_name(key, self.keys) or "; --help all lists all keys"
 
     def nested(self) -> dict[str, Any]:
         """Return the values of dotted keys as nested sections."""
