@@ -13,7 +13,8 @@ def work(run: JobRun) -> None:
     from pyspark.sql import functions as F
 
     from recsys_spark.gender.prediction_table import write_predictions
-    from recsys_spark.gender.title_list import predict_titles, print_prediction
+    from recsys_spark.gender.title_list import predict_titles
+    from recsys_spark.gender.title_prediction import print_prediction
     from recsys_spark.gender.trained_classifier import find_classifier, load_classifier
 
     tables, config = run.tables, run.config

@@ -1,4 +1,4 @@
-"""Optional libraries: Spark and torch, and the commands that install them."""
+"""Optional libraries and the commands that install them."""
 
 import re
 import shlex
@@ -11,7 +11,14 @@ from recsys_spark.core.errors import ConfigError
 __all__ = ["explain_missing_libraries", "install_command", "missing_library"]
 
 # Module -> the extra of setup.py that installs it.
-EXTRAS = {"pyspark": "spark", "py4j": "spark", "delta": "spark", "torch": "torch", "petastorm": "torch"}
+EXTRAS = {
+    "pyspark": "spark",
+    "py4j": "spark",
+    "delta": "spark",
+    "torch": "torch",
+    "petastorm": "torch",
+    "deltalake": "cli",
+}
 
 
 @contextmanager
@@ -42,8 +49,8 @@ def install_command(extra: str) -> str:
     try:
         found = requires("recsys_spark") or []
     except PackageNotFoundError:
-        # A checkout that was not installed.
-        return "make run in the checkout, which installs all dependencies"
+        found = []
     marker = re.compile(rf"""extra\s*==\s*["']{extra}["']""")
     names = [line.partition(";")[0].strip() for line in found if marker.search(line)]
-    return f"python -m pip install {shlex.join(names)}"
+    # A checkout that was not installed has no ranges.
+    return f"python -m pip install {shlex.join(names)}" if names else "make run, which installs all dependencies"

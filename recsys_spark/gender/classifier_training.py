@@ -16,7 +16,8 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.gender.classifier import fit_classifier
 from recsys_spark.gender.features import feature_frame, fit_features
 from recsys_spark.gender.labelled_users import assign_folds, data_versions, training_users
-from recsys_spark.gender.trained_classifier import KIND, LinearModel, find_source, is_complete, save_classifier
+from recsys_spark.gender.linear_model import LinearModel
+from recsys_spark.gender.trained_classifier import KIND, find_source, is_complete, save_classifier
 from recsys_spark.models.versions import is_recorded, record_model
 from recsys_spark.recommend.trained_model import TrainedModel
 from recsys_spark.runtime.session import parallelism

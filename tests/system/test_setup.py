@@ -54,7 +54,10 @@ def test_the_ranges_of_setup_contain_the_locked_versions(monkeypatch):
     monkeypatch.chdir(ROOT)
     package: Any = run_setup("setup.py", stop_after="init")
     extras = package.extras_require
-    needed = {"run": [*package.install_requires, *extras["spark"], *extras["torch"]], "test": extras["test"]}
+    needed = {
+        "run": [*package.install_requires, *extras["spark"], *extras["torch"], *extras["cli"]],
+        "test": extras["test"],
+    }
     for kind, texts in needed.items():
         for requirement in map(Requirement, texts):
             wanted = canonicalize_name(requirement.name)
