@@ -2,7 +2,7 @@
 
 from recsys_spark.cli.commands import entry_point
 
-__all__: list[str] = []
+__all__ = ["entry_point"]
 
 if __name__ == "__main__":
     entry_point()

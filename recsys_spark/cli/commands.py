@@ -1,11 +1,9 @@
 """The command `recsys`: jobs, quick answers from the tables, and checks of the environment."""
 
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-
-from rich.console import Console
-from rich.table import Table
 
 from recsys_spark.cli.registry import all_jobs, command_name, find_job, job_names
 from recsys_spark.core.names import load_named
@@ -50,18 +48,12 @@ def entry_point() -> None:
 
 
 def _print_commands() -> None:
-    console = Console(width=WIDTH, markup=False, highlight=False)
-    console.print("usage: recsys COMMAND [ARGUMENT]...   (recsys COMMAND --help describes a command)")
-    _print_table("quick answers and tools", [(name, summary) for name, (_, summary) in COMMANDS.items()], console)
-    jobs = [(command_name(job.name), job.summary.partition("\n")[0]) for job in all_jobs()]
-    _print_table("jobs", jobs, console)
+    print("usage: recsys COMMAND [ARGUMENT]...   (recsys COMMAND --help describes a command)")
+    _print_rows("quick answers and tools", [(name, summary) for name, (_, summary) in COMMANDS.items()])
+    _print_rows("jobs", [(command_name(job.name), job.summary) for job in all_jobs()])
 
 
-def _print_table(title: str, rows: Sequence[tuple[str, str]], console: Console) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2), pad_edge=True)
-    table.add_column(no_wrap=True, width=22)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*row)
-    console.print(f"\n{title}")
-    console.print(table)
+def _print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    print(f"\n{title}")
+    for name, summary in rows:
+        print(f"  {name:<22} {textwrap.shorten(summary, WIDTH - 25, placeholder=' …')}")

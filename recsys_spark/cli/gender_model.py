@@ -14,7 +14,6 @@ from recsys_spark.core.names import training_job
 from recsys_spark.gender.linear_model import read_linear_model
 from recsys_spark.gender.title_prediction import TitleHistory, TitlePrediction, predict_matches
 from recsys_spark.models.als_fold_in import AlsFoldIn
-from recsys_spark.models.lsa_fold_in import LsaFoldIn
 from recsys_spark.preparation.single_plays import single_play_weights
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -27,9 +26,10 @@ __all__ = ["predict"]
 def predict(
     tables: StoredTables, version: StoredModel, files: Path, titles: Sequence[str], config: BaseConfig
 ) -> TitlePrediction:
-    """Predict the gender for these titles by a classifier version, with its files below the folder `files`.
+    """Predict the gender for these titles by a classifier version.
 
-    Raises ConfigError, naming the job, for a classifier of vectors that need Spark or torch.
+    `files` is the folder of files.root. Raises ConfigError, naming the job, for a classifier of vectors that need
+    Spark or torch.
     """
     sources: list[StoredModel] = []
 
@@ -52,6 +52,9 @@ def _encoder(source: StoredModel, version: StoredModel) -> HistoryEncoder:
     if source.kind == "als":
         return AlsFoldIn(settings["reg_param"], settings["alpha"], settings["implicit"])
     if source.kind == "lsa":
+        # scipy takes longer to import than the rest of the answer.
+        from recsys_spark.models.lsa_fold_in import LsaFoldIn
+
         return LsaFoldIn(settings["center"])
     raise ConfigError(
         f"{version.version} uses the vectors of {source.version}, and this command has none of kind {source.kind}:"

@@ -33,9 +33,9 @@ def find_item(tables: StoredTables, text: str) -> tuple[str, str]:
 
 
 def match_titles(tables: StoredTables, texts: Sequence[str]) -> tuple[list[ItemMatch], dict[int, str]]:
-    """Return the item of each text, once a text, and the names of the items by item_idx.
+    """Return the item of each text, and the names of the items by item_idx.
 
-    Of several items of one name the one with the smallest item_idx is taken.
+    Repeated texts count once. Of several items of one name the one with the smallest item_idx is taken.
     """
     matches, names = [], {}
     for text in dict.fromkeys(texts):
@@ -62,7 +62,7 @@ def names_of(tables: StoredTables, item_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _items_of(tables: StoredTables, text: str) -> list[dict[str, Any]]:
-    """Return item_id and name of the item with this id, or of all items with this name."""
+    """Return the item with this id, or all items with this name."""
     columns = "SELECT item_id, coalesce(name, item_id) AS name FROM items"
     by_id = tables.query(f"{columns} WHERE item_id = {literal(text)}", "items")
     wanted = literal(" ".join(text.lower().split()))

@@ -1,13 +1,12 @@
 """Output of the quick answers: a table for people, JSON lines for programs."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
-from recsys_spark.core.logs import table_console
 
 __all__ = ["print_json", "print_rows"]
 
@@ -22,9 +21,8 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]
         table.add_column(name, justify="right" if name in ("position", "similarity", "score") else "left")
     for row in rows:
         table.add_row(*(_text(row[name]) for name in columns))
-    console: Console = table_console(WIDTH)
     # Brackets in names are not markup.
-    console.print(table, markup=False, highlight=False)
+    Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False).print(table)
 
 
 def print_json(rows: Sequence[dict[str, Any]]) -> None:

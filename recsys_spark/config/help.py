@@ -20,10 +20,11 @@ __all__ = ["base_yaml", "default_text", "section_help", "topics", "type_text"]
 
 
 def section_help(topic: str) -> str:
-    """Return type, default and full description of each key of a section, such as `source` or `models.cdae`.
+    """Return the full description of each key of a section.
 
-    `all` is every section. A key, and the first parts of keys such as `source.columns`, are topics as well. Raises
-    ConfigError with the nearest names for another topic, and where a library of a model kind is not installed.
+    A topic is a section such as `source` or `models.cdae`, the first parts of keys such as `source.columns`, or one
+    key; `all` is every section. Raises ConfigError with the nearest names for another topic, and where a library of a
+    model kind is not installed.
     """
     if topic == "all":
         return "\n".join(_described(key, info) for key, info in settings_by_key().items())

@@ -22,10 +22,10 @@ COMMON_KEYS = ("tables.root", "files.root", "run.seed")
 COMMON_SECTIONS = ("tables", "files", "run", "spark")
 CLOSING = """
   --config FILE     YAML file of settings; repeatable, later files win
-  --help SECTION    full descriptions of a section, such as --help {example}; --help all: every section
+  --help SECTION    full descriptions of a section, such as {example}; --help all: of all sections
 Flags win over environment variables (RECSYS_SECTION__KEY), those over files, files over defaults.
-Exit codes: 0 done, 1 other error, 2 configuration, 3 data quality, 4 input missing, 5 training failed,
-6 lost to another writer, 7 quality gate, 143 ended by SIGTERM."""
+Exit codes: 0 done, 1 other error, 2 configuration, 3 data quality, 4 input missing,
+5 training failed, 6 lost to another writer, 7 quality gate, 143 ended by SIGTERM."""
 
 
 def wants_help(arguments: Sequence[str]) -> bool:
@@ -52,9 +52,9 @@ def print_help(job: str, summary: str, settings: Sequence[str], arguments: Seque
 
 
 def job_help(job: str, summary: str, settings: Sequence[str]) -> str:
-    """Return the help of a job that uses these sections and keys, in at most MAX_LINES lines.
+    """Return the help of a job that uses these sections and keys.
 
-    The largest sections are one line each where the text would be longer.
+    It has at most MAX_LINES lines: the largest sections are one line each where the text would be longer.
     """
     keys = ConfigKeys()
     groups = _groups(keys, settings)

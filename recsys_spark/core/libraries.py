@@ -23,7 +23,7 @@ EXTRAS = {
 
 @contextmanager
 def explain_missing_libraries() -> Iterator[None]:
-    """Convert the failed import of an optional library to ConfigError with the command that installs it."""
+    """Convert the failed import of an optional library to ConfigError with a remedy."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -61,7 +61,7 @@ def read_linear_model(
 
 
 def base_rates(described: dict[str, Any]) -> dict[str, float]:
-    """Return the shares of the genders among the users in training, by the content of the JSON file."""
+    """Return the shares of the genders among the users in training."""
     users = described["class_users"]
     return {label: n / sum(users) for label, n in zip(described["labels"], users, strict=True)}
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from recsys_spark.core.logs import plain_console
 from recsys_spark.gender.linear_model import LinearModel, base_rates, block_probabilities
 from recsys_spark.ranking.scorer import Histories, UserBlock
 from recsys_spark.recommend.item_match import ItemMatch
@@ -22,7 +23,10 @@ SHOWN = 5
 
 
 class TitleHistory(NamedTuple):
-    """Items (n,), ascending, and the confidence of one play of each, NaN for items that are no input of the model."""
+    """Items and the confidence of one play of each.
+
+    item_idx (n,) ascending; confidence (n,), NaN for items that are no input of the model.
+    """
 
     item_idx: NDArray[np.int32]
     confidence: NDArray[np.float32]
@@ -115,16 +119,15 @@ def _log_odds(chance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def print_prediction(prediction: TitlePrediction) -> None:
     """Print a prediction on stdout; titles are kept out of logs."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console()
     if prediction.probability is None:
-        console.print("gender: unknown (the model has none of these items)", markup=False)
+        console.print("gender: unknown (the model has none of these items)")
     else:
         gender = prediction.gender or "unsure"
         console.print(
             f"gender: {gender} ({_each(prediction.probabilities)}; from {prediction.known_items} known items)",
-            markup=False,
         )
-        console.print(f"base rate: {_base_rate_text(prediction)}", markup=False)
+        console.print(f"base rate: {_base_rate_text(prediction)}")
     _print_titles(console, prediction)
     if prediction.contributions:
         table = Table("title", "log odds", title="Contribution of titles")
@@ -132,7 +135,7 @@ def print_prediction(prediction: TitlePrediction) -> None:
         shown += tuple(pair for pair in prediction.contributions[SHOWN:][-SHOWN:] if pair[1] < 0)
         for title, change in shown:
             table.add_row(title, f"{change:+.3f}")
-        console.print(table, markup=False)
+        console.print(table)
 
 
 def _base_rate_text(prediction: TitlePrediction) -> str:
@@ -157,4 +160,4 @@ def _print_titles(console: Console, prediction: TitlePrediction) -> None:
         )
     for match in prediction.unknown:
         near = f"; nearest: {', '.join(match.suggestions)}" if match.suggestions else ""
-        console.print(f"not found: {match.asked}{near}", markup=False)
+        console.print(f"not found: {match.asked}{near}")

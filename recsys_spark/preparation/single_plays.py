@@ -12,7 +12,7 @@ __all__ = ["single_play_weights"]
 
 
 def single_play_weights(settings: Mapping[str, Any], item_idx: NDArray[np.int32], folder: Path) -> NDArray[np.float32]:
-    """Return the weight of one play of each item, (n,), by the weighting of a trained model.
+    """Return the weight of one play of each item, (n,), for a trained model.
 
     `settings` are those of the model, `folder` has its statistics. NaN for items without plays in training, where the
     weighting uses the idf.
@@ -26,7 +26,8 @@ def single_play_weights(settings: Mapping[str, Any], item_idx: NDArray[np.int32]
     average_length = json.loads((folder / "bm25.json").read_text())["average_length"]
     k1, b = settings["bm25_k1"], settings["bm25_b"]
     norm = 1 - b + b * item_idx.size / average_length
-    return ((k1 + 1) / (k1 * norm + 1) * idf).astype(np.float32)
+    weights: NDArray[np.float32] = ((k1 + 1) / (k1 * norm + 1) * idf).astype(np.float32)
+    return weights
 
 
 def _idf(item_idx: NDArray[np.int32], folder: Path) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What the work of a job gets: session, configuration, tables and report."""
+"""Session, configuration, tables and report that the work of a job gets."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
