@@ -22,7 +22,7 @@ COMMON_KEYS = ("tables.root", "files.root", "run.seed")
 COMMON_SECTIONS = ("tables", "files", "run", "spark")
 CLOSING = """
   --config FILE     YAML file of settings; repeatable, later files win
-  --help SECTION    full descriptions of a section, such as {example}; --help all: of all sections
+  --help SECTION    full descriptions of a section, such as {example}, or of all
 Flags win over environment variables (RECSYS_SECTION__KEY), those over files, files over defaults.
 Exit codes: 0 done, 1 other error, 2 configuration, 3 data quality, 4 input missing,
 5 training failed, 6 lost to another writer, 7 quality gate, 143 ended by SIGTERM."""

@@ -155,9 +155,7 @@ def _each(shares: dict[str, float]) -> str:
 
 def _print_titles(console: Console, prediction: TitlePrediction) -> None:
     if prediction.ambiguous:
-        console.print(
-            f"several items have the name: {'; '.join(prediction.ambiguous)} (the first one is taken)", markup=False
-        )
+        console.print(f"several items have the name: {'; '.join(prediction.ambiguous)} (the first one is taken)")
     for match in prediction.unknown:
         near = f"; nearest: {', '.join(match.suggestions)}" if match.suggestions else ""
         console.print(f"not found: {match.asked}{near}")
