@@ -29,8 +29,8 @@ def jobs_page() -> str:
         "Jobs",
         "`python jobs/NAME.py`, the same file under `spark-submit`, or the commands [`recsys NAME`](command.md) and"
         " `recsys-NAME` of the wheel. Every job accepts `--config FILE` (repeatable, later files win),"
-        " `--section.key VALUE` for each [setting](configuration.md), and `--help` for the settings of the job. Each run"
-        " adds a row to `job_runs`. A job that works on a model takes the newest version of `--model.kind` (default"
+        " `--section.key VALUE` for each [setting](configuration.md), and `--help` for the settings of the job. Each"
+        " run adds a row to `job_runs`. A job that works on a model takes the newest version of `--model.kind` (default"
         " `als`), or the version that `--model.version` names.",
         "The table lists what a job may read and write with any configuration.",
         _table(("job", "purpose", "reads", "writes"), rows),
