@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.logs import step
 from recsys_spark.runtime.job import Job, JobRun
 
@@ -47,6 +48,13 @@ def work(run: JobRun) -> None:
     Console(stderr=True).print(results_table(results))
 
 
+def check_measures(config: BaseConfig) -> None:
+    """Raise ConfigError for unknown names of measures."""
+    from recsys_spark.benchmark.registry import chosen_measures
+
+    chosen_measures(config.benchmark.measures)
+
+
 job = Job(
     "benchmark",
     __doc__ or "",
@@ -54,6 +62,7 @@ job = Job(
     reads=(),
     writes=("results folder",),
     settings=("benchmark", "training"),
+    checks=(check_measures,),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -1,5 +1,6 @@
 """Evaluate models trained on one split by every metric, with intervals."""
 
+from recsys_spark.runtime.input_checks import check_protocol, check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -29,6 +30,10 @@ job = Job(
     ),
     writes=("evaluations", "models", "model files"),
     settings=("evaluation", "model.kind", "split", "outputs"),
+    checks=(
+        check_protocol,
+        check_split,
+    ),
 )
 main, entry_point = job.main, job.entry_point
 

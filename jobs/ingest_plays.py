@@ -4,6 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from recsys_spark.core.errors import MissingInputError
+from recsys_spark.runtime.input_checks import check_source_path
 from recsys_spark.runtime.job import Job, JobRun
 
 if TYPE_CHECKING:
@@ -63,7 +64,15 @@ def _read_history(tables: "Tables") -> "FileHistory":
     return FileHistory.read(tables)
 
 
-job = Job("ingest_plays", __doc__ or "", work, reads=("raw files",), writes=TABLES, settings=("source",))
+job = Job(
+    "ingest_plays",
+    __doc__ or "",
+    work,
+    reads=("raw files",),
+    writes=TABLES,
+    settings=("source",),
+    checks=(check_source_path,),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

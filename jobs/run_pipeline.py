@@ -1,6 +1,7 @@
 """Run every job from raw files to published tables, in order."""
 
 from recsys_spark.core.names import all_kinds
+from recsys_spark.runtime.input_checks import check_source_path
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -48,6 +49,7 @@ job = Job(
         *(f"models.{kind}" for kind in all_kinds()),
     ),
     may_be_first=True,
+    checks=(check_source_path,),
 )
 main, entry_point = job.main, job.entry_point
 

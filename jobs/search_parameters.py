@@ -1,6 +1,7 @@
 """Search settings of a kind of model by its metric on validation data."""
 
 from recsys_spark.core.names import all_kinds
+from recsys_spark.runtime.input_checks import check_protocol, check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -26,6 +27,10 @@ job = Job(
         "training",
         "outputs",
         *(f"models.{kind}" for kind in all_kinds()),
+    ),
+    checks=(
+        check_protocol,
+        check_split,
     ),
 )
 main, entry_point = job.main, job.entry_point

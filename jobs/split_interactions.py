@@ -1,11 +1,10 @@
 """Split interactions into training and held-out parts by one protocol and seed."""
 
 import logging
-from typing import get_args
 
-from recsys_spark.config.split import Protocol, split_id
-from recsys_spark.core.errors import ConfigError
+from recsys_spark.config.split import protocol_of, split_id
 from recsys_spark.core.logs import step
+from recsys_spark.runtime.input_checks import check_protocol
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.split_interactions")
@@ -16,17 +15,17 @@ def work(run: JobRun) -> None:
     from pyspark.sql import functions as F
 
     from recsys_spark.preparation.splits import build_configured_split
+    from recsys_spark.preparation.training_pairs import interactions_key
 
     tables, settings, seed = run.tables, run.config.split, run.config.run.seed
-    if settings.protocol is None:
-        raise ConfigError(f"split.protocol is not set: choose one of {', '.join(get_args(Protocol))}")
-    name = split_id(settings, seed, tables.data_version("interactions"))
+    protocol = protocol_of(settings)
+    name = split_id(settings, seed, interactions_key(tables))
     tables.ensure("splits")
     own = F.col("split_id") == name
     if tables.read("splits").where(own).isEmpty():
         with step(f"splitting into {name}"):
             split = build_configured_split(tables, run.config)
-            rows = split.withColumns({"split_id": F.lit(name), "protocol": F.lit(settings.protocol)})
+            rows = split.withColumns({"split_id": F.lit(name), "protocol": F.lit(protocol)})
             tables.replace("splits", rows, "split_id", name)
     else:
         log.info("split %s exists already", name)
@@ -41,6 +40,7 @@ job = Job(
     reads=("interactions", "plays", "user_index", "item_index"),
     writes=("splits",),
     settings=("split",),
+    checks=(check_protocol,),
 )
 main, entry_point = job.main, job.entry_point
 

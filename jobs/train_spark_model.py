@@ -2,6 +2,7 @@
 
 from recsys_spark.core.logs import step
 from recsys_spark.core.names import KINDS
+from recsys_spark.runtime.input_checks import check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -24,6 +25,7 @@ job = Job(
     reads=("interactions", "splits", "user_index", "users", "item_index", "items"),
     writes=("models", "user_vectors", "item_vectors", "model files"),
     settings=("model", "split", "outputs", *(f"models.{kind}" for kind in KINDS)),
+    checks=(check_split,),
 )
 main, entry_point = job.main, job.entry_point
 

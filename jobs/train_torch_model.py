@@ -2,6 +2,7 @@
 
 from recsys_spark.core.logs import step
 from recsys_spark.core.names import NETWORKS
+from recsys_spark.runtime.input_checks import check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -29,6 +30,7 @@ job = Job(
     reads=("shards", "interactions", "splits", "user_index", "item_index", "users"),
     writes=("models", "user_vectors", "item_vectors", "model files"),
     settings=("model", "split", "shards", "training", "outputs", *(f"models.{kind}" for kind in NETWORKS)),
+    checks=(check_split,),
 )
 main, entry_point = job.main, job.entry_point
 

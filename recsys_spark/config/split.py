@@ -6,12 +6,13 @@ The code that splits is in preparation/, so that the configuration loads without
 import hashlib
 import json
 from datetime import datetime
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from recsys_spark import __version__
 from recsys_spark.config.source import Section
+from recsys_spark.core.errors import ConfigError
 
 __all__ = ["RATING_PROTOCOLS", "Fit", "Protocol", "SplitSettings", "split_id"]
 
@@ -83,11 +84,18 @@ class SplitSettings(Section):
         return self
 
 
-def split_id(settings: SplitSettings, seed: int, data_version: int) -> str:
-    """Return the name of the split of one version of interactions.
+def protocol_of(settings: SplitSettings) -> Protocol:
+    """Return the protocol of a split; raise ConfigError where none is set."""
+    if settings.protocol is None:
+        raise ConfigError(f"split.protocol is not set: set it to one of {', '.join(get_args(Protocol))}")
+    return settings.protocol
+
+
+def split_id(settings: SplitSettings, seed: int, data_key: int | str) -> str:
+    """Return the name of the split of the interactions that a key stands for.
 
     The name is the protocol and a hash of all parameters of the split.
     """
-    parts = (settings.model_dump(mode="json"), seed, data_version, __version__)
+    parts = (settings.model_dump(mode="json"), seed, data_key, __version__)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{settings.protocol}-{digest[:12]}"

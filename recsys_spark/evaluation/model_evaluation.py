@@ -1,6 +1,7 @@
 """Evaluation of the models of one split, recorded in evaluations and printed."""
 
 from recsys_spark.config.model import BaseConfig
+from recsys_spark.config.split import protocol_of
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
 from recsys_spark.evaluation.evaluated_models import (
@@ -26,8 +27,7 @@ def evaluate_models(tables: Tables, config: BaseConfig) -> dict[str, int]:
     All models are evaluated in one pass over the users, with the same users and bootstrap draws. Raises ConfigError for
     a configuration without a split, MissingInputError for a missing model or split.
     """
-    if config.split.protocol is None:
-        raise ConfigError("split.protocol is not set: name the split that the models were trained on")
+    protocol = protocol_of(config.split)
     if config.model.fit != "train":
         raise ConfigError(
             f"model.fit = {config.model.fit} is a setting of training: unset it, and name versions in evaluation.models"
@@ -41,7 +41,7 @@ def evaluate_models(tables: Tables, config: BaseConfig) -> dict[str, int]:
     with step(f"evaluating {', '.join(model.version for model in models)} on the {part} part of {pairs.split_id}"):
         inputs = build_evaluation_inputs(evaluation_pairs(split_rows(tables, pairs.split_id), part), models)
         values = compute_metric_values(evaluate_users(inputs, setup), setup)
-    split = EvaluatedSplit(config.split.protocol, pairs.split_id, part, config.run.seed)
+    split = EvaluatedSplit(protocol, pairs.split_id, part, config.run.seed)
     record_metric_values(tables, values, {model.version: model.algorithm for model in models}, split)
     show_metric_values(values, models, setup)
     return {"models": len(models), "figures": len(values)}

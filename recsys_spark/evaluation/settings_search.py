@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial
 from pydantic import BaseModel
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.config.split import RATING_PROTOCOLS
+from recsys_spark.config.split import RATING_PROTOCOLS, protocol_of
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
 from recsys_spark.core.names import NETWORKS
@@ -40,7 +40,7 @@ def search_settings(tables: Tables, config: BaseConfig) -> int:
         raise ConfigError(f"models.{kind} declares no search space: choose another model.kind")
     # Named by all that is the same in every trial: the data, the settings that are not searched, the seed.
     fixed = settings.model_copy(update=dict.fromkeys(search_space))
-    name = version_name(kind, fixed, seed, pairs.data_version, split_id)
+    name = version_name(kind, fixed, seed, pairs.data_key, split_id)
     folder = Path(config.files_root) / "searches" / name
     metric = _metric_of(kind, settings)
     if (metric == "rmse") != (config.split.protocol in RATING_PROTOCOLS):
@@ -73,10 +73,7 @@ def search_settings(tables: Tables, config: BaseConfig) -> int:
 
 def _validated_pairs(tables: Tables, config: BaseConfig) -> TrainingPairs:
     """Return the training pairs of a split with a validation part."""
-    if config.split.protocol is None:
-        raise ConfigError(
-            "split.protocol is not set, but settings are compared on the validation part of a split: set it"
-        )
+    protocol_of(config.split)
     if config.model.fit != "train":
         raise ConfigError(f"model.fit = {config.model.fit} leaves no validation data: unset it to search")
     pairs = training_pairs(tables, config)

@@ -15,7 +15,7 @@ from recsys_spark.config.gender import FeatureSet, GenderSettings
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.gender.classifier import fit_classifier
 from recsys_spark.gender.features import feature_frame, fit_features
-from recsys_spark.gender.labelled_users import assign_folds, data_versions, training_users
+from recsys_spark.gender.labelled_users import assign_folds, data_keys, training_users
 from recsys_spark.gender.linear_model import LinearModel
 from recsys_spark.gender.trained_classifier import KIND, find_source, is_complete, save_classifier
 from recsys_spark.models.versions import is_recorded, record_model
@@ -61,7 +61,7 @@ def plan_classifier(tables: Tables, config: BaseConfig, features: FeatureSet) ->
     """
     source = find_source(tables, config, features)
     settings = config.gender.model_dump(include=set(TRAINING_SETTINGS), mode="json")
-    data = data_versions(tables)
+    data = data_keys(tables)
     params = {
         "features": features,
         "source_version": None if source is None else source.version.version,

@@ -17,7 +17,7 @@ from recsys_spark.config.gender import FeatureSet, GenderSettings
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.gender.classifier_training import fit_on
-from recsys_spark.gender.labelled_users import assign_folds, data_versions
+from recsys_spark.gender.labelled_users import assign_folds, data_keys
 from recsys_spark.gender.prediction import predict_probabilities
 from recsys_spark.recommend.trained_model import TrainedModel
 from recsys_spark.storage.tables import Tables
@@ -106,5 +106,5 @@ def majority_shares(predicted: DataFrame, n_labels: int) -> DataFrame:
 
 def split_name(tables: Tables, settings: GenderSettings, seed: int) -> str:
     """Return the id of a cross-validation: a hash of its settings, seed and data versions."""
-    parts = [settings.folds, seed, settings.min_class_users, *data_versions(tables).values()]
+    parts = [settings.folds, seed, settings.min_class_users, *data_keys(tables).values()]
     return f"gender_cv-{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"

@@ -18,7 +18,7 @@ from recsys_spark.storage.tables import Tables
 __all__ = [
     "assign_folds",
     "check_evaluated_users",
-    "data_versions",
+    "data_keys",
     "has_enough_labels",
     "training_users",
     "users_with_profiles",
@@ -27,10 +27,10 @@ __all__ = [
 INPUTS = ("interactions", "users", "user_index")
 
 
-def data_versions(tables: Tables) -> dict[str, int]:
-    """Return the data version of each table that users_with_profiles reads, as of this run."""
+def data_keys(tables: Tables) -> dict[str, int | str]:
+    """Return the key (see Tables.data_key) of each table that users_with_profiles reads, as of this run."""
     names = [*INPUTS, *(["suppressions"] if tables.exists("suppressions") else [])]
-    return {name: tables.data_version(name) for name in names}
+    return {name: tables.data_key(name) for name in names}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.gender import GenderSettings
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.gender.labelled_users import data_versions, users_with_profiles
+from recsys_spark.gender.labelled_users import data_keys, users_with_profiles
 from recsys_spark.gender.prediction import predict_probabilities
 from recsys_spark.gender.suppressions import without_suppressed
 from recsys_spark.gender.trained_classifier import TrainedClassifier
@@ -72,5 +72,5 @@ def _count_left_out(tables: Tables, config: BaseConfig, predicted: DataFrame, en
 
 
 def _fingerprint(tables: Tables, settings: GenderSettings) -> str:
-    versions = list(data_versions(tables).values())
-    return f"{settings.min_items} {settings.confidence} {settings.all_users} {versions}"
+    keys = list(data_keys(tables).values())
+    return f"{settings.min_items} {settings.confidence} {settings.all_users} {keys}"

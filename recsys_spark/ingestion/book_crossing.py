@@ -16,7 +16,7 @@ from recsys_spark.ingestion.reader import Reader, Role, attribute_map, read_line
 
 __all__ = ["BookCrossingReader"]
 
-ROLES: dict[str, Role] = {"BX-Book-Ratings.csv": "plays", "BX-Books.csv": "items", "BX-Users.csv": "users"}
+ROLES: dict[str, Role] = {"bx-book-ratings.csv": "plays", "bx-books.csv": "items", "bx-users.csv": "users"}
 RATINGS = ("user_id", "item_id", "rating")
 BOOKS = ("item_id", "name", "author", "year", "publisher", "small", "medium", "large")
 USERS = ("user_id", "location", "age")
@@ -32,8 +32,8 @@ class BookCrossingReader(Reader):
     unrated_value = 0.0
 
     def role(self, file: RawFile) -> Role | None:
-        """Return the role by the original file name, with or without `.gz`."""
-        return ROLES.get(file.name.removesuffix(".gz"))
+        """Return the role by the original file name, compressed or not, in any case."""
+        return ROLES.get(file.data_name)
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read user, book and rating."""

@@ -26,8 +26,8 @@ class Lastfm2kReader(Reader):
     kind = "totals"
 
     def role(self, file: RawFile) -> Role | None:
-        """Return the role by the original file name, with or without `.gz`."""
-        return ROLES.get(file.name.removesuffix(".gz"))
+        """Return the role by the original file name, compressed or not, in any case."""
+        return ROLES.get(file.data_name)
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read user, artist and total of plays."""

@@ -38,7 +38,7 @@ class ListenBrainzReader(Reader):
 
     def role(self, file: RawFile) -> Role | None:
         """Return plays for `.listens`, `.jsonl` and `.json` files."""
-        return "plays" if file.name.removesuffix(".gz").endswith(ENDINGS) else None
+        return "plays" if file.data_name.endswith(ENDINGS) else None
 
     def plays(self, spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
         """Read user, time and track; the user's name, or else number, is the id.

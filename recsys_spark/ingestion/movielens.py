@@ -65,8 +65,8 @@ class MovieLensReader(Reader):
     rating_range = (0.5, 5.0)
 
     def role(self, file: RawFile) -> Role | None:
-        """Return the role by the original file name, with or without `.gz`."""
-        return ROLES.get(file.name.removesuffix(".gz"))
+        """Return the role by the original file name, compressed or not, in any case."""
+        return ROLES.get(file.data_name)
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError naming columns that a header lacks."""
@@ -104,20 +104,16 @@ class MovieLensReader(Reader):
         frames = []
         for layout, group in groups.items():
             if layout == "csv":
-                frames.append(read_csv(spark, group, CSV_COLUMNS[ROLES[_name(group[0])]], self.settings))
+                frames.append(read_csv(spark, group, CSV_COLUMNS[ROLES[group[0].data_name]], self.settings))
                 continue
             rows = split_fields(read_lines(spark, group, UTF8_OR_LATIN), *layouts[layout])
             frames.append(_with_genres(rows) if "Action" in rows.columns else rows)
         return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), frames)
 
 
-def _name(file: RawFile) -> str:
-    return file.name.removesuffix(".gz")
-
-
 def _layout(file: RawFile) -> str:
     """Return u for 100K, dat for 1M and 10M, csv for later ones."""
-    return "u" if file.name.startswith("u.") else _name(file).rsplit(".", 1)[-1]
+    return "u" if file.data_name.startswith("u.") else file.data_name.rsplit(".", 1)[-1]
 
 
 def _with_genres(rows: DataFrame) -> DataFrame:

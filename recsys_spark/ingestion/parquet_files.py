@@ -1,26 +1,13 @@
-"""Parquet files with mapped columns, which may lie inside structures.
+"""Parquet files with mapped columns, which may lie inside structures."""
 
-Spark cannot infer the schema of files with nanosecond timestamps or UUIDs. Their footers state the types.
-"""
-
-import io
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.errors import PySparkTypeError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_type
 from pyspark.sql.types import (
     ArrayType,
-    BinaryType,
     DataType,
-    DecimalType,
-    IntegerType,
-    LongType,
-    ShortType,
     StructField,
     StructType,
 )
@@ -28,23 +15,15 @@ from pyspark.sql.types import (
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import literal_path
 from recsys_spark.ingestion.discovery import RawFile
+from recsys_spark.ingestion.parquet_schemas import LOGICAL_TYPE, read_schemas
 from recsys_spark.ingestion.typed_values import is_nested, typed_text
-from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
 __all__ = ["check_parquet_columns", "read_parquet"]
-
-# Most footers are smaller; a larger one is read a second time.
-FOOTER_BYTES = 65_536
-# Key of a field's metadata for what its Spark type does not tell.
-LOGICAL_TYPE = "logical_type"
-# Spark's types of unsigned integers, by their bits.
-UNSIGNED: dict[int, DataType] = {8: ShortType(), 16: IntegerType(), 32: LongType(), 64: DecimalType(20, 0)}
 
 
 def check_parquet_columns(spark: SparkSession, files: Sequence[RawFile], mapped: Mapping[str, str]) -> None:
     """Raise ConfigError naming every mapped column that a file lacks."""
-    for file in files:
-        schema = _file_schema(spark, file, mapped)
+    for file, schema in read_schemas(spark, files, mapped).items():
         missing = [raw for raw in mapped.values() if _find(schema, raw) is None]
         if missing:
             raise ConfigError(*[f"source.columns: no column {raw!r} in {file.uri}" for raw in missing])
@@ -60,8 +39,7 @@ def read_parquet(
     """
     schemas: dict[str, StructType] = {}
     groups: dict[str, list[str]] = {}
-    for file in files:
-        schema = _file_schema(spark, file, mapped)
+    for file, schema in read_schemas(spark, files, mapped).items():
         schemas[schema.json()] = schema
         groups.setdefault(schema.json(), []).append(literal_path(file.path))
     frames = [_read_group(spark, paths, schemas[key], mapped, item_lists) for key, paths in groups.items()]
@@ -91,59 +69,6 @@ def _read_group(
         F.coalesce(*problems).alias("problem"),
         *texts,
     )
-
-
-def _file_schema(spark: SparkSession, file: RawFile, mapped: Mapping[str, str]) -> StructType:
-    """Return the columns of a file; only mapped ones where Spark cannot infer the types."""
-    try:
-        return spark.read.parquet(literal_path(file.path)).schema
-    except SPARK_ERRORS:
-        try:
-            footer = pq.ParquetFile(io.BytesIO(_footer(spark, file)))
-        except pa.ArrowException:
-            footer = None
-        if footer is None:
-            raise
-    leaves = [footer.schema.column(place) for place in range(len(footer.schema.names))]
-    uuids = {leaf.path for leaf in leaves if leaf.logical_type.type == "UUID"}
-    tops = {raw if raw in footer.schema_arrow.names else raw.partition(".")[0] for raw in mapped.values()}
-    columns = [column for column in footer.schema_arrow if column.name in tops]
-    try:
-        return StructType([_field(column, column.name in uuids) for column in columns])
-    except PySparkTypeError as error:
-        raise ConfigError(
-            f"source.columns: {file.uri} has a column of a type that Spark does not read: {error}"
-        ) from None
-
-
-def _footer(spark: SparkSession, file: RawFile) -> bytes:
-    """Return the end of a file, which holds its schema.
-
-    It is a few hundred bytes for each column of each row group.
-    """
-    content = spark.read.format("binaryFile").load(literal_path(file.path))
-
-    def last(size: int) -> bytes:
-        row = content.select(F.substring("content", -size, size)).first()
-        return b"" if row is None else bytes(row[0])
-
-    end = last(FOOTER_BYTES)
-    # The last eight bytes are the length of the rest and a mark.
-    size = int.from_bytes(end[-8:-4], "little") + 8
-    return end if size <= len(end) else last(size)
-
-
-def _field(column: pa.Field, is_uuid: bool) -> StructField:
-    """Return a column as Spark can read it, with the logical type in its metadata."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if is_uuid:
-        return StructField(column.name, BinaryType(), metadata={LOGICAL_TYPE: "uuid"})
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        zoned = "nanoseconds" if kind.tz is None else "nanoseconds_utc"
-        return StructField(column.name, LongType(), metadata={LOGICAL_TYPE: zoned})
-    if pa.types.is_unsigned_integer(kind):
-        return StructField(column.name, UNSIGNED[kind.bit_width])
-    return StructField(column.name, from_arrow_type(kind))
 
 
 def _each(column: Column, element_type: DataType) -> Column:

@@ -16,7 +16,7 @@ from recsys_spark.ingestion.reader import Reader, Role, with_named_items
 
 __all__ = ["SpotifyReader"]
 
-PREFIXES = ("StreamingHistory", "Streaming_History_Audio", "endsong")
+PREFIXES = ("streaminghistory", "streaming_history_audio", "endsong")
 IDS = ("spotify_track_uri", "spotify_episode_uri", "audiobook_chapter_uri")
 CREATORS = (
     "master_metadata_album_artist_name",
@@ -44,8 +44,8 @@ class SpotifyReader(Reader):
 
     def role(self, file: RawFile) -> Role | None:
         """Return plays for the JSON files of the audio history."""
-        is_json = file.name.removesuffix(".gz").endswith(".json")
-        return "plays" if is_json and file.name.startswith(PREFIXES) else None
+        name = file.data_name
+        return "plays" if name.endswith(".json") and name.startswith(PREFIXES) else None
 
     def check(self, spark: SparkSession, files: Sequence[RawFile]) -> None:
         """Raise ConfigError when neither the settings nor the files state the user."""

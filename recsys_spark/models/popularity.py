@@ -35,7 +35,8 @@ class PopularitySettings(BaseModel):
 def popularity_scores(interactions: DataFrame, settings: PopularitySettings) -> DataFrame:
     """Return (item_idx INT, score DOUBLE): the number of users of an item, or of its plays.
 
-    `interactions` has (user_idx, item_idx, play_count), one row a pair. Items without plays have no row.
+    `interactions` has (user_idx, item_idx, play_count), one row a pair. Items without plays have no row. Lists keep the
+    score as a 4-byte float, which is exact up to 2^24; above that its relative error is at most 2^-24.
     """
     score = F.count(F.lit(1)) if settings.count == "users" else F.sum("play_count")
     return interactions.groupBy("item_idx").agg(score.cast("double").alias("score"))

@@ -86,11 +86,11 @@ def plan_version(
 ) -> TrainingPlan:
     """Return the plan of a version for given settings and pairs; see plan_training."""
     seed = config.run.seed
-    users = tables.data_version("users") if side_fields(settings) else None
-    version = version_name(kind, settings, seed, pairs.data_version, pairs.split_id, pairs.fit, users)
+    users = tables.data_key("users") if side_fields(settings) else None
+    version = version_name(kind, settings, seed, pairs.data_key, pairs.split_id, pairs.fit, users)
     parent = None
     if pairs.fit != "train":
-        name = version_name(kind, settings, seed, pairs.data_version, pairs.split_id, users_version=users)
+        name = version_name(kind, settings, seed, pairs.data_key, pairs.split_id, users_key=users)
         if not is_recorded(tables, name):
             raise MissingInputError(
                 f"model.fit = {pairs.fit}: no model with these settings was trained on {pairs.split_id}: run "

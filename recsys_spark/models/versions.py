@@ -58,17 +58,17 @@ def version_name(
     kind: str,
     settings: BaseModel,
     seed: int,
-    data_version: int,
+    data_key: int | str,
     split_id: str | None = None,
     fit: str = "train",
-    users_version: int | None = None,
+    users_key: int | str | None = None,
 ) -> str:
     """Return `KIND-HASH`, with a hash of everything that determines the model.
 
-    `users_version` is given for models that also learn from user profiles.
+    `users_key` is given for models that also learn from user profiles.
     """
-    parts: list[Any] = [kind, settings.model_dump(mode="json"), seed, split_id, fit, data_version, __version__]
-    parts += [] if users_version is None else [users_version]
+    parts: list[Any] = [kind, settings.model_dump(mode="json"), seed, split_id, fit, data_key, __version__]
+    parts += [] if users_key is None else [users_key]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{kind}-{digest[:12]}"
 

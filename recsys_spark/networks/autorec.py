@@ -63,9 +63,9 @@ class AutoRecUserSettings(AutoRecItemSettings):
 class AutoRecItem(Network):
     """AutoRec whose rows are items and columns are users: r(x) = W sigmoid(V x + mu) + b.
 
-    Minimises the sum over the observed ratings of (r - x)^2, plus l2 / 2 (||W||^2 + ||V||^2). The penalty of a batch
-    is scaled by the batch's share of all rows. `Loss.count` is the number of ratings in the batch, 0 if all its rows
-    are empty.
+    Minimises the sum over the observed ratings of (r - x)^2, plus l2 / 2 (||W||^2 + ||V||^2). An epoch has this
+    penalty once: each rating carries an equal share of its column's. `Loss.count` is the number of ratings in the
+    batch, 0 if all its rows are empty.
     """
 
     Settings: ClassVar[type[NetworkSettings]] = AutoRecItemSettings
@@ -84,10 +84,21 @@ class AutoRecItem(Network):
     def forward(self, batch: Batch, step: int) -> Loss:
         """Return the squared errors of the batch plus its share of the penalty; `parts` has the errors alone."""
         errors = masked_squared_error(self.encode(batch), self.output_weight, self.output_bias, batch)
-        penalty = self.settings.l2 / 2 * (self.encoder.weight.square().sum() + self.decoder_weight.square().sum())
-        share = batch.weights.sum() / max(self.shape.n_rows, 1)
         ratings = (batch.lengths() * batch.weights).sum()
-        return Loss(errors + share * penalty, ratings, {"squared_error": errors.detach()})
+        return Loss(errors + self.penalty(batch), ratings, {"squared_error": errors.detach()})
+
+    def penalty(self, batch: Batch) -> Tensor:
+        """Return the penalty of the columns that the batch rates, a scalar.
+
+        At every step a penalty of all columns would, through Adam, move rarely rated ones to zero between two of their
+        ratings. Columns without any rating, which have no other gradient, are penalised by the batch's share of rows.
+        """
+        weights = batch.weights.to(self.decoder_bias.dtype)
+        rated = torch.zeros_like(self.decoder_bias).index_add_(0, batch.indices, weights[batch.entry_rows()])
+        share = weights.sum() / max(self.shape.n_rows, 1)
+        shares = torch.where(self.column_counts > 0, rated / self.column_counts.clamp_min(1), share)
+        squares = self.encoder.weight.square().sum(1) + self.decoder_weight.square().sum(1)
+        return self.settings.l2 / 2 * (shares @ squares)
 
     def encode(self, batch: Batch) -> Tensor:
         """Return the hidden layer, (n, units)."""

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.config.split import RATING_PROTOCOLS, SplitSettings
+from recsys_spark.config.split import RATING_PROTOCOLS, SplitSettings, protocol_of
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.preparation.predefined_folds import read_predefined_fold
 from recsys_spark.preparation.support import k_core
@@ -64,7 +64,7 @@ def build_split(
         assert plays is not None
         return split_by_time(plays, settings).select("part", *PAIR_COLUMNS)
     pairs = _eligible_pairs(interactions, settings)
-    match settings.protocol:
+    match protocol_of(settings):
         case "rating_random":
             parted = _split_pairs(pairs, settings, seed)
         case "rating_folds":
@@ -75,8 +75,6 @@ def build_split(
             parted = _split_last_n(pairs, settings, seed)
         case "strong_random" | "strong_time":
             parted = _split_users(pairs, settings, seed)
-        case None:
-            raise ConfigError("split.protocol is not set: set it to one of the split protocols")
     return parted.select("part", *PAIR_COLUMNS)
 
 

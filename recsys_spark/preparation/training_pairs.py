@@ -12,21 +12,21 @@ from recsys_spark.preparation.held_out_pairs import held_out_pairs
 from recsys_spark.preparation.splits import PAIR_COLUMNS
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["TrainingPairs", "index_sizes", "split_rows", "training_pairs", "training_part"]
+__all__ = ["TrainingPairs", "index_sizes", "interactions_key", "split_rows", "training_pairs", "training_part"]
 
 
 @dataclass(frozen=True)
 class TrainingPairs:
     """Pairs to train on, and input and held-out pairs of the validation users, if any.
 
-    `train` has the columns of interactions. `data_version` is the version of interactions; `split_id` is None without
+    `train` has the columns of interactions. `data_key` is interactions_key; `split_id` is None without
     a split. `fit` names the part of the data in `train`.
     """
 
     train: DataFrame
     fold_in: DataFrame | None
     held_out: DataFrame | None
-    data_version: int
+    data_key: int | str
     split_id: str | None
     fit: Fit = "train"
 
@@ -38,28 +38,33 @@ def training_pairs(tables: Tables, config: BaseConfig) -> TrainingPairs:
     ConfigError where `model.fit` does not suit the split.
     """
     interactions, fit = tables.read("interactions"), config.model.fit
-    data_version = tables.data_version("interactions")
+    data_key = interactions_key(tables)
     if config.split.protocol is None:
         if fit != "train":
             raise ConfigError(f"model.fit = {fit} needs the split that the settings were chosen on: set split.protocol")
-        return TrainingPairs(interactions, None, None, data_version, None)
-    name = split_id(config.split, config.run.seed, data_version)
+        return TrainingPairs(interactions, None, None, data_key, None)
+    name = split_id(config.split, config.run.seed, data_key)
     split = split_rows(tables, name)
     if split.isEmpty():
         raise MissingInputError(f"there is no split {name} of the present interactions: run split_interactions first")
     if fit == "everything":
-        return TrainingPairs(interactions, None, None, data_version, name, fit)
+        return TrainingPairs(interactions, None, None, data_key, name, fit)
     if fit == "train_and_validation":
         if config.split.protocol.startswith("strong"):
             raise ConfigError(
                 f"model.fit = {fit} does not suit split.protocol = {config.split.protocol}, whose validation pairs are "
                 "of held-out users: set model.fit to train or everything"
             )
-        return TrainingPairs(training_part(split, with_validation=True), None, None, data_version, name, fit)
+        return TrainingPairs(training_part(split, with_validation=True), None, None, data_key, name, fit)
     validation = held_out_pairs(split, "validation")
     if validation.held_out.isEmpty():
-        return TrainingPairs(training_part(split), None, None, data_version, name)
-    return TrainingPairs(training_part(split), validation.fold_in, validation.held_out, data_version, name)
+        return TrainingPairs(training_part(split), None, None, data_key, name)
+    return TrainingPairs(training_part(split), validation.fold_in, validation.held_out, data_key, name)
+
+
+def interactions_key(tables: Tables) -> int | str:
+    """Return the key of the present interactions, users and items (see Tables.data_key)."""
+    return tables.data_key("interactions", "user_index", "item_index")
 
 
 def training_part(split: DataFrame, with_validation: bool = False) -> DataFrame:

@@ -66,6 +66,6 @@ def _only_user(tables: Tables, user_index: DataFrame, user_id: str) -> DataFrame
 def lists_fingerprint(tables: Tables, config: BaseConfig) -> str:
     """Return a text that changes when the recommendations of the same model version may change."""
     settings = config.recommendations
-    versions = [tables.data_version(name) for name in ("interactions", "user_index")]
-    lists = f"{settings.top_k} {settings.filter_seen} {filters_fingerprint(settings)} {versions}"
+    keys = [tables.data_key(name) for name in ("interactions", "user_index")]
+    lists = f"{settings.top_k} {settings.filter_seen} {filters_fingerprint(settings)} {keys}"
     return f"{lists}{groups_fingerprint(tables, settings)}{cold_items_fingerprint(tables, config)}"

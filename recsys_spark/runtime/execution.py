@@ -35,8 +35,7 @@ log = logging.getLogger(__name__)
 
 def execute_in_own_session(job: "Job", config: BaseConfig, report: Report) -> None:
     """Check tables and roots, then run a job in the session of a command."""
-    if job.needs_tables:
-        check_tables_exist(config)
+    _check(job, config)
     check_writable(config)
     with spark_session(config) as spark:
         execute(job, spark, config, report)
@@ -44,8 +43,7 @@ def execute_in_own_session(job: "Job", config: BaseConfig, report: Report) -> No
 
 def execute(job: "Job", spark: SparkSession, config: BaseConfig, report: Report) -> None:
     """Run a job in a session and record the run; errors of the work are raised."""
-    if job.needs_tables:
-        check_tables_exist(config)
+    _check(job, config)
     tables = Tables(spark, config, report.run_id, job.name)
     started, clock, recorded = datetime.now(UTC), time.monotonic(), None
     with job_settings(spark):
@@ -69,6 +67,14 @@ def execute(job: "Job", spark: SparkSession, config: BaseConfig, report: Report)
             report.seconds = round(time.monotonic() - clock, 3)
             if recorded is None or _is_recorded_at(job, tables):
                 record(spark, tables, config, report, started, recorded)
+
+
+def _check(job: "Job", config: BaseConfig) -> None:
+    """Raise the errors that can be found without a session."""
+    if job.needs_tables:
+        check_tables_exist(config)
+    for check in job.checks:
+        check(config)
 
 
 def _is_recorded_at(job: "Job", tables: Tables) -> bool:

@@ -39,7 +39,8 @@ class Job:
     """A named piece of work on tables.
 
     `settings` holds the sections and keys that the job uses, besides those of every job. `may_be_first` is true for a
-    job that reads tables and can also work where there are none yet.
+    job that reads tables and can also work where there are none yet. `checks` raise the errors of a configuration that
+    can be found before a session starts.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Job:
     writes: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     may_be_first: bool = False
+    checks: tuple[Callable[[BaseConfig], None], ...] = ()
 
     @property
     def needs_tables(self) -> bool:

@@ -17,6 +17,7 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError, WriteConflictError
 from recsys_spark.core.paths import local_path
 from recsys_spark.storage.commits import is_conflict, user_metadata
+from recsys_spark.storage.first_tables import is_first_table
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
@@ -38,6 +39,7 @@ class Tables(TableAccess):
         # Lock files are beside local tables, because jobs with different files.root must use the same locks.
         place = (local_path(self._root) if self._root else None) or local_path(config.files_root)
         self._locks = Locks(place / "_locks" if place else None, config.tables.lock_timeout_seconds)
+        self._files_root = local_path(config.files_root)
         self._pins: dict[str, int] = {}
         self.inputs: dict[str, int] = {}
         self.outputs: dict[str, int] = {}
@@ -64,9 +66,23 @@ class Tables(TableAccess):
     def data_state(self, name: str) -> str:
         """Return `ID-VERSION`: the id of the table and its data version.
 
-        It names what is built from the rows. Version numbers alone repeat when a table is dropped and created again.
+        It names files that are built from the rows. Version numbers alone repeat when a table is dropped and created
+        again.
         """
         return f"{self.table_id(name)}-{self.data_version(name)}"
+
+    def data_key(self, *names: str) -> int | str:
+        """Return a key of the rows, for names of models, splits and lists.
+
+        It is the data version of the first table, so that the same work has the same name below another root. The ids
+        of tables that were dropped and created again are added: numbers of users and items may differ there.
+        """
+        again = [self.table_id(name) for name in names if self.exists(name) and not self._is_first(name)]
+        version = self.data_version(names[0])
+        return "-".join([str(version), *again]) if again else version
+
+    def _is_first(self, name: str) -> bool:
+        return is_first_table(self._files_root, name, self.table_id(name))
 
     def built_from(self, name: str, scope: str) -> str | None:
         """Return the fingerprint in the last commit of a scope (see `replace`), or None."""

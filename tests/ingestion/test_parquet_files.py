@@ -12,6 +12,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.paths import local_path
+from recsys_spark.ingestion import parquet_schemas
+from recsys_spark.ingestion.discovery import list_files
+from recsys_spark.ingestion.parquet_schemas import read_schemas
+from recsys_spark.runtime.session import started_jobs
+from recsys_spark.storage.spark_errors import SPARK_ERRORS
 from tests.conftest import Workspace
 from tests.parsed_rows import check, parsed, play_rows
 
@@ -33,6 +39,27 @@ def test_a_whole_number_has_one_spelling_in_every_type(spark: SparkSession, tmp_
     assert users == sorted(["7"] * len(types) + ["123456789", "7.5", "1.0E300", "7.5", "0.001", "100"])
     ages = play_rows(spark, tmp_path / "double.parquet", "age", columns={"age": "age"})
     assert sorted(row[2] or 0 for row in ages) == [0, 0, 25]
+
+
+def test_files_of_one_schema_need_one_job_together(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        ids: list[float] | list[int] = [7.0] if number % 2 else [7]
+        pq.write_table(pa.table({"user_id": ids, "item_id": ["i"]}), tmp_path / f"{number}.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no footer")
+    files = list_files(spark, str(tmp_path))
+    good = [file for file in files if file.name != "broken.parquet"]
+    mapped = {"user_id": "user_id", "item_id": "item_id"}
+    expected = {file.name: str(spark.read.parquet(file.path).schema) for file in good}
+    for place in (local_path, lambda _: None):
+        monkeypatch.setattr(parquet_schemas, "local_path", place)
+        before = started_jobs(spark)
+        found = {file.name: str(schema) for file, schema in read_schemas(spark, good, mapped).items()}
+        assert found == expected
+        assert started_jobs(spark) <= before + 1 + 3, "a job a schema, and one for all footers of other storage"
+        with pytest.raises(SPARK_ERRORS):
+            read_schemas(spark, files, mapped)
 
 
 def test_a_number_is_one_user_in_files_of_different_types(workspace: Workspace, write: Write) -> None:

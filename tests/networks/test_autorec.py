@@ -97,6 +97,31 @@ def test_the_batches_of_an_epoch_carry_the_penalty_once() -> None:
     assert parts.item() == pytest.approx(whole.item(), rel=1e-6)
 
 
+def test_each_rating_carries_its_share_of_the_penalty_of_its_column() -> None:
+    ratings = some_ratings(3)
+    ratings[:, 8] = 0
+    counts = (ratings > 0).sum(axis=0)
+    assert counts[:8].all()
+    network = a_network(Shape(6, 9), l2=3.0)
+    network.set_column_counts(torch.from_numpy(counts))
+    with torch.no_grad():
+        squares = (network.encoder.weight**2 + network.decoder_weight**2).sum(1)
+    parts = [batch_of(ratings[:4]), batch_of(ratings[4:])]
+    shares = [(ratings[:4] > 0).sum(axis=0), (ratings[4:] > 0).sum(axis=0)]
+    for batch, rated, rows in zip(parts, shares, (4, 2), strict=True):
+        expected = torch.from_numpy(np.where(counts > 0, rated / np.maximum(counts, 1), rows / 6)).float()
+        assert network.penalty(batch).item() == pytest.approx((1.5 * expected @ squares).item(), rel=1e-5)
+    assert sum(network.penalty(batch).item() for batch in parts) == pytest.approx(1.5 * squares.sum().item(), rel=1e-5)
+
+
+def test_columns_without_a_rating_in_the_batch_have_no_gradient() -> None:
+    network = a_network(Shape(1_000_000, 9))
+    network.set_column_counts(torch.ones(9, dtype=torch.int64))
+    found = gradients(network, network(batch_of(np.array([[0, 5.0, 0, 3, 0, 0, 0, 0, 0]])), 0).total)
+    for name in ("encoder.weight", "decoder_weight"):
+        assert found[name].abs().sum(1).nonzero()[:, 0].tolist() == [1, 3]
+
+
 def test_columns_without_ratings_keep_the_initial_prediction() -> None:
     ratings = some_ratings(4)
     ratings[:, [3, 8]] = 0

@@ -9,13 +9,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
+from recsys_spark.config.split import split_id
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.models.training_plan import plan_training
 from recsys_spark.preparation.shard_sets import ShardSet, plan_shards
 from recsys_spark.preparation.shards import read_complete_manifest, write_shards
 from recsys_spark.preparation.sparse_rows import sparse_rows, with_held_out
-from recsys_spark.preparation.training_pairs import training_pairs
+from recsys_spark.preparation.training_pairs import interactions_key, training_pairs
 from recsys_spark.recommend.popular_groups import popular_scorer
+from recsys_spark.recommend.user_lists import lists_fingerprint
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.shard_loader import read_file
 from tests.conftest import Workspace
@@ -149,14 +152,15 @@ def test_a_complete_folder_is_used_again_and_any_other_is_replaced(pairs: DataFr
     assert {file.name for file in folder.iterdir()} == times.keys()
 
 
-def test_tables_created_again_get_new_shards_and_counts(workspace: Workspace) -> None:
+def test_tables_created_again_get_new_shards_counts_and_names(workspace: Workspace) -> None:
     """A dropped and rebuilt table has the same version numbers as before."""
     config = load_config(["--tables.root", str(workspace.root)], {})
 
-    def build(item: int) -> tuple[ShardSet, Path]:
+    def build(item: int) -> tuple[ShardSet, Path, set[str]]:
         for name in ("user_index", "item_index", "interactions"):
             shutil.rmtree(workspace.root / name, ignore_errors=True)
         tables = workspace.tables()
+        tables.ensure("users")
         for side, count in (("user", 3), ("item", 9)):
             index = workspace.spark.range(count).selectExpr(
                 f"CONCAT('{side}', id) AS {side}_id", f"INT(id) AS {side}_idx"
@@ -172,12 +176,18 @@ def test_tables_created_again_get_new_shards_and_counts(workspace: Workspace) ->
         assert scorer.matrix.whole()[:, 0].nonzero()[0].tolist() == [item]
         assert popular_scorer(tables, config) == scorer
         assert plan_shards(tables, config, pairs, ShardSpec()).train == shards.train
-        return shards, Path(scorer.matrix.folder)
+        names = {
+            plan_training(tables, config, "als").version,
+            split_id(config.split.model_copy(update={"protocol": "strong_random"}), 1, interactions_key(tables)),
+            lists_fingerprint(tables, config),
+        }
+        return shards, Path(scorer.matrix.folder), names
 
-    (first, first_counts), (second, second_counts) = build(4), build(7)
+    (first, first_counts, first_names), (second, second_counts, second_names) = build(4), build(7)
     versions = workspace.versions()
-    assert versions == dict.fromkeys(("user_index", "item_index", "interactions"), 1)
+    assert versions == dict.fromkeys(("user_index", "item_index", "interactions"), 1) | {"users": 0}
     assert first.train != second.train and first_counts != second_counts
+    assert not first_names & second_names
     for shards, item in ((first, 4), (second, 7)):
         manifest = Manifest.read(shards.train)
         assert stored(shards.train, manifest) == {user: ([item], [1.0]) for user in range(3)}

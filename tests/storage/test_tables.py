@@ -1,6 +1,7 @@
 """Tables in runs: pinned versions, lineage, replacement by scope, readers other than Spark."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -80,6 +81,23 @@ def test_a_missing_table_names_the_job_that_makes_it(open_tables: Open) -> None:
     with pytest.raises(MissingInputError, match=r"plays does not exist: run ingest_plays first"):
         open_tables().read("plays")
     assert open_tables().built_from("item_similarity", "als-1") is None
+
+
+def test_the_key_of_data_is_a_version_until_a_table_is_created_again(
+    spark: SparkSession, open_tables: Open, tmp_path: Path
+) -> None:
+    for root in (tmp_path / "one", tmp_path / "other"):
+        tables = open_tables("run-1", root)
+        tables.overwrite("user_index", users(spark, "a"))
+        assert tables.data_key("user_index") == tables.data_key("user_index", "item_index") == 1
+    shutil.rmtree(tmp_path / "one" / "user_index")
+    tables = open_tables("run-2", tmp_path / "one")
+    tables.overwrite("user_index", users(spark, "b"))
+    tables.ensure("users")
+    again = tables.table_id("user_index")
+    assert tables.data_key("user_index") == f"1-{again}" and tables.data_key("users") == 0
+    assert tables.data_key("users", "user_index") == f"0-{again}"
+    assert open_tables("run-3", tmp_path / "one").data_key("user_index") == f"1-{again}"
 
 
 def test_the_data_version_skips_maintenance(spark: SparkSession, open_tables: Open, tmp_path: Path) -> None:
