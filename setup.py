@@ -19,6 +19,7 @@ BASE = [
     "rich>=13",
     "safetensors>=0.4",
     "scipy>=1.13",
+    "jinja2>=3.1",
 ]
 SPARK = ["pyspark>=4.0.1,<4.1", "delta-spark>=4.0.1,<4.1"]
 TORCH = [
@@ -68,7 +69,7 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=[*find_packages(include=["recsys_spark", "recsys_spark.*"]), "recsys_spark.jobs"],
     package_dir={"recsys_spark.jobs": "jobs"},
-    package_data={"recsys_spark": ["py.typed", "resources/*", "resources/item_map/*"]},
+    package_data={"recsys_spark": ["py.typed", "resources/*", "resources/item_map/*", "resources/report/*"]},
     install_requires=BASE,
     extras_require={
         "spark": SPARK,

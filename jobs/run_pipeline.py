@@ -11,7 +11,8 @@ def work(run: JobRun) -> None:
     from recsys_spark.pipeline.summary import print_summary
 
     run_steps(run, plan_steps(run.config))
-    print_summary(run.tables)
+    report = run.report.outputs.get("report")
+    print_summary(run.tables, None if report is None else str(report))
 
 
 job = Job(
@@ -44,6 +45,7 @@ job = Job(
         "outputs",
         "evaluation",
         "publish",
+        "report",
         "gender",
         "suppress.key",
         *(f"models.{kind}" for kind in all_kinds()),

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegressionCV
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns, timed
 from recsys_spark.config.gender import GenderSettings
-from recsys_spark.gender.classifier import fit_classifier
+from recsys_spark.gender.classifier_fit import fit_classifier
 from recsys_spark.gender.feature_arrays import Codes, Features
 from recsys_spark.gender.features import feature_frame
 from recsys_spark.gender.labelled_users import assign_folds
@@ -79,9 +79,8 @@ def gender_training(bench: Bench) -> Comparison:
     folder = bench.folder / "training_users"
     features = _write_users(bench, folder, n_users)
     settings = GenderSettings()  # type: ignore[call-arg]
-    users = bench.spark.read.parquet(str(folder))
-    frame = feature_frame(assign_folds(users, settings.inner_folds, bench.seed), features).persist()
-    rows = frame.select("features", "label").limit(n_users).toPandas()
+    users = assign_folds(bench.spark.read.parquet(str(folder)), settings.inner_folds, bench.seed).persist()
+    rows = feature_frame(users, features).select("features", "label").limit(n_users).toPandas()
     x, y = np.stack([vector.toArray() for vector in rows["features"]]), rows["label"].to_numpy()
     # scikit-learn's C is the inverse of a penalty on the sum of losses; MLlib's penalty is on their mean.
     strengths = [1 / (reg * n_users) for reg in settings.reg_params]
@@ -89,9 +88,9 @@ def gender_training(bench: Bench) -> Comparison:
         Cs=strengths, cv=settings.inner_folds, scoring="neg_log_loss", max_iter=settings.max_iter, tol=1e-4
     )
     ours, reference = take_turns(
-        bench.repeats, timed(lambda: fit_classifier(frame, LABELS, settings)), timed(lambda: scikit.fit(x, y))
+        bench.repeats, timed(lambda: fit_classifier(users, LABELS, features, settings)), timed(lambda: scikit.fit(x, y))
     )
-    frame.unpersist()
+    users.unpersist()
     size = f"{n_users} users, vectors of {RANK}, {settings.inner_folds} folds x {len(strengths)} values"
     more = {"threads": bench.threads or 2}
     return Comparison("gender_training", size, ours, "scikit-learn LogisticRegressionCV", reference, "", more)

@@ -37,6 +37,12 @@ class GenderSettings(Section):
         description="L2 penalties to choose from by cross-validation on the training users.",
     )
     inner_folds: int = Field(3, ge=2, le=20, description="Folds of the cross-validation over reg_params.")
+    max_driver_bytes: int = Field(
+        256 << 20,
+        ge=0,
+        description="Features of up to this size are collected and fitted by the driver, in up to six times the memory;"
+        " larger ones are fitted by MLlib on the executors. 0: always MLlib.",
+    )
     max_iter: int = Field(50, ge=1, le=10_000, description="Maximum number of iterations of the logistic regression.")
     folds: int = Field(5, ge=2, le=20, description="Folds of evaluate_gender, stratified by gender.")
     repeats: int = Field(1, ge=1, le=100, description="Repetitions of evaluate_gender with run.seed, run.seed + 1, ...")

@@ -17,7 +17,7 @@ WIDTH, MAX_LINES = 100, 60
 # Width of flags; descriptions begin in the next column.
 FLAG_WIDTH = 42
 FLAGS = {"--help", "-h"}
-# Settings of every job: those that most runs set, and sections in short form.
+# Settings of every job: those that most runs set, and their sections.
 COMMON_KEYS = ("tables.root", "files.root", "run.seed")
 COMMON_SECTIONS = ("tables", "files", "run", "spark")
 CLOSING = """
@@ -60,7 +60,7 @@ def job_help(job: str, summary: str, settings: Sequence[str]) -> str:
     groups = _groups(keys, settings)
     head = [f"usage: {job} [--config FILE]... [--section.key VALUE]...", "", *textwrap.wrap(summary, WIDTH), ""]
     tail = ["every job", *(_line(key, keys[key]) for key in COMMON_KEYS)]
-    tail += [_collapsed(name, _groups(keys, [name])[name]) for name in COMMON_SECTIONS]
+    tail.append(f"  more keys of every job: {', '.join(f'--help {name}' for name in COMMON_SECTIONS)}")
     tail += CLOSING.format(example=next(iter(groups), "tables")).splitlines()
     shown = set(groups)
     # The first section is the one that the job is about.

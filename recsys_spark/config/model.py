@@ -21,6 +21,7 @@ from recsys_spark.config.gender import GenderSettings, SuppressSettings
 from recsys_spark.config.kinds import load_settings
 from recsys_spark.config.map import MapSettings
 from recsys_spark.config.recommendations import RecommendationsSettings
+from recsys_spark.config.report import ReportSettings
 from recsys_spark.config.sample import SampleSettings
 from recsys_spark.config.source import Section, SourceSettings
 from recsys_spark.config.split import SplitSettings
@@ -139,7 +140,17 @@ class PipelineSettings(Section):
     kinds: tuple[str, ...] = Field(
         ("popularity", "als"), min_length=1, description="Kinds of models that run_pipeline trains, in order."
     )
+    list_kinds: tuple[str, ...] = Field(
+        (),
+        description="Kinds of pipeline.kinds whose similar items and recommendations are built; empty: all of them.",
+    )
+    gender_kind: str | None = Field(
+        None,
+        description="Kind of pipeline.kinds whose user vectors predict genders; unset: the published kind, or the first"
+        " one with user vectors.",
+    )
     gender: bool = Field(False, description="Also train and predict genders at the end, if enough profiles state one.")
+    report: bool = Field(True, description="Also write the report (build_report) at the end.")
     start: str | None = Field(None, alias="from", description="First step to run; earlier steps are skipped.")
     final_fit: bool = Field(
         False,
@@ -166,6 +177,7 @@ class BaseConfig(Section):
     recommendations: RecommendationsSettings = RecommendationsSettings()  # type: ignore[call-arg]
     content: ContentSettings = ContentSettings()  # type: ignore[call-arg]
     map: MapSettings = MapSettings()  # type: ignore[call-arg]
+    report: ReportSettings = ReportSettings()  # type: ignore[call-arg]
     query: QuerySettings = QuerySettings()  # type: ignore[call-arg]
     evaluation: EvaluationSettings = EvaluationSettings()  # type: ignore[call-arg]
     compare: CompareSettings = CompareSettings()  # type: ignore[call-arg]

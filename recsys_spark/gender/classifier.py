@@ -1,33 +1,28 @@
-"""Calibrated logistic regression, as weights that need no MLlib to predict.
+"""Calibrated logistic regression, as weights that need no library to predict.
 
 The regularisation is chosen by cross-validation within the training users. The margins of the left-out users train a
 second logistic regression from margins to labels (Platt 1999; with more classes matrix scaling, Guo et al. 2017). The
 regularisation with the smallest log loss after this calibration is taken. The log loss before it would favour too
 little regularisation, as strong regularisation makes margins small, which calibration corrects. Both regressions are
 linear up to the softmax, so the calibrated classifier is one matrix and one vector.
+
+Small data is fitted on arrays by the driver (array_fit), large data by MLlib on the executors (mllib_fit).
 """
 
 from dataclasses import dataclass
-from functools import reduce
-from multiprocessing.pool import ThreadPool
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
-from pyspark.ml.evaluation import MulticlassClassificationEvaluator
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.util import inheritable_thread_target
 
 from recsys_spark.config.gender import GenderSettings
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.gender.reliability import Reliability, reliability
+from recsys_spark.gender.logistic import LinearMap
+from recsys_spark.gender.reliability import Reliability
 
-__all__ = ["Classifier", "fit_classifier"]
+__all__ = ["CALIBRATION_REG", "Classifier", "check_class_users", "class_weights", "composed"]
 
 # Calibration has few parameters and many users, so it needs hardly any regularisation.
 CALIBRATION_REG = 1e-5
-FITS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -43,142 +38,31 @@ class Classifier:
     class_users: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Calibrated:
-    """Calibration of one regularisation.
-
-    `left_out` are the calibrated probabilities of the left-out users (label, probability), with their log loss.
-    """
-
-    reg_param: float
-    calibration: LogisticRegressionModel
-    left_out: DataFrame
-    log_loss: float
-
-
-def fit_classifier(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) -> Classifier:
-    """Train on a feature_frame; `fold` is the inner fold that leaves a user out.
-
-    The driver holds the weights of every fold and regularisation: inner_folds x reg_params x classes x width numbers.
-    Raises TrainingError where a label has no users.
-    """
-    kept = frame.persist()
-    try:
-        return _fit(kept, labels, settings)
-    finally:
-        kept.unpersist()
-
-
-def _fit(frame: DataFrame, labels: tuple[str, ...], settings: GenderSettings) -> Classifier:
-    counted = {row["label"]: row["count"] for row in frame.groupBy("label").count().collect()}
-    class_users = tuple(counted.get(float(place), 0) for place in range(len(labels)))
+def check_class_users(class_users: tuple[int, ...], labels: tuple[str, ...], settings: GenderSettings) -> None:
+    """Raise TrainingError where a label has fewer users than there are inner folds."""
     if min(class_users) < settings.inner_folds:
         lacking = labels[int(np.argmin(class_users))]
         raise TrainingError(
             f"{min(class_users)} users of gender {lacking} are left for training, fewer than gender.inner_folds = "
             f"{settings.inner_folds}: ingest more profiles, or lower that key"
         )
-    weighted = _weighted(frame, class_users, settings)
-    final, best = _search(weighted, settings)
-    weights, bias = _composed(final, best.calibration)
-    measured = reliability(best.left_out)
-    return Classifier(labels, weights, bias, best.reg_param, best.log_loss, measured, class_users)
 
 
-def _weighted(frame: DataFrame, class_users: tuple[int, ...], settings: GenderSettings) -> DataFrame:
-    """Add `weight`: 1, or with balanced classes the weight that makes all labels count alike."""
+def class_weights(class_users: tuple[int, ...], settings: GenderSettings) -> list[float]:
+    """Return the weight of the users of each label: 1, or with balanced classes equal sums."""
     if settings.class_weight == "none":
-        return frame.withColumn("weight", F.lit(1.0))
+        return [1.0] * len(class_users)
     fair = sum(class_users) / len(class_users)
-    weights = F.array(*[F.lit(fair / users) for users in class_users])
-    return frame.withColumn("weight", weights[F.col("label").cast("int")])
+    return [fair / users for users in class_users]
 
 
-def _search(frame: DataFrame, settings: GenderSettings) -> tuple[LogisticRegressionModel, _Calibrated]:
-    """Cross-validate every regularisation in parallel and train the best on all users.
+def composed(margins: LinearMap, calibration: LinearMap) -> LinearMap:
+    """Return the calibrated logits as one linear map of the features.
 
-    CrossValidator is not used, as its folds are a Python function whose workers restart for each of its jobs.
+    Raises TrainingError where a weight is not finite.
     """
-    regression = LogisticRegression(
-        weightCol="weight", maxIter=settings.max_iter, standardization=False, elasticNetParam=0.0, tol=1e-4
-    )
-
-    def fit(place: tuple[int, int]) -> LogisticRegressionModel:
-        fold, which = place
-        fitted: LogisticRegressionModel = regression.fit(
-            frame.where(F.col("fold") != fold), {regression.regParam: settings.reg_params[which]}
-        )
-        return fitted
-
-    places = [(fold, which) for which in range(len(settings.reg_params)) for fold in range(settings.inner_folds)]
-    in_thread = inheritable_thread_target(frame.sparkSession)
-    with ThreadPool(FITS_AT_ONCE) as pool:
-        models = dict(zip(places, pool.map(in_thread(fit), places), strict=True))
-    tried = [
-        _calibrated(frame, reg_param, [models[fold, which] for fold in range(settings.inner_folds)])
-        for which, reg_param in enumerate(settings.reg_params)
-    ]
-    best = min(tried, key=lambda calibrated: calibrated.log_loss)
-    return regression.fit(frame, {regression.regParam: best.reg_param}), best
-
-
-def _calibrated(frame: DataFrame, reg_param: float, fold_models: list[LogisticRegressionModel]) -> _Calibrated:
-    """Calibrate the margins of the left-out users."""
-    left_out = _left_out(frame, fold_models).select("label", "rawPrediction").localCheckpoint()
-    calibration = _fit_calibration(left_out)
-    probabilities = calibration.transform(left_out).select("label", F.col("calibrated").alias("probability"))
-    evaluator = MulticlassClassificationEvaluator(metricName="logLoss")  # type: ignore[arg-type]
-    # The evaluator requires predictions, but does not use them for the log loss.
-    loss = evaluator.evaluate(probabilities.withColumn("prediction", F.lit(0.0)))
-    return _Calibrated(reg_param, calibration, probabilities, float(loss))
-
-
-def _left_out(frame: DataFrame, fold_models: list[LogisticRegressionModel]) -> DataFrame:
-    """Return all users, each predicted by the model that was trained without its fold."""
-    parts = [
-        model.transform(frame.where(F.col("fold") == fold)).drop("features") for fold, model in enumerate(fold_models)
-    ]
-    return reduce(DataFrame.unionByName, parts)
-
-
-def _fit_calibration(left_out: DataFrame) -> LogisticRegressionModel:
-    calibration = LogisticRegression(
-        featuresCol="rawPrediction",
-        rawPredictionCol="calibrated_margin",
-        probabilityCol="calibrated",
-        predictionCol="calibrated_prediction",
-        regParam=CALIBRATION_REG,
-        elasticNetParam=0.0,
-    )
-    fitted: LogisticRegressionModel = calibration.fit(left_out)
-    return fitted
-
-
-def _composed(
-    model: LogisticRegressionModel, calibration: LogisticRegressionModel
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the calibrated logits as one linear map of the features."""
-    margins, margin_bias = _margins(model)
-    matrix, bias = _logits(calibration)
-    weights, offset = matrix @ margins, matrix @ margin_bias + bias
-    if not (np.isfinite(weights).all() and np.isfinite(offset).all()):
+    logits = calibration.after(margins)
+    if not (np.isfinite(logits.matrix).all() and np.isfinite(logits.bias).all()):
         raise TrainingError("the weights of the classifier are not finite: raise gender.reg_params")
     # Softmax ignores a part that all classes share; without it, weights are smallest.
-    return weights - weights.mean(axis=0), offset - offset.mean()
-
-
-def _margins(model: LogisticRegressionModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rawPrediction as a linear map.
-
-    With two classes MLlib returns one margin with both signs.
-    """
-    matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
-    return (np.vstack([-matrix, matrix]), np.concatenate([-bias, bias])) if len(bias) == 1 else (matrix, bias)
-
-
-def _logits(model: LogisticRegressionModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the logits whose softmax are the probabilities; with two classes the first is zero."""
-    matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
-    if len(bias) == 1:
-        return np.vstack([np.zeros_like(matrix), matrix]), np.concatenate([[0.0], bias])
-    return matrix, bias
+    return LinearMap(logits.matrix - logits.matrix.mean(axis=0), logits.bias - logits.bias.mean())

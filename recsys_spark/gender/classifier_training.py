@@ -13,14 +13,13 @@ from pyspark.sql import DataFrame
 from recsys_spark import __version__
 from recsys_spark.config.gender import FeatureSet, GenderSettings
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.gender.classifier import fit_classifier
-from recsys_spark.gender.features import feature_frame, fit_features
+from recsys_spark.gender.classifier_fit import fit_classifier
+from recsys_spark.gender.features import fit_features
 from recsys_spark.gender.labelled_users import assign_folds, data_keys, training_users
 from recsys_spark.gender.linear_model import LinearModel
 from recsys_spark.gender.trained_classifier import KIND, find_source, is_complete, save_classifier
 from recsys_spark.models.versions import is_recorded, record_model
 from recsys_spark.recommend.trained_model import TrainedModel
-from recsys_spark.runtime.session import parallelism
 from recsys_spark.storage.model_files import write_file_list
 from recsys_spark.storage.tables import Tables
 
@@ -101,10 +100,7 @@ def fit_on(
     """
     settings: GenderSettings = config.gender
     fitted = fit_features(tables, config, users, features, source, folder)
-    frame = feature_frame(assign_folds(users, settings.inner_folds, config.run.seed), fitted)
-    # Few large tasks, as an iteration takes milliseconds on each.
-    frame = frame.coalesce(parallelism(tables.spark))
-    classifier = fit_classifier(frame, labels, settings)
+    classifier = fit_classifier(assign_folds(users, settings.inner_folds, config.run.seed), labels, fitted, settings)
     saved = save_classifier(classifier, fitted, source, folder, config.outputs.max_item_matrix_bytes)
     metrics = {"log_loss": classifier.log_loss, "ece": classifier.reliability.ece, "reg_param": classifier.reg_param}
     metrics |= {f"users_{label}": float(n) for label, n in zip(labels, classifier.class_users, strict=True)}

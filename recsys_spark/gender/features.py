@@ -21,7 +21,7 @@ from recsys_spark.recommend.recommendations import block_columns, user_block
 from recsys_spark.recommend.trained_model import TrainedModel, n_items
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["BLOCK_USERS", "feature_frame", "fit_features"]
+__all__ = ["BLOCK_USERS", "feature_frame", "feature_numbers", "fit_features"]
 
 BLOCK_USERS = 1024
 MOMENTS = "users BIGINT, sums ARRAY<DOUBLE>, squares ARRAY<DOUBLE>"
@@ -90,11 +90,22 @@ def _moments(scorer: VectorScorer, batches: Iterator[pa.RecordBatch]) -> Iterato
     )
 
 
-def feature_frame(users: DataFrame, features: Features) -> DataFrame:
-    """Return (user_idx INT, label DOUBLE, fold INT, features VECTOR) for MLlib."""
+def feature_numbers(users: DataFrame, features: Features) -> int:
+    """Return the number of values that a feature_frame of these users has, at most."""
+    found = users.agg(F.count(F.lit(1)).alias("users"), F.sum(F.size("history")).alias("items")).first()
+    assert found is not None
+    return int(found["users"]) * features.n_codes + (0 if features.tf_idf is None else int(found["items"] or 0))
+
+
+def feature_frame(users: DataFrame, features: Features, as_vectors: bool = True) -> DataFrame:
+    """Return (user_idx INT, label DOUBLE, fold INT, features VECTOR) for MLlib.
+
+    Otherwise `features` has the same parts as a structure: indices and values, without indices if dense.
+    """
     kept = [T.StructField("user_idx", T.IntegerType()), T.StructField("label", T.DoubleType())]
     kept.append(T.StructField("fold", T.IntegerType()))
-    schema = T.StructType([*kept, T.StructField("features", VectorUDT())])
+    kind = VectorUDT() if as_vectors else VectorUDT.sqlType()
+    schema = T.StructType([*kept, T.StructField("features", kind)])
     rows = users.select("user_idx", "label", "fold", *block_columns())
     return rows.mapInArrow(partial(_to_vectors, features), schema)
 

@@ -2,13 +2,15 @@
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.gender.label_metrics import BINS
 
-__all__ = ["Bin", "Reliability", "reliability"]
+__all__ = ["Bin", "Reliability", "reliability", "reliability_of_arrays"]
 
 
 class Bin(NamedTuple):
@@ -45,6 +47,17 @@ def reliability(predicted: DataFrame) -> Reliability:
         .orderBy("bin")
         .collect()
     )
-    curve = tuple(Bin(row["probability"], row["accuracy"], row["users"]) for row in rows)
+    return _of_curve(tuple(Bin(row["probability"], row["accuracy"], row["users"]) for row in rows))
+
+
+def reliability_of_arrays(labels: NDArray[np.intp], probabilities: NDArray[np.float64]) -> Reliability:
+    """Return the reliability of predictions: labels (n,), probabilities (n, classes)."""
+    best, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((best * BINS).astype(int), BINS - 1)
+    inside = [place == bin_ for bin_ in np.unique(place)]
+    return _of_curve(tuple(Bin(float(best[at].mean()), float(right[at].mean()), int(at.sum())) for at in inside))
+
+
+def _of_curve(curve: tuple[Bin, ...]) -> Reliability:
     total = max(1, sum(bin_.users for bin_ in curve))
     return Reliability(sum(abs(b.probability - b.accuracy) * b.users for b in curve) / total, curve)

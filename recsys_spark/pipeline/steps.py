@@ -22,6 +22,7 @@ __all__ = ["Step", "plan_steps", "run_job", "run_steps", "training_steps"]
 log = logging.getLogger(__name__)
 
 GENDER = "gender"
+GENDER_JOBS = ("train_gender_model", "predict_gender", "evaluate_gender")
 # Count of the predictions in the report of a pipeline.
 PREDICTED = f"predict_gender.{GENDER}.predictions"
 
@@ -44,8 +45,10 @@ class Step:
 def plan_steps(config: BaseConfig) -> list[Step]:
     """Return all steps of a configuration, from `pipeline.from` on.
 
-    Raises ConfigError, naming the steps, if `pipeline.from` is not one of them.
+    Raises ConfigError for kinds that the pipeline does not train, and, naming the steps, if `pipeline.from` is not one
+    of them.
     """
+    _check_kinds(config)
     steps, split = [], config.split.protocol is not None
     if config.source.format == "sample" and config.source.path is None:
         steps.append(Step("generate_sample"))
@@ -57,7 +60,7 @@ def plan_steps(config: BaseConfig) -> list[Step]:
         steps.append(Step("evaluate"))
     if split and config.pipeline.final_fit:
         steps += training_steps(config.pipeline.kinds, "everything")
-    for kind in config.pipeline.kinds:
+    for kind in _list_kinds(config):
         if kind in NETWORKS or load_kind(kind).has_item_vectors:
             steps.append(Step("build_item_similarity", kind))
         steps.append(Step("build_recommendations", kind))
@@ -68,6 +71,8 @@ def plan_steps(config: BaseConfig) -> list[Step]:
         if split:
             steps.append(Step("evaluate_gender", source))
         steps.append(Step("publish_model", GENDER))
+    if config.pipeline.report:
+        steps.append(Step("build_report"))
     start = config.pipeline.start
     if start is None:
         return steps
@@ -77,6 +82,19 @@ def plan_steps(config: BaseConfig) -> list[Step]:
             f"pipeline.from: {start!r} is not a step of this pipeline; its steps are {', '.join(dict.fromkeys(names))}"
         )
     return steps[names.index(start) :]
+
+
+def _check_kinds(config: BaseConfig) -> None:
+    settings = config.pipeline
+    named = {"list_kinds": settings.list_kinds, "gender_kind": (settings.gender_kind,)}
+    problems = [
+        f"pipeline.{key}: {kind!r} is not one of pipeline.kinds ({', '.join(settings.kinds)})"
+        for key, kinds in named.items()
+        for kind in kinds
+        if kind is not None and kind not in settings.kinds
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def run_job(spark: SparkSession, name: str, config: BaseConfig) -> Report:
@@ -99,14 +117,17 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
     Steps after a training step use the version that it trained, which may not be the newest of its kind.
     """
     versions: dict[str, str] = {}
+    too_few_labels = False
     for number, step in enumerate(steps, start=1):
         log.info("step %d of %d: %s", number, len(steps), step)
         if step.job == "train_gender_model" and not has_enough_labels(run.tables, run.config.gender):
+            too_few_labels = True
             log.warning(
                 "gender steps skipped: fewer than two genders are stated by at least %d users (gender.min_class_users)",
                 run.config.gender.min_class_users,
             )
-            break
+        if too_few_labels and _is_gender_step(step):
+            continue
         if step == Step("publish_model", GENDER) and run.report.rows.get(PREDICTED) == 0:
             log.warning(
                 "%s skipped: there is nobody to predict for, as every user with enough items states a gender"
@@ -121,18 +142,29 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
         run.count(**{f"{step}.{name}".replace(" ", "."): number for name, number in report.rows.items()})
 
 
+def _is_gender_step(step: Step) -> bool:
+    return step.job in GENDER_JOBS or step == Step("publish_model", GENDER)
+
+
+def _list_kinds(config: BaseConfig) -> tuple[str, ...]:
+    """Return the kinds whose lists are built."""
+    return config.pipeline.list_kinds or config.pipeline.kinds
+
+
 def _published_kind(config: BaseConfig) -> str:
-    """Return model.kind if the pipeline trains it, else the last kind that it trains."""
-    kinds = config.pipeline.kinds
+    """Return model.kind if its lists are built, else the last kind with lists."""
+    kinds = _list_kinds(config)
     return config.model.kind if config.model.kind in kinds else kinds[-1]
 
 
 def _gender_source(config: BaseConfig) -> str | None:
     """Return the kind whose user vectors are the features of the gender model.
 
-    It is the published kind if that has user vectors, else another kind of the pipeline. Without one it is None, and
-    the features are the users' items.
+    It is pipeline.gender_kind, or the published kind if that has user vectors, or another kind of the pipeline. Without
+    one it is None, and the features are the users' items.
     """
+    if config.pipeline.gender_kind is not None:
+        return config.pipeline.gender_kind
     kinds = (_published_kind(config), *config.pipeline.kinds)
     return next((kind for kind in kinds if kind in NETWORKS or load_kind(kind).has_user_vectors), None)
 

@@ -1,22 +1,22 @@
 """Summary of a pipeline: similar items by name, predicted genders, and table locations."""
 
-from pyspark.sql import DataFrame
+import shlex
+
 from pyspark.sql import functions as F
-from pyspark.sql.window import Window
 from rich.table import Table
 
 from recsys_spark.core.logs import table_console
-from recsys_spark.recommend.names import users_per_item
+from recsys_spark.recommend.served_neighbours import neighbours_by_name
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["neighbours_by_name", "print_summary"]
-
-POPULAR_ITEMS = 10
-NEIGHBOURS = 5
+__all__ = ["print_summary"]
 
 
-def print_summary(tables: Tables) -> None:
-    """Print the nearest neighbours of popular items, predicted genders, and table locations."""
+def print_summary(tables: Tables, report: str | None = None) -> None:
+    """Print the nearest neighbours of popular items, predicted genders, locations, and commands to try next.
+
+    `report` is the path of the report, if one was written.
+    """
     rows = neighbours_by_name(tables).collect()
     if rows:
         table = Table("item", "users", "most similar", title="Nearest neighbours of the most played items")
@@ -28,6 +28,19 @@ def print_summary(tables: Tables) -> None:
     for name in ("plays", "item_similarity", "recommendations", "gender_predictions", "models", "job_runs"):
         if tables.exists(name):
             print(f"{name:18} {tables.address(name)}")
+    if report is not None:
+        print(f"Report: {report}\nOpen it in a browser; it needs no network.")
+    if rows:
+        _print_commands(rows[0]["name"])
+
+
+def _print_commands(name: str) -> None:
+    """Print three commands that show more of the same tables."""
+    item = shlex.quote(name)
+    print("Try next, with the same --config or --tables.root:")
+    print(f"  python jobs/build_recommendations.py --items {item}   # what else a fan of it may like")
+    print("  python jobs/build_item_map.py   # all items on one map")
+    print("  python jobs/publish_model.py --publish.rollback true   # serve the version before")
 
 
 def _print_genders(tables: Tables) -> None:
@@ -43,29 +56,3 @@ def _print_genders(tables: Tables) -> None:
         table.add_row(row["gender"], str(row["users"]), f"{row['mean']:.2f}")
     if table.rows:
         table_console(140).print(table)
-
-
-def neighbours_by_name(tables: Tables) -> DataFrame:
-    """Return names of the nearest items of the ten most played items.
-
-    Columns: name STRING, users BIGINT, similar ARRAY<STRING>; the most played item comes first.
-    """
-    serving = tables.read("models").where(F.array_contains("serves", "item_similarity"))
-    similar = tables.read("item_similarity").join(serving.select("model_version"), on="model_version", how="left_semi")
-    popular = users_per_item(tables).orderBy(F.desc("users"), "item_idx").limit(POPULAR_ITEMS)
-    names = tables.read("items").select("item_id", F.coalesce("name", "item_id").alias("name"))
-    popular = popular.join(names, on="item_id", how="left")
-    others = names.select(F.col("item_id").alias("similar_item_id"), F.col("name").alias("similar_name"))
-    nearest = (
-        popular.join(similar.where(F.col("position") <= NEIGHBOURS), on="item_id", how="inner")
-        .join(others, on="similar_item_id", how="left")
-        .withColumn("pair", F.struct("position", "similar_name"))
-        .groupBy("item_idx", "name", "users")
-        .agg(F.array_sort(F.collect_list("pair")).alias("pairs"))
-    )
-    order = Window.orderBy(F.desc("users"), "item_idx")
-    return (
-        nearest.withColumn("place", F.row_number().over(order))
-        .orderBy("place")
-        .select("name", "users", F.transform("pairs", lambda pair: pair["similar_name"]).alias("similar"))
-    )

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from recsys_spark.gender.classifier import _composed, _fit_calibration
+from recsys_spark.gender.array_fit import read_training_rows
+from recsys_spark.gender.classifier import composed
 from recsys_spark.gender.feature_arrays import Codes, Features, TfIdf
-from recsys_spark.gender.features import feature_frame
+from recsys_spark.gender.features import feature_frame, feature_numbers
+from recsys_spark.gender.mllib_fit import _fit_calibration, _logits, _margins
 from recsys_spark.gender.suppressions import user_hash
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.matrix_writer import write_item_arrays
@@ -69,9 +72,17 @@ def test_vectors_are_those_that_mllib_reads(tmp_path: Path, spark: SparkSession)
     expected[:, :3] = rows.codes
     expected[np.repeat(np.arange(40), np.diff(rows.indptr)), 3 + rows.indices] = rows.values
     assert np.allclose([row["features"].toArray() for row in frame.collect()], expected)
+    read = read_training_rows(feature_frame(users, features, as_vectors=False), features.width)
+    assert isinstance(read.features, csr_matrix) and np.allclose(read.features.toarray(), expected)
+    assert read.labels.tolist() == [user % 2 for user in range(40)] and read.folds.tolist() == [
+        u % 3 for u in range(40)
+    ]
     dense = Features(features.item_matrix, features.codes, None)
     frame = feature_frame(users, dense).orderBy("user_idx")
     assert np.allclose([row["features"].toArray() for row in frame.collect()], expected[:, :3])
+    codes = read_training_rows(feature_frame(users, dense, as_vectors=False), dense.width).features
+    assert isinstance(codes, np.ndarray) and np.allclose(codes, expected[:, :3])
+    assert feature_numbers(users, dense) == 40 * 3 and feature_numbers(users, features) == 40 * 3 + plays.sum()
 
 
 @pytest.mark.parametrize("n_labels", [2, 3])
@@ -88,9 +99,9 @@ def test_the_composed_weights_predict_what_mllib_predicts(n_labels: int, tmp_pat
     frame = feature_frame(users, features)
     model = LogisticRegression(regParam=0.01).fit(frame)
     calibration = _fit_calibration(model.transform(frame).select("label", "rawPrediction"))
-    weights, bias = _composed(model, calibration)
+    linear = composed(_margins(model), _logits(calibration))
     theirs = calibration.transform(model.transform(frame)).select("features", "calibrated").collect()
-    logits = np.array([row["features"].toArray() for row in theirs]) @ weights.T + bias
+    logits = np.array([row["features"].toArray() for row in theirs]) @ linear.matrix.T + linear.bias
     ours = np.exp(logits - logits.max(axis=1, keepdims=True))
     ours /= ours.sum(axis=1, keepdims=True)
     assert np.allclose(ours, [row["calibrated"].toArray() for row in theirs], atol=1e-9)

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.jobs import run_pipeline
 from recsys_spark.pipeline import steps as pipeline
 from recsys_spark.pipeline.steps import Step, plan_steps, run_steps
@@ -28,6 +29,7 @@ USERS, ITEMS = 20, 16
 ALS = ["--models.als.rank", "4", "--models.als.max_iter", "3", "--models.als.blocks", "1"]
 FLAGS = ["--source.format", "plays", "--source.kind", "totals", "--source.columns.play_count", "n"]
 FLAGS += ["--source.columns.item_name", "name", "--recommendations.top_k", "3", "--similarity.neighbours", "4", *ALS]
+FLAGS += ["--pipeline.report", "false"]
 
 
 def checkerboard() -> str:
@@ -242,8 +244,10 @@ def test_the_smallest_data(workspace: Workspace, write: Callable[..., Path], sha
 
 
 def test_steps_can_be_resumed_and_unknown_ones_are_named(built: Workspace, raw: Path) -> None:
-    outcome = built.done("run_pipeline", "--source.path", raw, *FLAGS, "--pipeline.from", "publish_model")
-    assert all(name.startswith("publish_model") for name in outcome.rows)
+    last = ["--pipeline.from", "publish_model", "--pipeline.report", "true"]
+    outcome = built.done("run_pipeline", "--source.path", raw, *FLAGS, *last)
+    assert {name.split(".")[0] for name in outcome.rows} == {"publish_model", "build_report"}
+    assert f"Report: {built.root}/_files/report/report.html" in outcome.stdout
     outcome = built.run("run_pipeline", "--source.path", raw, *FLAGS, "--pipeline.from", "train")
     assert outcome.code == 2 and "train_spark_model" in outcome.stderr
 
@@ -287,7 +291,7 @@ def test_deleted_model_files_are_written_again_by_training(built: Workspace) -> 
 def test_with_a_split_models_are_evaluated_before_outputs_and_the_final_fit() -> None:
     flags = ["--tables.root", "t", "--pipeline.kinds", "als,mult_vae", "--split.protocol", "strong_random"]
     ends = ["build_item_similarity als", "build_recommendations als", "build_item_similarity mult_vae"]
-    ends += ["build_recommendations mult_vae", "publish_model als"]
+    ends += ["build_recommendations mult_vae", "publish_model als", "build_report"]
     training = ["train_spark_model als", "write_shards mult_vae", "train_torch_model mult_vae"]
     evaluated = ["ingest_plays", "build_interactions", "split_interactions", *training, "evaluate"]
     steps = [str(step) for step in plan_steps(load_config(["--source.path", "p", "--source.format", "anime", *flags]))]
@@ -299,6 +303,7 @@ def test_with_a_split_models_are_evaluated_before_outputs_and_the_final_fit() ->
 
 def test_gender_steps_come_last_and_use_a_kind_with_user_vectors() -> None:
     flags = ["--tables.root", "t", "--source.path", "p", "--source.format", "plays", "--pipeline.gender", "true"]
+    # The report comes after them.
 
     def steps(*more: str) -> list[str]:
         planned = [str(step) for step in plan_steps(load_config([*flags, *more]))]
@@ -306,15 +311,32 @@ def test_gender_steps_come_last_and_use_a_kind_with_user_vectors() -> None:
         return planned[first:]
 
     gender_steps = ["train_gender_model als", "predict_gender gender"]
-    assert steps("--pipeline.kinds", "popularity,als") == [*gender_steps, "publish_model gender"]
+    assert steps("--pipeline.kinds", "popularity,als") == [*gender_steps, "publish_model gender", "build_report"]
     evaluated = steps("--pipeline.kinds", "als", "--split.protocol", "strong_random")
-    assert evaluated == [*gender_steps, "evaluate_gender als", "publish_model gender"]
+    assert evaluated == [*gender_steps, "evaluate_gender als", "publish_model gender", "build_report"]
     # EASE has no user vectors: the features are the items that users played.
-    ends = ["predict_gender gender", "publish_model gender"]
+    ends = ["predict_gender gender", "publish_model gender", "build_report"]
     assert steps("--pipeline.kinds", "ease") == ["train_gender_model", *ends]
 
 
-def test_too_few_profiles_end_the_pipeline_before_genders(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_and_genders_may_come_from_different_kinds() -> None:
+    flags = ["--tables.root", "t", "--pipeline.kinds", "als,song_autoencoder", "--pipeline.gender", "true"]
+    chosen = ["--pipeline.list_kinds", "als", "--pipeline.gender_kind", "song_autoencoder"]
+    training = ["train_spark_model als", "write_shards song_autoencoder", "train_torch_model song_autoencoder"]
+    lists = ["build_item_similarity als", "build_recommendations als", "publish_model als"]
+    genders = ["train_gender_model song_autoencoder", "predict_gender gender", "publish_model gender"]
+    expected = ["generate_sample", "ingest_plays", "build_interactions", *training, *lists, *genders, "build_report"]
+    assert [str(step) for step in plan_steps(load_config([*flags, *chosen]))] == expected
+    assert [str(step) for step in plan_steps(load_config(["--config", "conf/local.yaml"]))] == expected
+    with pytest.raises(ConfigError) as caught:
+        plan_steps(load_config([*flags, "--pipeline.list_kinds", "als,ease", "--pipeline.gender_kind", "lsa"]))
+    assert str(caught.value).splitlines() == [
+        "pipeline.list_kinds: 'ease' is not one of pipeline.kinds (als, song_autoencoder)",
+        "pipeline.gender_kind: 'lsa' is not one of pipeline.kinds (als, song_autoencoder)",
+    ]
+
+
+def test_too_few_profiles_skip_the_gender_steps(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(["--tables.root", "t", "--source.path", "p", "--source.format", "plays"])
     run, started = JobRun(spark, config, None, Report("run_pipeline", "r")), []  # type: ignore[arg-type]
 
@@ -325,7 +347,8 @@ def test_too_few_profiles_end_the_pipeline_before_genders(spark: SparkSession, m
     monkeypatch.setattr(pipeline, "run_job", start)
     monkeypatch.setattr(pipeline, "_step_config", lambda config, *_: config)
     steps = [Step("publish_model", "als"), Step("train_gender_model", "als"), Step("predict_gender", "gender")]
-    for enough, expected in ((False, steps[:1]), (True, steps)):
+    steps += [Step("publish_model", "gender"), Step("build_report")]
+    for enough, expected in ((False, [steps[0], steps[-1]]), (True, steps)):
         started.clear()
         monkeypatch.setattr(pipeline, "has_enough_labels", lambda *_, answer=enough: answer)
         run_steps(run, steps)

@@ -49,7 +49,7 @@ ONLY_IN = {
     "py4j": "storage.spark_errors",
     "petastorm": "training.shard_loader",
     "pyspark.ml": "models.als training.distributed gender.features gender.classifier gender.reliability",
-    "safetensors": "training.checkpoint training.weights",
+    "safetensors": "inference.autoencoder_codes training.checkpoint training.weights",
     "torch.distributed": "training.ranks",
     "deltalake": "storage.stored_tables",
     "importlib.import_module": "cli.checks cli.registry core.names pipeline.steps",
