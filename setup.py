@@ -1,7 +1,8 @@
-"""Wheel of the package, with the jobs folder as `recsys_spark.jobs` and one command per job.
+"""Wheel of the package, with the jobs folder as `recsys_spark.jobs`, the command `recsys` and one command per job.
 
 Version ranges are here, exact versions with hashes in requirements/. The base is for clusters with their own Spark,
-such as Databricks, where pip must not install a second one. `[spark]` adds Spark, `[torch]` the libraries of training.
+such as Databricks, where pip must not install a second one. `[spark]` adds Spark, `[torch]` the libraries of
+training, `[cli]` the reader of the quick answers of `recsys`.
 """
 
 import re
@@ -28,8 +29,8 @@ TORCH = [
     "pyarrow<15",  # petastorm uses classes that pyarrow 15 removed
     "setuptools>=66.1,<70",  # petastorm uses distutils, which Python 3.12 has only from setuptools
 ]
+CLI = ["deltalake>=1.6,<2"]
 TEST = [
-    "deltalake>=1.6,<2",
     "duckdb>=1.4",
     "hypothesis>=6.100",
     "mypy>=1.15",
@@ -53,9 +54,10 @@ def version() -> str:
 
 
 def commands() -> list[str]:
-    """Return one console script for each file in jobs/."""
+    """Return the console scripts: `recsys`, and one for each file in jobs/."""
     jobs = sorted(file.stem for file in Path("jobs").glob("[!_]*.py"))
-    return [f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in jobs]
+    own = [f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in jobs]
+    return ["recsys = recsys_spark.cli.commands:entry_point", *own]
 
 
 setup(
@@ -69,6 +71,12 @@ setup(
     package_dir={"recsys_spark.jobs": "jobs"},
     package_data={"recsys_spark": ["py.typed", "resources/*", "resources/item_map/*", "resources/report/*"]},
     install_requires=BASE,
-    extras_require={"spark": SPARK, "torch": TORCH, "mlflow": ["mlflow>=2.14"], "test": [*SPARK, *TORCH, *TEST]},
+    extras_require={
+        "spark": SPARK,
+        "torch": TORCH,
+        "cli": CLI,
+        "mlflow": ["mlflow>=2.14"],
+        "test": [*SPARK, *TORCH, *CLI, *TEST],
+    },
     entry_points={"console_scripts": commands()},
 )

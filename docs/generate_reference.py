@@ -5,22 +5,20 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from recsys_spark.cli.registry import all_jobs
 from recsys_spark.config.help import default_text, type_text
 from recsys_spark.config.keys import settings_by_key
 from recsys_spark.core import errors
 from recsys_spark.metrics import diversity, ranking
-from recsys_spark.runtime.job import Job
 from recsys_spark.runtime.termination import Terminated
 from recsys_spark.storage.descriptions import ROWS, column_description
 from recsys_spark.storage.schemas import TABLES
 
 FOLDER = Path(__file__).parent / "reference"
-JOBS = Path(__file__).parents[1] / "jobs"
 NOTE = "<!-- Written by docs/generate_reference.py. -->"
 
 
@@ -29,19 +27,14 @@ def jobs_page() -> str:
     rows = [(f"`{job.name}`", job.summary, _listed(job.reads), _listed(job.writes)) for job in all_jobs()]
     return _page(
         "Jobs",
-        "`python jobs/NAME.py`, the same file under `spark-submit`, or the command `recsys-NAME` of the wheel. Every"
-        " job accepts `--config FILE` (repeatable, later files win), `--section.key VALUE` for each"
-        " [setting](configuration.md), and `--help`. Each run adds a row to `job_runs`. A job that works on a model"
-        " takes the newest version of `--model.kind` (default `als`), or the version that `--model.version` names.",
+        "`python jobs/NAME.py`, the same file under `spark-submit`, or the commands [`recsys NAME`](command.md) and"
+        " `recsys-NAME` of the wheel. Every job accepts `--config FILE` (repeatable, later files win),"
+        " `--section.key VALUE` for each [setting](configuration.md), and `--help` for the settings of the job. Each"
+        " run adds a row to `job_runs`. A job that works on a model takes the newest version of `--model.kind` (default"
+        " `als`), or the version that `--model.version` names.",
         "The table lists what a job may read and write with any configuration.",
         _table(("job", "purpose", "reads", "writes"), rows),
     )
-
-
-def all_jobs() -> list[Job]:
-    """Import every job from its file in jobs/."""
-    names = [file.stem for file in sorted(JOBS.glob("[!_]*.py"))]
-    return [import_module(f"recsys_spark.jobs.{name}").job for name in names]
 
 
 def configuration_page() -> str:

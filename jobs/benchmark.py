@@ -61,6 +61,7 @@ job = Job(
     work,
     reads=(),
     writes=("results folder",),
+    settings=("benchmark", "training"),
     checks=(check_measures,),
 )
 main, entry_point = job.main, job.entry_point

@@ -1,19 +1,20 @@
 """List the nearest items of each item, by cosine of a model's vectors."""
 
-from pyspark.sql import functions as F
-
 from recsys_spark.core.logs import step
-from recsys_spark.models.versions import find_model
-from recsys_spark.recommend.cold_items import cold_items_fingerprint, load_catalogue
-from recsys_spark.recommend.names import with_item_ids
-from recsys_spark.recommend.similarity import item_similarity
-from recsys_spark.recommend.trained_model import load_model
 from recsys_spark.runtime.job import Job, JobRun
-from recsys_spark.runtime.session import block_tasks
 
 
 def work(run: JobRun) -> None:
     """Build the lists, unless they were built from the same vectors before."""
+    from pyspark.sql import functions as F
+
+    from recsys_spark.models.versions import find_model
+    from recsys_spark.recommend.cold_items import cold_items_fingerprint, load_catalogue
+    from recsys_spark.recommend.names import with_item_ids
+    from recsys_spark.recommend.similarity import item_similarity
+    from recsys_spark.recommend.trained_model import load_model
+    from recsys_spark.runtime.session import block_tasks
+
     tables, config = run.tables, run.config
     version = find_model(tables, config.model.kind, config.model.version)
     neighbours = config.similarity.neighbours
@@ -38,6 +39,7 @@ job = Job(
     work,
     reads=("models", "model files", "item_index", "items", "interactions"),
     writes=("item_similarity",),
+    settings=("model", "similarity", "content", "outputs"),
 )
 main, entry_point = job.main, job.entry_point
 

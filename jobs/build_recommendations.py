@@ -1,18 +1,19 @@
 """List recommendations for every user, or print them for --items NAME ... or --user ID."""
 
-from pyspark.sql import functions as F
-
 from recsys_spark.core.logs import step
-from recsys_spark.models.versions import find_model
-from recsys_spark.recommend.one_list import print_list, print_user_list
-from recsys_spark.recommend.trained_model import load_model
-from recsys_spark.recommend.user_lists import lists_fingerprint, user_lists
 from recsys_spark.runtime.job import Job, JobRun
-from recsys_spark.runtime.session import block_tasks
 
 
 def work(run: JobRun) -> None:
     """Build the lists, unless they were built from the same model, plays and settings before."""
+    from pyspark.sql import functions as F
+
+    from recsys_spark.models.versions import find_model
+    from recsys_spark.recommend.one_list import print_list, print_user_list
+    from recsys_spark.recommend.trained_model import load_model
+    from recsys_spark.recommend.user_lists import lists_fingerprint, user_lists
+    from recsys_spark.runtime.session import block_tasks
+
     tables, config = run.tables, run.config
     version = find_model(tables, config.model.kind, config.model.version)
     if config.query.items:
@@ -39,6 +40,7 @@ job = Job(
     work,
     reads=("models", "user_vectors", "model files", "interactions", "user_index", "item_index", "users", "items"),
     writes=("recommendations",),
+    settings=("model", "recommendations", "query", "content", "outputs"),
 )
 main, entry_point = job.main, job.entry_point
 

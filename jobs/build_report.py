@@ -1,11 +1,12 @@
 """Write a report on the tables as one HTML file that opens without a network."""
 
-from recsys_spark.report.tables_report import build_report, report_path, write_report
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Read bounded summaries of the tables, and write the page."""
+    from recsys_spark.report.tables_report import build_report, report_path, write_report
+
     path = report_path(run.config)
     report = build_report(run.tables, run.config, path)
     run.count(
@@ -37,6 +38,7 @@ job = Job(
         "job_runs",
     ),
     writes=("HTML file",),
+    settings=("report",),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -3,13 +3,6 @@
 import logging
 
 from recsys_spark.core.logs import step
-from recsys_spark.recommend.neighbour_comparison import (
-    agreement_in_attribute,
-    compared_versions,
-    items_to_show,
-    stored_lists,
-)
-from recsys_spark.recommend.neighbour_tables import show_agreement, show_lists, show_overlap
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger(__name__)
@@ -17,6 +10,14 @@ log = logging.getLogger(__name__)
 
 def work(run: JobRun) -> None:
     """Print the comparison; of the tables only job_runs is written."""
+    from recsys_spark.recommend.neighbour_comparison import (
+        agreement_in_attribute,
+        compared_versions,
+        items_to_show,
+        stored_lists,
+    )
+    from recsys_spark.recommend.neighbour_tables import show_agreement, show_lists, show_overlap
+
     tables, settings = run.tables, run.config.compare
     items = tables.read("items")
     versions = compared_versions(tables, settings.models)
@@ -36,6 +37,7 @@ job = Job(
     work,
     reads=("models", "item_similarity", "items", "item_index", "interactions"),
     writes=(),
+    settings=("compare", "query.items", "evaluation.models"),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -1,12 +1,13 @@
 """Evaluate models trained on one split by every metric, with intervals."""
 
-from recsys_spark.evaluation.model_evaluation import evaluate_models
 from recsys_spark.runtime.input_checks import check_protocol, check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Evaluate the configured models, or the newest of each kind."""
+    from recsys_spark.evaluation.model_evaluation import evaluate_models
+
     run.count(**evaluate_models(run.tables, run.config))
 
 
@@ -28,6 +29,7 @@ job = Job(
         "plays",
     ),
     writes=("evaluations", "models", "model files"),
+    settings=("evaluation", "model.kind", "split", "outputs"),
     checks=(
         check_protocol,
         check_split,

@@ -1,19 +1,20 @@
 """Evaluate gender classifiers by cross-validation."""
 
 from recsys_spark.core.logs import step
-from recsys_spark.gender.classifier_evaluation import (
-    ClassifierMetrics,
-    evaluate_features,
-    evaluate_inductive,
-    show_classifier_metrics,
-)
-from recsys_spark.gender.labelled_users import check_evaluated_users, training_users
-from recsys_spark.gender.trained_classifier import find_source
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Evaluate the feature sets and the majority share on the same users and folds."""
+    from recsys_spark.gender.classifier_evaluation import (
+        ClassifierMetrics,
+        evaluate_features,
+        evaluate_inductive,
+        show_classifier_metrics,
+    )
+    from recsys_spark.gender.labelled_users import check_evaluated_users, training_users
+    from recsys_spark.gender.trained_classifier import find_source
+
     tables, config, settings = run.tables, run.config, run.config.gender
     source = find_source(tables, config, "tf_idf" if settings.evaluated == ("tf_idf",) else "vectors")
     results: list[ClassifierMetrics] = []
@@ -48,6 +49,7 @@ job = Job(
         "ingested_files",
     ),
     writes=("evaluations",),
+    settings=("gender", "model", "evaluation.draws", "suppress.key", "outputs"),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -1,16 +1,15 @@
 """Read new raw files into plays, users and items, exactly once."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from recsys_spark.core.errors import MissingInputError
-from recsys_spark.ingestion.file_history import FileHistory
-from recsys_spark.ingestion.new_files import ingest_selection, list_source_files
-from recsys_spark.ingestion.quarantine import QuarantineLimitError
-from recsys_spark.ingestion.reader import load_reader
-from recsys_spark.ingestion.recovery import remove_leftovers, resume
 from recsys_spark.runtime.input_checks import check_source_path
 from recsys_spark.runtime.job import Job, JobRun
-from recsys_spark.storage.tables import Tables
+
+if TYPE_CHECKING:
+    from recsys_spark.ingestion.file_history import FileHistory
+    from recsys_spark.storage.tables import Tables
 
 log = logging.getLogger("recsys_spark.ingest_plays")
 
@@ -19,6 +18,8 @@ TABLES = ("ingested_files", "plays", "plays_quarantine", "users", "items")
 
 def work(run: JobRun) -> None:
     """Complete a batch that a killed run left, then plan and ingest the new files."""
+    from recsys_spark.ingestion.quarantine import QuarantineLimitError
+
     try:
         _ingest(run)
     except QuarantineLimitError as error:
@@ -27,6 +28,10 @@ def work(run: JobRun) -> None:
 
 
 def _ingest(run: JobRun) -> None:
+    from recsys_spark.ingestion.new_files import ingest_selection, list_source_files
+    from recsys_spark.ingestion.reader import load_reader
+    from recsys_spark.ingestion.recovery import remove_leftovers, resume
+
     tables, config, settings = run.tables, run.config, run.config.source
     reader = load_reader(settings.format)(settings)
     with tables.lock("ingested_files"):
@@ -51,13 +56,23 @@ def _ingest(run: JobRun) -> None:
     selection.check_all_readable()
 
 
-def _read_history(tables: Tables) -> FileHistory:
+def _read_history(tables: "Tables") -> "FileHistory":
+    from recsys_spark.ingestion.file_history import FileHistory
+
     for table in TABLES:
         tables.ensure(table)
     return FileHistory.read(tables)
 
 
-job = Job("ingest_plays", __doc__ or "", work, reads=("raw files",), writes=TABLES, checks=(check_source_path,))
+job = Job(
+    "ingest_plays",
+    __doc__ or "",
+    work,
+    reads=("raw files",),
+    writes=TABLES,
+    settings=("source",),
+    checks=(check_source_path,),
+)
 main, entry_point = job.main, job.entry_point
 
 if __name__ == "__main__":

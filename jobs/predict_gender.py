@@ -2,12 +2,7 @@
 
 import logging
 
-from pyspark.sql import functions as F
-
 from recsys_spark.core.logs import step
-from recsys_spark.gender.prediction_table import write_predictions
-from recsys_spark.gender.title_list import predict_titles, print_prediction
-from recsys_spark.gender.trained_classifier import find_classifier, load_classifier
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.predict_gender")
@@ -15,6 +10,13 @@ log = logging.getLogger("recsys_spark.predict_gender")
 
 def work(run: JobRun) -> None:
     """Write the predictions, unless they are up to date, or print that of one list."""
+    from pyspark.sql import functions as F
+
+    from recsys_spark.gender.prediction_table import write_predictions
+    from recsys_spark.gender.title_list import predict_titles
+    from recsys_spark.gender.title_prediction import print_prediction
+    from recsys_spark.gender.trained_classifier import find_classifier, load_classifier
+
     tables, config = run.tables, run.config
     version = find_classifier(tables, config.model.version)
     run.report.model_version = version.version
@@ -56,6 +58,7 @@ job = Job(
         "suppressions",
     ),
     writes=("gender_predictions",),
+    settings=("model.version", "gender", "query.items", "suppress.key"),
 )
 main, entry_point = job.main, job.entry_point
 

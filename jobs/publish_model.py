@@ -2,8 +2,6 @@
 
 import logging
 
-from recsys_spark.models.versions import find_model
-from recsys_spark.publish.publication import create_views, publish, roll_back
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.publish_model")
@@ -11,6 +9,9 @@ log = logging.getLogger("recsys_spark.publish_model")
 
 def work(run: JobRun) -> None:
     """Publish or roll back in one commit on models, or in none if nothing changes."""
+    from recsys_spark.models.versions import find_model
+    from recsys_spark.publish.publication import create_views, publish, roll_back
+
     if run.config.publish.rollback:
         served = roll_back(run.tables)
     else:
@@ -28,6 +29,7 @@ job = Job(
     work,
     reads=("evaluations", "job_runs", "models", "item_similarity", "recommendations", "gender_predictions"),
     writes=("models",),
+    settings=("publish", "model", "evaluation.part"),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -7,10 +7,6 @@ from dataclasses import asdict
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import table_console
 from recsys_spark.core.paths import local_path
-from recsys_spark.reproduction.datasets import find_datasets
-from recsys_spark.reproduction.entries import ENTRIES, Entry
-from recsys_spark.reproduction.results import Results, key_of, markdown, table_rows, terminal_table
-from recsys_spark.reproduction.runner import prepare_dataset, run_repeat
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.reproduce")
@@ -21,11 +17,18 @@ def work(run: JobRun) -> None:
 
     Each finished repeat is a line of results.jsonl, so that an interrupted job continues where it stopped.
     """
+    from recsys_spark.reproduction.datasets import find_datasets
+    from recsys_spark.reproduction.entries import ENTRIES
+    from recsys_spark.reproduction.results import Results, key_of, markdown, table_rows, terminal_table
+    from recsys_spark.reproduction.runner import prepare_dataset, run_repeat
+
     settings, root = run.config.reproduce, local_path(run.config.tables.root or "")
     if run.config.tables.root is None or root is None:
         raise ConfigError("reproduce keeps its results in a local folder: set tables.root to a local path")
     datasets, results = find_datasets(settings.data), Results(root / "results.jsonl")
-    entries = [entry for entry in ENTRIES if entry.data in datasets and _is_selected(entry, settings.kinds)]
+    entries = [
+        entry for entry in ENTRIES if entry.data in datasets and (not settings.kinds or entry.kind in settings.kinds)
+    ]
     pending = [
         (entry, n) for entry in entries for n in range(1, entry.repeats + 1) if not results.get(key_of(entry, n))
     ]
@@ -45,16 +48,13 @@ def work(run: JobRun) -> None:
     run.count(repeats_run=len(pending), rows=len(rows))
 
 
-def _is_selected(entry: Entry, kinds: tuple[str, ...]) -> bool:
-    return not kinds or entry.kind in kinds
-
-
 job = Job(
     "reproduce",
     __doc__ or "",
     work,
     reads=("data sets",),
     writes=("results.jsonl", "results.md"),
+    settings=("reproduce", "training"),
 )
 main, entry_point = job.main, job.entry_point
 

@@ -2,12 +2,8 @@
 
 import logging
 
-from pyspark.sql import functions as F
-
 from recsys_spark.config.split import protocol_of, split_id
 from recsys_spark.core.logs import step
-from recsys_spark.preparation.splits import build_configured_split
-from recsys_spark.preparation.training_pairs import interactions_key
 from recsys_spark.runtime.input_checks import check_protocol
 from recsys_spark.runtime.job import Job, JobRun
 
@@ -16,6 +12,11 @@ log = logging.getLogger("recsys_spark.split_interactions")
 
 def work(run: JobRun) -> None:
     """Write the split unless it exists, and count its rows by part."""
+    from pyspark.sql import functions as F
+
+    from recsys_spark.preparation.splits import build_configured_split
+    from recsys_spark.preparation.training_pairs import interactions_key
+
     tables, settings, seed = run.tables, run.config.split, run.config.run.seed
     protocol = protocol_of(settings)
     name = split_id(settings, seed, interactions_key(tables))
@@ -38,6 +39,7 @@ job = Job(
     work,
     reads=("interactions", "plays", "user_index", "item_index"),
     writes=("splits",),
+    settings=("split",),
     checks=(check_protocol,),
 )
 main, entry_point = job.main, job.entry_point

@@ -1,19 +1,23 @@
 """Exclude users from gender prediction, in new and existing rows."""
 
 from pathlib import Path
-
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.gender.suppressions import suppress
 from recsys_spark.runtime.job import Job, JobRun
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 PREDICTED = "gender_predictions"
 
 
 def work(run: JobRun) -> None:
     """Add the hashes of the ids, then delete the users' predictions of all versions."""
+    from pyspark.sql import functions as F
+
+    from recsys_spark.gender.suppressions import suppress
+
     users = run.spark.createDataFrame([(name,) for name in _ids(run)], "user_id STRING")
     run.count(suppressed=suppress(run.tables, users, run.config.suppress), unknown=_unknown(run, users))
     if run.tables.exists(PREDICTED):
@@ -23,7 +27,7 @@ def work(run: JobRun) -> None:
         run.count(predictions_removed=removed)
 
 
-def _unknown(run: JobRun, users: DataFrame) -> int:
+def _unknown(run: JobRun, users: "DataFrame") -> int:
     """Return the number of ids that no user has; many of them hint at a wrong file."""
     if not run.tables.exists("user_index"):
         return users.count()
@@ -51,6 +55,7 @@ job = Job(
     work,
     reads=("user_index",),
     writes=("suppressions", "gender_predictions"),
+    settings=("suppress",),
     may_be_first=True,
 )
 main, entry_point = job.main, job.entry_point

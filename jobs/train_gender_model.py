@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from recsys_spark.core.logs import step
-from recsys_spark.gender.classifier_training import plan_classifier, train_classifier
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Train the configured classifier, unless its version exists."""
+    from recsys_spark.gender.classifier_training import plan_classifier, train_classifier
+
     plan = plan_classifier(run.tables, run.config, run.config.gender.features)
     run.report.model_version = plan.version
     if not plan.is_done(run.tables, run.config.files_root):
@@ -32,6 +33,7 @@ job = Job(
         "suppressions",
     ),
     writes=("models", "model files"),
+    settings=("gender", "model", "suppress.key", "outputs"),
 )
 main, entry_point = job.main, job.entry_point
 

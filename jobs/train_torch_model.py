@@ -1,16 +1,17 @@
 """Train one kind of network with torch, from shards."""
 
 from recsys_spark.core.logs import step
-from recsys_spark.inference.network_training import train_network
-from recsys_spark.models.training_plan import plan_training
-from recsys_spark.preparation.shard_sets import check_shards, plan_shards
+from recsys_spark.core.names import NETWORKS
 from recsys_spark.runtime.input_checks import check_split
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Train the version of the configuration, unless it exists: the same work has the same name."""
+    from recsys_spark.inference.network_training import train_network
+    from recsys_spark.models.training_plan import plan_training
     from recsys_spark.networks.network import load_network
+    from recsys_spark.preparation.shard_sets import check_shards, plan_shards
 
     plan = plan_training(run.tables, run.config, run.config.network_kind())
     run.report.model_version = plan.version
@@ -28,6 +29,7 @@ job = Job(
     work,
     reads=("shards", "interactions", "splits", "user_index", "item_index", "users"),
     writes=("models", "user_vectors", "item_vectors", "model files"),
+    settings=("model", "split", "shards", "training", "outputs", *(f"models.{kind}" for kind in NETWORKS)),
     checks=(check_split,),
 )
 main, entry_point = job.main, job.entry_point

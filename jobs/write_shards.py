@@ -1,8 +1,7 @@
 """Write training rows as shards that one kind of network reads."""
 
 from recsys_spark.core.logs import step
-from recsys_spark.preparation.shard_sets import plan_shards
-from recsys_spark.preparation.training_pairs import training_pairs
+from recsys_spark.core.names import NETWORKS
 from recsys_spark.runtime.input_checks import check_split
 from recsys_spark.runtime.job import Job, JobRun
 
@@ -10,6 +9,8 @@ from recsys_spark.runtime.job import Job, JobRun
 def work(run: JobRun) -> None:
     """Write the shards of a kind unless they exist; kinds with equal rows and ShardSpec share them."""
     from recsys_spark.networks.network import load_network
+    from recsys_spark.preparation.shard_sets import plan_shards
+    from recsys_spark.preparation.training_pairs import training_pairs
 
     kind = run.config.network_kind()
     pairs = training_pairs(run.tables, run.config)
@@ -28,6 +29,7 @@ job = Job(
     work,
     reads=("interactions", "splits", "user_index", "item_index", "users"),
     writes=("shards",),
+    settings=("model", "split", "shards", *(f"models.{kind}" for kind in NETWORKS)),
     checks=(check_split,),
 )
 main, entry_point = job.main, job.entry_point

@@ -106,7 +106,7 @@ def words_of_commands(text: str) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class JobCall:
-    """A command that starts a job: `python jobs/NAME.py`, spark-submit, or the wheel's command."""
+    """A command that starts a job: `python jobs/NAME.py`, spark-submit, or a command of the wheel."""
 
     environment: dict[str, str]
     job: str
@@ -116,10 +116,13 @@ class JobCall:
     def from_words(cls, words: list[str]) -> "JobCall | None":
         """Return the call, or None if the command starts no job."""
         for place, word in enumerate(words):
-            name = re.fullmatch(r"jobs/(\w+)\.py", word) or re.fullmatch(r"recsys-([a-z-]+)", word)
-            if name is not None:
+            # `recsys ingest-plays` is one call as well; other commands of recsys are no jobs.
+            command = "-".join(words[place : place + 2]) if word == "recsys" else word
+            name = re.fullmatch(r"jobs/(\w+)\.py", word) or re.fullmatch(r"recsys-([a-z-]+)", command)
+            if name is not None and name[1].replace("-", "_") in JOBS:
                 environment = dict(part.split("=", 1) for part in words[:place] if re.match(r"[A-Z_]+=", part))
-                return cls(environment, name[1].replace("-", "_"), words[place + 1 :])
+                arguments = words[place + (2 if words[place] == "recsys" else 1) :]
+                return cls(environment, name[1].replace("-", "_"), arguments)
         return None
 
 

@@ -15,8 +15,8 @@ from recsys_spark.gender.classifier_fit import fit_classifier
 from recsys_spark.gender.feature_arrays import Codes, Features
 from recsys_spark.gender.features import feature_frame
 from recsys_spark.gender.labelled_users import assign_folds
+from recsys_spark.gender.linear_model import LinearModel
 from recsys_spark.gender.prediction import predict_probabilities
-from recsys_spark.gender.trained_classifier import LinearModel
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.matrix_writer import write_item_arrays
 

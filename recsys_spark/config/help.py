@@ -1,36 +1,57 @@
-"""Help on all settings: `--help` of the jobs and conf/base.yaml.
+"""Help on settings: `--help SECTION` of the jobs and conf/base.yaml.
 
 `python -m recsys_spark.config.help > conf/base.yaml` writes the latter.
 """
 
 import textwrap
 import types
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic.fields import FieldInfo
 
-from recsys_spark.config.keys import settings_by_key
+from recsys_spark.config.keys import ConfigKeys, settings_by_key
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.names import all_kinds
 
-__all__ = ["base_yaml", "default_text", "help_text", "type_text"]
+__all__ = ["base_yaml", "default_text", "section_help", "topics", "type_text"]
 
 
-def help_text(job: str, summary: str) -> str:
-    """Return the text of `JOB --help`: each key with type, default and meaning."""
-    lines = [
-        f"usage: {job} [--config FILE]... [--section.key VALUE]...",
-        "",
-        textwrap.fill(summary, 100),
-        "",
-        "Flags win over environment variables (RECSYS_SECTION__KEY), those over files (--config FILE,",
-        "repeatable, later wins), files over defaults. Exit codes: 0 done, 2 configuration, 3 data quality,",
-        "4 input missing, 5 training failed, 6 lost to another writer, 7 quality gate, 1 any other error.",
-        "",
-    ]
-    for key, info in settings_by_key().items():
-        lines.append(f"  --{key} {type_text(info.annotation)}  (default: {default_text(info)})")
-        lines.append(textwrap.fill(info.description or "", 96, initial_indent=" " * 8, subsequent_indent=" " * 8))
-    return "\n".join(lines)
+def section_help(topic: str) -> str:
+    """Return the full description of each key of a section.
+
+    A topic is a section such as `source` or `models.cdae`, the first parts of keys such as `source.columns`, or one
+    key; `all` is every section. Raises ConfigError with the nearest names for another topic, and where a library of a
+    model kind is not installed.
+    """
+    if topic == "all":
+        return "\n".join(_described(key, info) for key, info in settings_by_key().items())
+    keys = ConfigKeys()
+    keys.get(topic)
+    found = {key: info for key, info in keys.items() if f"{key}.".startswith(f"{topic}.")}
+    if keys.problems:
+        raise ConfigError(*keys.problems)
+    if topic == "models":
+        return "\n".join(f"  --models.{kind}.KEY VALUE  (keys: --help models.{kind})" for kind in all_kinds())
+    if not found:
+        near = get_close_matches(topic, topics(keys), n=5, cutoff=0.5)
+        nearest = f"; the nearest names are {', '.join(near)}" if near else ""
+        raise ConfigError(f"no section or setting has the name {topic!r}{nearest}; --help all lists all settings")
+    return "\n".join(_described(key, info) for key, info in found.items())
+
+
+def topics(keys: Iterable[str]) -> list[str]:
+    """Return the names that `--help` takes: sections, kinds of models, and keys."""
+    sections = [".".join(parts[:depth]) for parts in (key.split(".") for key in keys) for depth in range(1, len(parts))]
+    return ["all", "models", *(f"models.{kind}" for kind in all_kinds()), *dict.fromkeys(sections), *keys]
+
+
+def _described(key: str, info: FieldInfo) -> str:
+    first = f"  --{key} {type_text(info.annotation)}  (default: {default_text(info)})"
+    indent = " " * 8
+    return f"{first}\n{textwrap.fill(info.description or '', 96, initial_indent=indent, subsequent_indent=indent)}"
 
 
 def base_yaml() -> str:

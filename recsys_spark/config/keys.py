@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from recsys_spark.config.kinds import load_settings
 from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.libraries import missing_library
 from recsys_spark.core.names import all_kinds
 
 __all__ = ["ConfigKeys", "settings_by_key"]
@@ -19,7 +20,7 @@ class ConfigKeys(Mapping[str, FieldInfo]):
     """Mapping of dotted keys to definitions, for all sections and the loaded kinds.
 
     `kinds` holds the model kinds loaded so far. `problems` holds messages on kinds whose settings cannot be loaded,
-    because torch is not installed.
+    because Spark or torch is not installed.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class ConfigKeys(Mapping[str, FieldInfo]):
             self._keys |= _keys_of(load_settings(kind), f"models.{kind}.")
         except ImportError as error:
             self.kinds -= {kind}
-            self.problems.append(f"{key}: models of kind {kind} need torch ({error}): install recsys_spark[torch]")
+            self.problems.append(f"{key}: the settings of {kind} cannot be read: {missing_library(error) or error}")
 
 
 def settings_by_key() -> dict[str, FieldInfo]:

@@ -53,7 +53,7 @@ class _Merge:
             self.origins[key] = origin
 
     def _nearest(self, key: str) -> str:
-        return nearest_name(key, self.keys) or "; --help lists all keys"
+        return nearest_name(key, self.keys) or "; --help all lists all keys"
 
     def nested(self) -> dict[str, Any]:
         """Return the values of dotted keys as nested sections."""
@@ -67,12 +67,15 @@ class _Merge:
         return tree
 
 
-def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> BaseConfig:
+def load_config(
+    argv: Sequence[str], environ: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None
+) -> BaseConfig:
     """Load the configuration of a job from its arguments, environment and files.
 
-    Raises ConfigError with all problems of all layers.
+    `defaults` holds values of keys that any layer replaces. Raises ConfigError with all problems of all layers.
     """
     merge = _Merge(ConfigKeys())
+    merge.add_layer({key: (value, "default") for key, value in (defaults or {}).items()})
     files, flags = _split_arguments(argv, merge)
     for file in files:
         merge.add_layer(_file_layer(file, merge))

@@ -16,7 +16,8 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.gender.classifier_fit import fit_classifier
 from recsys_spark.gender.features import fit_features
 from recsys_spark.gender.labelled_users import assign_folds, data_keys, training_users
-from recsys_spark.gender.trained_classifier import KIND, LinearModel, find_source, is_complete, save_classifier
+from recsys_spark.gender.linear_model import LinearModel
+from recsys_spark.gender.trained_classifier import KIND, find_source, is_complete, save_classifier
 from recsys_spark.models.versions import is_recorded, record_model
 from recsys_spark.recommend.trained_model import TrainedModel
 from recsys_spark.storage.model_files import write_file_list

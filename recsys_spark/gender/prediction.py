@@ -5,17 +5,14 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from recsys_spark.gender.feature_arrays import FeatureArrays
 from recsys_spark.gender.features import BLOCK_USERS
-from recsys_spark.gender.trained_classifier import LinearModel
-from recsys_spark.ranking.scorer import UserBlock
+from recsys_spark.gender.linear_model import LinearModel, block_probabilities
 from recsys_spark.recommend.recommendations import block_columns, user_block
 
-__all__ = ["block_probabilities", "predict_probabilities"]
+__all__ = ["predict_probabilities"]
 
 
 def predict_probabilities(
@@ -33,25 +30,6 @@ def predict_probabilities(
     schema = T.StructType([users.schema[name] for name in wanted])
     schema = schema.add("probabilities", T.ArrayType(T.DoubleType())).add("known_items", T.IntegerType())
     return spread.select(*wanted, *block_columns()).mapInArrow(partial(_predict_batches, model, wanted), schema)
-
-
-def block_probabilities(block: UserBlock, model: LinearModel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the probabilities of a block (n, classes) and its numbers of known items (n,)."""
-    rows = model.features.rows(block)
-    logits = rows.codes @ model.code_weights.T + model.bias
-    if model.item_weights is not None:
-        logits += _from_items(rows, model.item_weights.whole())
-    logits -= logits.max(axis=1, keepdims=True)
-    chances = np.exp(logits)
-    return chances / chances.sum(axis=1, keepdims=True), rows.known_items
-
-
-def _from_items(rows: FeatureArrays, weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the logits of the TF-IDF entries of each user, (n, classes)."""
-    n = rows.indptr.size - 1
-    row = np.repeat(np.arange(n), np.diff(rows.indptr))
-    columns = [np.bincount(row, rows.values * weights[rows.indices, c], minlength=n) for c in range(weights.shape[1])]
-    return np.column_stack(columns)
 
 
 def _predict_batches(

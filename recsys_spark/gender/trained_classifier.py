@@ -1,19 +1,18 @@
 """Trained gender classifiers as model versions, stored as JSON and item matrices."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys_spark.config.gender import FeatureSet
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.atomic_files import write_json
-from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.gender.classifier import Classifier
-from recsys_spark.gender.feature_arrays import Codes, Features, TfIdf
+from recsys_spark.gender.feature_arrays import Features
+from recsys_spark.gender.linear_model import FILE, LinearModel, read_linear_model
 from recsys_spark.models.versions import ModelVersion, find_model, kind_of
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_writer import write_item_arrays
@@ -24,7 +23,6 @@ from recsys_spark.storage.tables import Tables
 
 __all__ = [
     "KIND",
-    "LinearModel",
     "TrainedClassifier",
     "find_classifier",
     "find_source",
@@ -34,21 +32,6 @@ __all__ = [
 ]
 
 KIND = "gender"
-FILE = "classifier.json"
-
-
-@dataclass(frozen=True)
-class LinearModel:
-    """Linear classifier of features, small to pickle.
-
-    code_weights (classes, k), item_weights as a matrix (n_items, classes) or None, bias (classes,).
-    """
-
-    labels: tuple[str, ...]
-    features: Features
-    code_weights: NDArray[np.float64]
-    item_weights: ItemMatrix | None
-    bias: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -109,28 +92,16 @@ def load_classifier(tables: Tables, files_root: str, version: ModelVersion) -> T
 
     Raises MissingInputError where files are missing.
     """
-    folder = Path(files_root) / version.artifact
-    try:
-        described = json.loads((folder / FILE).read_text())
-        idf = ItemMatrix.open(folder / "idf") if described["tf_idf"] else None
-        item_weights = ItemMatrix.open(folder / "item_weights") if described["tf_idf"] else None
-    except (FileNotFoundError, MissingInputError) as error:
-        raise MissingInputError(
-            f"the files of {version.version} are missing or broken ({error}): run train_gender_model again"
-        ) from None
-    source, codes, item_matrix = None, None, idf
-    if described["source_version"] is not None:
-        name = described["source_version"]
-        source = load_model(files_root, find_model(tables, kind_of(name), name))
-        scorer, item_matrix = source.scorer, source.matrix
+    sources: list[TrainedModel] = []
+
+    def load_source(name: str) -> tuple[VectorScorer, ItemMatrix]:
+        sources.append(load_model(files_root, find_model(tables, kind_of(name), name)))
+        scorer = sources[0].scorer
         assert isinstance(scorer, VectorScorer)
-        codes = Codes(scorer, np.array(described["code_mean"]), np.array(described["code_scale"]))
-    assert item_matrix is not None
-    features = Features(item_matrix, codes, None if idf is None else TfIdf(idf))
-    n_classes = len(described["labels"])
-    weights = np.array(described["code_weights"]).reshape(n_classes, features.n_codes)
-    model = LinearModel(tuple(described["labels"]), features, weights, item_weights, np.array(described["bias"]))
-    return TrainedClassifier(version, model, source, described)
+        return scorer, sources[0].matrix
+
+    model, described = read_linear_model(Path(files_root) / version.artifact, version.version, load_source)
+    return TrainedClassifier(version, model, sources[0] if sources else None, described)
 
 
 def find_source(tables: Tables, config: BaseConfig, wanted: FeatureSet) -> TrainedModel | None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame
@@ -19,7 +17,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.core.search_space import Range, SearchSpace
-from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
+from recsys_spark.models.als_fold_in import AlsFoldIn
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.preparation.weighting import (
     Bm25Statistics,
@@ -31,12 +29,11 @@ from recsys_spark.preparation.weighting import (
 )
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.scorer import FoldIn, Histories, Scorer
+from recsys_spark.ranking.scorer import Scorer
 
 __all__ = [
     "Als",
     "AlsFactors",
-    "AlsFoldIn",
     "AlsSettings",
     "als_estimator",
     "als_factors",
@@ -140,26 +137,6 @@ def als_factors(model: ALSModel, n_observations: int) -> AlsFactors:
         item_vectors=model.itemFactors.select(F.col("id").alias("item_idx"), F.col("features").alias("vector")),
         n_observations=n_observations,
     )
-
-
-@dataclass(frozen=True)
-class AlsFoldIn:
-    """Fold-in of a history: the closed-form solution of ALS with fixed items (fold_in.py)."""
-
-    reg_param: float
-    alpha: float
-    implicit: bool
-    fold_in: FoldIn = "solve"
-
-    def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
-        known = (histories.item_idx >= 0) & (histories.item_idx < matrix.n_items)
-        items, places = np.unique(np.where(known, histories.item_idx, -1), return_inverse=True)
-        unknown = int(items.size > 0 and items[0] < 0)
-        vectors = matrix.rows(items[unknown:])
-        history = (histories.indptr, places - unknown, histories.confidence)
-        if self.implicit:
-            return fold_in_implicit(vectors, matrix.gram(), *history, reg_param=self.reg_param, alpha=self.alpha)
-        return fold_in_explicit(vectors, *history, reg_param=self.reg_param)
 
 
 class Als(ModelKind):

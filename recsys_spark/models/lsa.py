@@ -10,20 +10,18 @@ approximate the weights. The vector of a new history is its projection, by the f
 
 import logging
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy import sparse
 
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.models.lsa_fold_in import LsaFoldIn
 from recsys_spark.models.truncated_svd import (
     MatrixStatistics,
     Projection,
@@ -44,9 +42,9 @@ from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_frames import matrix_frame
 from recsys_spark.ranking.matrix_writer import write_item_arrays
-from recsys_spark.ranking.scorer import FoldIn, Histories, Scorer
+from recsys_spark.ranking.scorer import Scorer
 
-__all__ = ["Lsa", "LsaFoldIn", "LsaSettings"]
+__all__ = ["Lsa", "LsaSettings"]
 
 log = logging.getLogger(__name__)
 
@@ -78,36 +76,6 @@ class LsaSettings(WeightingSettings):
         ge=1,
         description="Largest matrix of items by rank + oversampling, 8 bytes each; the driver holds three, a task two.",
     )
-
-
-@dataclass(frozen=True)
-class LsaFoldIn:
-    """Fold-in of a history by projection on the directions of the items: x V / S, from the rows V S of the matrix.
-
-    The result is the least squares solution: its products with the item vectors are closest to the history. Orthogonal
-    directions make it a product, without a linear system. For centred items, the last column of the matrix holds the
-    means, and the last component of a user vector is 1.
-    """
-
-    center: bool = False
-    fold_in: FoldIn = "solve"
-
-    def __call__(self, matrix: ItemMatrix, histories: Histories) -> NDArray[np.float32]:
-        inside = (histories.item_idx >= 0) & (histories.item_idx < matrix.n_items)
-        valid = histories.only(inside & np.isfinite(histories.confidence))
-        items, places = np.unique(valid.item_idx, return_inverse=True)
-        rows = matrix.rows(items)
-        entries = sparse.csr_matrix((valid.confidence, places, valid.indptr), (len(valid), items.size))
-        vectors = entries @ rows.astype(np.float64)
-        gram, has_items = matrix.gram(), vectors.any(axis=1)
-        if self.center:
-            vectors -= gram[-1]
-        squares = np.diag(gram)
-        vectors = np.divide(vectors, squares, out=np.zeros_like(vectors), where=squares > 0)
-        if self.center:
-            vectors[:, -1] = 1
-        folded: NDArray[np.float32] = (vectors * has_items[:, None]).astype(np.float32)
-        return folded
 
 
 class Lsa(ModelKind):

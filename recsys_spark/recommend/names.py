@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -10,10 +9,10 @@ from pyspark.sql.window import Window
 
 from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.core.logs import plain_console
+from recsys_spark.recommend.item_match import CANDIDATES, SUGGESTIONS, ItemMatch
 from recsys_spark.storage.tables import Tables
 
 __all__ = [
-    "ItemMatch",
     "item_names",
     "match_items",
     "resolve_items",
@@ -24,26 +23,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-SUGGESTIONS = 3
-# Items of one name that are listed.
-CANDIDATES = 10
 # Similar names cost a comparison with each name of the catalogue.
 MOST_SUGGESTED_FOR = 20
-
-
-@dataclass(frozen=True)
-class ItemMatch:
-    """The item that a text names, by id or by name.
-
-    `item_idx` is None where there is no such item; `suggestions` then holds the nearest names. `others` counts further
-    items of the same name, and `candidates` has (item_id, name) of the first of all items of that name.
-    """
-
-    asked: str
-    item_idx: int | None
-    others: int = 0
-    candidates: tuple[tuple[str, str], ...] = ()
-    suggestions: tuple[str, ...] = ()
 
 
 def match_items(tables: Tables, asked: Sequence[str]) -> list[ItemMatch]:

@@ -1,13 +1,15 @@
 """Schemas of the Delta tables, each with the job that makes it.
 
-Columns are part of the contract with SQL users: new ones are added at the end, none is renamed or removed. Nothing in
-this module needs a Spark session.
+Columns are part of the contract with SQL users: new ones are added at the end, none is renamed or removed. Spark is
+imported for its types alone, when they are asked for.
 """
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pyspark.sql import types as T
+if TYPE_CHECKING:
+    from pyspark.sql import types as T
 
 __all__ = ["TABLES", "Table"]
 
@@ -30,8 +32,10 @@ class Table:
     extra_properties: dict[str, str] = field(default_factory=dict)
 
     @property
-    def schema(self) -> T.StructType:
+    def schema(self) -> "T.StructType":
         """Return the columns as a Spark type."""
+        from pyspark.sql import types as T
+
         schema = T.StructType.fromDDL(self.columns)
         assert isinstance(schema, T.StructType)
         return schema

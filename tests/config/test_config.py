@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from recsys_spark.config.help import base_yaml, help_text
+from recsys_spark.config.help import base_yaml, section_help
 from recsys_spark.config.keys import settings_by_key
 from recsys_spark.config.kinds import load_settings
 from recsys_spark.config.load import load_config
@@ -103,7 +103,7 @@ def test_invalid_values_are_found_before_spark_starts(flags: list[str]) -> None:
 
 
 def test_help_lists_every_key_with_a_description() -> None:
-    text = help_text("ingest_plays", "Reads.")
+    text = section_help("all")
     for key, info in settings_by_key().items():
         assert f"--{key} " in text
         assert info.description, key
@@ -128,12 +128,14 @@ def test_base_yaml_loads_as_the_defaults(tmp_path: Path) -> None:
 def test_settings_of_networks_need_torch_only_when_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_torch(kind: str) -> type[BaseModel]:
         if kind in NETWORKS:
-            raise ImportError("No module named 'torch'")
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
         return load_settings(kind)
 
     monkeypatch.setattr("recsys_spark.config.keys.load_settings", without_torch)
     assert load_config([*ROOT, "--models.als.rank", "8"], {}).settings_of("als").model_dump()["rank"] == 8
-    with pytest.raises(ConfigError, match=r"kind mult_vae need torch.*install recsys_spark\[torch\]"):
+    with pytest.raises(
+        ConfigError, match=r"settings of mult_vae.*torch is not installed.*: run python -m pip install .*torch"
+    ):
         load_config([*ROOT, "--models.mult_vae.latent", "8"], {})
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recsys_spark.gender.title_list import TitlePrediction, print_prediction
+from recsys_spark.gender.title_prediction import TitlePrediction, print_prediction
 
 
 @pytest.mark.parametrize(("probability", "effect"), [(0.689, "lower m by 0.021"), (0.75, "raise m by 0.040")])

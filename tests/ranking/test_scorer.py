@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recsys_spark.models.als import AlsFoldIn
+from recsys_spark.models.als_fold_in import AlsFoldIn
 from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
 from recsys_spark.models.popularity import GroupPopularityScorer, PopularityScorer
 from recsys_spark.ranking.dot_scorer import DotScorer, ExtendedScorer

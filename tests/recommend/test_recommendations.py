@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.models.als import AlsFoldIn, AlsSettings, als_observations, fit_als
+from recsys_spark.models.als import AlsSettings, als_observations, fit_als
+from recsys_spark.models.als_fold_in import AlsFoldIn
 from recsys_spark.models.popularity import PopularityScorer, PopularitySettings, popularity_scores
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.matrix_writer import write_item_matrix

@@ -123,9 +123,7 @@ def test_the_job_runs_repeats_without_results(
         {"implicit": "false", "rank": "2", "max_iter": "2"},
         "train_and_validation",
     )
-    import recsys_spark.jobs.reproduce as job
-
-    monkeypatch.setattr(job, "ENTRIES", (lists, rated))
+    monkeypatch.setattr(entries, "ENTRIES", (lists, rated))
     flags = ["--reproduce.data", tmp_path / "data"]
     assert workspace.done("reproduce", *flags, "--reproduce.kinds", "ease").rows == {"repeats_run": 2, "rows": 1}
     outcome = workspace.done("reproduce", *flags)
@@ -134,4 +132,3 @@ def test_the_job_runs_repeats_without_results(
     assert [line["repeat"] for line in printed] == [1, 2]
     assert (workspace.root / "results.md").read_text().count("\n") == 4
     assert workspace.done("reproduce", *flags).rows == {"repeats_run": 0, "rows": 2}
-    assert entries.ENTRIES is not job.ENTRIES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.runtime import job as job_module
+from recsys_spark.runtime import execution
 from recsys_spark.runtime.job import Job
 
 ErrorOf = Callable[..., tuple[int, str]]
@@ -21,7 +21,7 @@ def error_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
         raise RuntimeError("a session was started")
 
     def run(name: str, *flags: str) -> tuple[int, str]:
-        monkeypatch.setattr(job_module, "spark_session", started)
+        monkeypatch.setattr(execution, "spark_session", started)
         job: Job = import_module(f"recsys_spark.jobs.{name}").job
         code = job.main(["--tables.root", str(tmp_path / "tables"), *flags])
         return code, str(json.loads(capsys.readouterr().out.splitlines()[-1])["error"])

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.keys import settings_by_key
 from recsys_spark.config.load import load_config
 from recsys_spark.core.errors import ConfigError, DataQualityError, MissingInputError, WriteConflictError
-from recsys_spark.jobs import build_interactions
-from recsys_spark.runtime import job as job_module
+from recsys_spark.runtime import execution
 from recsys_spark.runtime.job import Job, JobRun, exit_with
 from recsys_spark.runtime.session import job_settings
 from recsys_spark.runtime.spark_settings import DELTA, JOB_SETTINGS
@@ -212,18 +210,10 @@ def test_a_session_without_delta_is_refused_with_the_remedy(missing: str, monkey
         pass
 
 
-def test_help_lists_every_key_and_needs_no_spark(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr(job_module, "spark_session", no_session)
-    assert build_interactions.main(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert "build_interactions" in text and "Sum plays to one row a pair" in text
-    assert [key for key in settings_by_key() if f"--{key} " not in text] == []
-
-
 def test_problems_of_roots_and_keys_are_reported_before_spark_starts(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "spark_session", no_session)
+    monkeypatch.setattr(execution, "spark_session", no_session)
     (tmp_path / "file").write_text("in the way")
     beneath = tmp_path / "file" / "tables"
     code, line, stderr = main(number_users, beneath, capsys, "--files.root", str(tmp_path / "file" / "files"))

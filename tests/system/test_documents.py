@@ -28,6 +28,8 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
+from recsys_spark.cli.commands import COMMANDS
+from recsys_spark.cli.commands import main as recsys
 from recsys_spark.config.load import load_config
 from recsys_spark.core.names import FORMATS, NETWORKS
 from tests.documents import JOBS, MAKEFILE, PAGES, ROOT, TEXT, Block, JobCall, Page, job_calls, page, words_of_commands
@@ -132,6 +134,9 @@ class Reader:
             self._start(call, only_read="conf/cluster.yaml" in words)
         elif words[:2] == ["make", "run"] and not self.is_quick:
             assert "Nearest neighbours of the most played items" in self._start(make_run()) or self.spark is None
+        elif words[0] == "recsys":
+            assert {*words[1:2]} <= COMMANDS.keys()
+            assert self.spark is None or recsys(words[1:]) == 0
         else:
             check_other_command(words)
 

@@ -54,7 +54,10 @@ def test_the_ranges_of_setup_contain_the_locked_versions(monkeypatch):
     monkeypatch.chdir(ROOT)
     package: Any = run_setup("setup.py", stop_after="init")
     extras = package.extras_require
-    needed = {"run": [*package.install_requires, *extras["spark"], *extras["torch"]], "test": extras["test"]}
+    needed = {
+        "run": [*package.install_requires, *extras["spark"], *extras["torch"], *extras["cli"]],
+        "test": extras["test"],
+    }
     for kind, texts in needed.items():
         for requirement in map(Requirement, texts):
             wanted = canonicalize_name(requirement.name)
@@ -96,8 +99,9 @@ def test_the_wheel_carries_jobs_commands_and_resources(tmp_path):
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "recsys_spark").rglob("*.py")}
     resources = {f"recsys_spark/resources/{name}" for name in ("log4j2.properties", "delta-jars.sha256", *page)}
     assert modules | resources | {f"recsys_spark/jobs/{job}.py" for job in JOBS} <= names
-    assert commands.split("\n")[1 : len(JOBS) + 1] == [
-        f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in JOBS
+    assert commands.split("\n")[1 : len(JOBS) + 2] == [
+        "recsys = recsys_spark.cli.commands:entry_point",
+        *(f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in JOBS),
     ]
 
 

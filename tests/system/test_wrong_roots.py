@@ -8,7 +8,7 @@ import pytest
 
 from recsys_spark.config.load import load_config
 from recsys_spark.core.errors import MissingInputError
-from recsys_spark.runtime import job as job_module
+from recsys_spark.runtime import execution
 from recsys_spark.runtime.job import Job
 
 JOBS = sorted(path.stem for path in (Path(__file__).parents[2] / "jobs").glob("[a-z]*.py"))
@@ -33,7 +33,7 @@ def test_a_job_that_needs_tables_starts_nothing_and_creates_nothing_where_there_
     root = tmp_path / "mistyped"
     if exists:
         root.mkdir()
-    monkeypatch.setattr(job_module, "spark_session", lambda _: pytest.fail("a session was started"))
+    monkeypatch.setattr(execution, "spark_session", lambda _: pytest.fail("a session was started"))
     code = job_of(name).main(["--tables.root", str(root)])
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert code == line["exit_code"] == 4

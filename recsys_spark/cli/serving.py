@@ -1,0 +1,53 @@
+"""Serving model versions, as the table models states them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from recsys_spark.core.errors import MissingInputError
+from recsys_spark.storage.stored_tables import StoredTables, literal
+
+__all__ = ["StoredModel", "serving_model", "stored_model"]
+
+# What makes each output table serve.
+REMEDIES = {
+    "item_similarity": "run build_item_similarity and publish_model first",
+    "recommendations": "run build_recommendations and publish_model first",
+    "gender_predictions": "run train_gender_model, predict_gender and publish_model --model.kind gender first",
+}
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A row of models, with the columns that answers need."""
+
+    version: str
+    kind: str
+    artifact: str
+    params: dict[str, Any]
+
+
+def serving_model(tables: StoredTables, table: str) -> StoredModel:
+    """Return the model version that serves an output table.
+
+    Raises MissingInputError, naming the jobs, where none serves it.
+    """
+    found = _models(tables, f"array_has(serves, {literal(table)})")
+    if not found:
+        raise MissingInputError(f"no model serves {table} at {tables.root}: {REMEDIES[table]}")
+    return found[0]
+
+
+def stored_model(tables: StoredTables, version: str) -> StoredModel:
+    """Return a model version by name; MissingInputError where there is none."""
+    found = _models(tables, f"model_version = {literal(version)}")
+    if not found:
+        raise MissingInputError(f"there is no model version {version} at {tables.root}: train it again")
+    return found[0]
+
+
+def _models(tables: StoredTables, condition: str) -> list[StoredModel]:
+    rows = tables.query(f"SELECT model_version, algorithm, artifact, params FROM models WHERE {condition}", "models")
+    return [
+        StoredModel(row["model_version"], row["algorithm"], row["artifact"], json.loads(row["params"])) for row in rows
+    ]
