@@ -20,6 +20,7 @@ from recsys_spark.config.evaluation import (
 from recsys_spark.config.gender import GenderSettings, SuppressSettings
 from recsys_spark.config.kinds import load_settings
 from recsys_spark.config.map import MapSettings
+from recsys_spark.config.pipeline import PipelineSettings
 from recsys_spark.config.recommendations import RecommendationsSettings
 from recsys_spark.config.report import ReportSettings
 from recsys_spark.config.sample import SampleSettings
@@ -136,30 +137,6 @@ class BenchmarkSettings(Section):
     )
     peers: str | None = Field(
         None, description="Python with RePlay and implicit (make peers), for the measures that compare with them."
-    )
-
-
-class PipelineSettings(Section):
-    """Section `pipeline`."""
-
-    kinds: tuple[str, ...] = Field(
-        ("popularity", "als"), min_length=1, description="Kinds of models that run_pipeline trains, in order."
-    )
-    list_kinds: tuple[str, ...] = Field(
-        (),
-        description="Kinds of pipeline.kinds whose similar items and recommendations are built; empty: all of them.",
-    )
-    gender_kind: str | None = Field(
-        None,
-        description="Kind of pipeline.kinds whose user vectors predict genders; unset: the published kind, or the first"
-        " one with user vectors.",
-    )
-    gender: bool = Field(False, description="Also train and predict genders at the end, if enough profiles state one.")
-    report: bool = Field(True, description="Also write the report (build_report) at the end.")
-    start: str | None = Field(None, alias="from", description="First step to run; earlier steps are skipped.")
-    final_fit: bool = Field(
-        False,
-        description="With a split: after the evaluation, train the models on everything before outputs are built.",
     )
 
 
