@@ -2,7 +2,6 @@
 
 import logging
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from recsys_spark.runtime.preflight import (
 )
 from recsys_spark.runtime.report import Report, describe_failure, recorded_error
 from recsys_spark.runtime.run_record import record
-from recsys_spark.runtime.session import job_settings, spark_session
+from recsys_spark.runtime.session import end_interrupted_call, job_settings, spark_session
 from recsys_spark.runtime.termination import termination_in
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
 from recsys_spark.storage.tables import Tables
@@ -56,10 +55,9 @@ def execute(job: "Job", spark: SparkSession, config: BaseConfig, report: Report)
         except BaseException as error:
             describe_failure(report, error)
             recorded = recorded_error(error, config)
-            if termination_in(error):
+            if termination_in(error) or isinstance(error, KeyboardInterrupt):
                 # Else the record would wait for the tasks of the interrupted work.
-                with suppress(*SPARK_ERRORS):
-                    spark.interruptAll()
+                end_interrupted_call(spark)
             raise
         finally:
             _warn_of_undeclared(job, tables)

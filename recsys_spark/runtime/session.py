@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from pyspark import SparkContext
@@ -24,7 +24,16 @@ from recsys_spark.runtime.spark_settings import DELTA, JOB_SETTINGS, WORKER_ENVI
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
-__all__ = ["block_tasks", "checkpoint_dir", "is_local", "job_settings", "parallelism", "spark_session", "started_jobs"]
+__all__ = [
+    "block_tasks",
+    "checkpoint_dir",
+    "end_interrupted_call",
+    "is_local",
+    "job_settings",
+    "parallelism",
+    "spark_session",
+    "started_jobs",
+]
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +106,20 @@ def block_tasks(spark: SparkSession) -> int:
     Four per core, so that a slow task delays the others little.
     """
     return 4 * parallelism(spark)
+
+
+def end_interrupted_call(spark: SparkSession) -> None:
+    """Cancel the work of an interrupted call to the JVM, and use another connection from now on.
+
+    A signal can interrupt a call before its answer is read. The next call would take that answer for its own.
+    """
+    with suppress(AttributeError, *SPARK_ERRORS):
+        # Spark Connect has no such connection.
+        connection = spark.sparkContext._gateway._gateway_client.get_thread_connection()
+        if connection is not None:
+            connection.close()
+    with suppress(*SPARK_ERRORS):
+        spark.interruptAll()
 
 
 @contextmanager

@@ -18,16 +18,29 @@ from recsys_spark.runtime.job import Job
 
 def work(run):
     print("at work", flush=True)
-    run.spark.range(10**13).selectExpr("sum(hash(id))").collect()
+    WORK
 
 Job("endless", "", work).entry_point()
 """
 
 
+# A query, and a call whose answer arrives after the signal and must not be taken for that of the next call.
+QUERY = 'run.spark.range(10**13).selectExpr("sum(hash(id))").collect()'
+CALL = "run.spark._jvm.java.lang.Thread.sleep(5_000)"
+
+
 @pytest.mark.slow
-def test_a_cancelled_job_is_recorded_and_exits_with_143(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("work", [QUERY, CALL])
+def test_a_cancelled_job_is_recorded_and_exits_with_143(spark: SparkSession, tmp_path: Path, work: str) -> None:
     settings = ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
-    command = [sys.executable, "-c", PROGRAM, "--tables.root", str(tmp_path / "tables"), *settings]
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM.replace("WORK", work),
+        "--tables.root",
+        str(tmp_path / "tables"),
+        *settings,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "at work\n"
