@@ -115,7 +115,8 @@ def end_interrupted_call(spark: SparkSession) -> None:
     """
     with suppress(AttributeError, *SPARK_ERRORS):
         # Spark Connect has no such connection.
-        connection = spark.sparkContext._gateway._gateway_client.get_thread_connection()
+        gateway = spark.sparkContext._gateway
+        connection = None if gateway is None else gateway._gateway_client.get_thread_connection()
         if connection is not None:
             connection.close()
     with suppress(*SPARK_ERRORS):
