@@ -2,17 +2,24 @@
 
 import logging
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.status import Status
 
-__all__ = ["configure_logs", "plain_console", "step", "table_console"]
+__all__ = ["configure_logs", "plain_console", "progress_detail", "step", "table_console"]
 
 log = logging.getLogger("recsys_spark")
+# Seconds between two updates of the live line, and between two lines of a log.
+LIVE_INTERVAL = 0.5
+LOG_INTERVAL = 60.0
+# Functions that return how far the work of this process is; the last one counts.
+_details: list[Callable[[], str]] = []
 
 
 @cache
@@ -55,15 +62,54 @@ def configure_logs(level: str) -> None:
 
 
 @contextmanager
+def progress_detail(detail: Callable[[], str]) -> Iterator[None]:
+    """Add the text of a function to the progress of steps in the block.
+
+    It is called in another thread, and returns such as `3 of 8 tasks`. An empty text adds nothing.
+    """
+    _details.append(detail)
+    try:
+        yield
+    finally:
+        _details.remove(detail)
+
+
+@contextmanager
 def step(text: str) -> Iterator[None]:
     """Show the progress of a piece of work.
 
-    A terminal shows a spinner. The log gets a line with the elapsed seconds at the end.
+    A terminal shows a live line with the elapsed seconds. The log gets a line each minute, and one at the end.
     """
-    clock = time.monotonic()
+    clock, ended = time.monotonic(), threading.Event()
     if sys.stderr.isatty() and log.handlers:
-        with _terminal().status(text):
-            yield
+        with _terminal().status(text) as status:
+            watcher = _start_watcher(text, clock, ended, status)
+            try:
+                yield
+            finally:
+                ended.set()
+                watcher.join()
     else:
-        yield
+        _start_watcher(text, clock, ended, None)
+        try:
+            yield
+        finally:
+            ended.set()
     log.info("%s: %.1f s", text, time.monotonic() - clock)
+
+
+def _start_watcher(text: str, clock: float, ended: threading.Event, status: Status | None) -> threading.Thread:
+    thread = threading.Thread(target=_watch, args=(text, clock, ended, status), daemon=True)
+    thread.start()
+    return thread
+
+
+def _watch(text: str, clock: float, ended: threading.Event, status: Status | None) -> None:
+    """Report elapsed seconds and details until the work ends."""
+    while not ended.wait(LOG_INTERVAL if status is None else LIVE_INTERVAL):
+        detail = _details[-1]() if _details else ""
+        line = f"{text}: {time.monotonic() - clock:.0f} s{f', {detail}' if detail else ''}"
+        if status is not None:
+            status.update(line)
+        elif not ended.is_set():
+            log.info("at work: %s", line)

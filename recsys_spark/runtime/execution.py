@@ -3,12 +3,14 @@
 import logging
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.libraries import explain_missing_libraries
+from recsys_spark.core.logs import progress_detail
 from recsys_spark.runtime.job_run import JobRun
 from recsys_spark.runtime.preflight import (
     check_shared_files,
@@ -19,7 +21,7 @@ from recsys_spark.runtime.preflight import (
 )
 from recsys_spark.runtime.report import Report, describe_failure, recorded_error
 from recsys_spark.runtime.run_record import record
-from recsys_spark.runtime.session import end_interrupted_call, job_settings, spark_session
+from recsys_spark.runtime.session import end_interrupted_call, job_settings, spark_session, tasks_done
 from recsys_spark.runtime.termination import termination_in
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
 from recsys_spark.storage.tables import Tables
@@ -45,7 +47,7 @@ def execute(job: "Job", spark: SparkSession, config: BaseConfig, report: Report)
     _check(job, config)
     tables = Tables(spark, config, report.run_id, job.name)
     started, clock, recorded = datetime.now(UTC), time.monotonic(), None
-    with job_settings(spark):
+    with job_settings(spark), progress_detail(partial(tasks_done, spark)):
         try:
             with explain_disk_errors(config), explain_missing_libraries():
                 check_writable(config)

@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.logs import step
 from recsys_spark.core.paths import file_uri, local_path
 from recsys_spark.runtime.spark_settings import DELTA, JOB_SETTINGS, WORKER_ENVIRONMENT, local_settings, user_folder
 from recsys_spark.storage.locks import Locks
@@ -33,6 +34,7 @@ __all__ = [
     "parallelism",
     "spark_session",
     "started_jobs",
+    "tasks_done",
 ]
 
 log = logging.getLogger(__name__)
@@ -108,8 +110,18 @@ def block_tasks(spark: SparkSession) -> int:
     return 4 * parallelism(spark)
 
 
+def tasks_done(spark: SparkSession) -> str:
+    """Return such as `3 of 8 tasks`, those of the stages at work; empty without any."""
+    with suppress(AttributeError, OSError, *SPARK_ERRORS):
+        tracker = spark.sparkContext.statusTracker()
+        stages = [info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage)) is not None]
+        if stages:
+            return f"{sum(info.numCompletedTasks for info in stages)} of {sum(info.numTasks for info in stages)} tasks"
+    return ""
+
+
 def end_interrupted_call(spark: SparkSession) -> None:
-    """Cancel the work of an interrupted call to the JVM, and use another connection from now on.
+    """Cancel the work of an interrupted call, and renew the connection to the JVM.
 
     A signal can interrupt a call before its answer is read. The next call would take that answer for its own.
     """
@@ -182,9 +194,8 @@ def _local_session(config: BaseConfig) -> SparkSession:
     if config.tables.schema_name is not None:
         builder = builder.enableHiveSupport()
     log_file = user_folder() / f"spark-{os.getpid()}.log"
-    log.info("starting Spark %s; its log is %s", config.spark.master, log_file)
     try:
-        with _stderr_to(log_file):
+        with step(f"starting Spark {config.spark.master}; its log is {log_file}"), _stderr_to(log_file):
             return builder.getOrCreate()
     except (*SPARK_ERRORS, RuntimeError) as error:
         raise ConfigError(
