@@ -19,13 +19,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config.load import load_config
+from recsys_spark.runtime.spark_settings import FIRST_COMPILER, SMALL_DATA
 from recsys_spark.storage.tables import Tables
 from tests.matrices import make_matrix
 
 __all__ = ["make_matrix"]
 
-# Only the first compiler of the JVM, whose code cache is too small without the second one.
-FAST_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
 # Fixtures whose tests start Spark in the process of the tests.
 SPARK_FIXTURES = {"spark", "workspace"}
 
@@ -44,23 +43,19 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     warehouse = tmp_path_factory.mktemp("warehouse")
+    builder = SparkSession.builder.master("local[2]")
+    # Test data are small: compilation costs half the CPU time. Tests that start a job as a process of its own run the
+    # generated code.
+    for key, value in SMALL_DATA.items():
+        builder = builder.config(key, value)
     session = (
-        SparkSession.builder.master("local[2]")
-        .appName("recsys_spark tests")
+        builder.appName("recsys_spark tests")
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .config("spark.databricks.delta.snapshotPartitions", "1")
         .config("spark.sql.session.timeZone", "UTC")
-        # Test data are small: one task per shuffle and no adaptive planning make jobs several times faster.
         .config("spark.sql.shuffle.partitions", "1")
-        .config("spark.sql.adaptive.enabled", "false")
-        # Compilation costs more than it gains on a few rows: half the CPU time of the tests. Tests that start a job as
-        # a process of its own run the generated code.
-        .config("spark.sql.codegen.wholeStage", "false")
-        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
-        .config("spark.driver.extraJavaOptions", FAST_START)
-        # Each scan would start a job of its own to skip files; the tables of the tests have a few files.
-        .config("spark.databricks.delta.stats.skipping", "false")
+        .config("spark.driver.extraJavaOptions", FIRST_COMPILER)
         # The context inspects the call stack for every column, for messages that tests do not need.
         .config("spark.sql.dataFrameQueryContext.enabled", "false")
         .config("spark.driver.memory", "3g")

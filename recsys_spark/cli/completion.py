@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from recsys_spark.cli.registry import all_jobs, command_name
+from recsys_spark.config.job_help import COMMON_SECTIONS
 from recsys_spark.config.keys import ConfigKeys
 from recsys_spark.core.names import all_kinds
 
@@ -18,8 +19,6 @@ For zsh, in a folder of fpath:
 For fish:
   recsys completion fish > ~/.config/fish/completions/recsys.fish"""
 
-# Sections that every job uses.
-COMMON = ("tables", "files", "run", "spark")
 ANSWER = ("--top", "--json", "--config", "--help", "--tables.root", "--files.root")
 TOOLS: Mapping[str, Sequence[str]] = {
     "similar": ANSWER,
@@ -50,7 +49,9 @@ def _words() -> dict[str, list[str]]:
         keys.get(f"models.{kind}")
     words = {name: list(words) for name, words in TOOLS.items()}
     for job in all_jobs():
-        used = [key for key in keys if any(f"{key}.".startswith(f"{name}.") for name in (*job.settings, *COMMON))]
+        used = [
+            key for key in keys if any(f"{key}.".startswith(f"{name}.") for name in (*job.settings, *COMMON_SECTIONS))
+        ]
         words[command_name(job.name)] = ["--help", "--config", *(f"--{key}" for key in used)]
     return words
 

@@ -11,7 +11,7 @@ from recsys_spark.config.help import default_text, section_help, type_text
 from recsys_spark.config.keys import ConfigKeys
 from recsys_spark.core.errors import ConfigError
 
-__all__ = ["MAX_LINES", "WIDTH", "job_help", "print_help", "wants_help"]
+__all__ = ["COMMON_SECTIONS", "MAX_LINES", "WIDTH", "job_help", "print_help", "wants_help"]
 
 WIDTH, MAX_LINES = 100, 60
 # Width of flags; descriptions begin in the next column.

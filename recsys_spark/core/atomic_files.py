@@ -20,6 +20,7 @@ __all__ = [
     "remove_drafts",
     "supports_links",
     "write_json",
+    "write_once",
 ]
 
 DRAFT = ".tmp"
@@ -81,6 +82,18 @@ def name_new_file(draft: Path, path: Path) -> bool:
     finally:
         draft.unlink(missing_ok=True)
     return True
+
+
+def write_once(path: Path, text: str) -> str:
+    """Return the text of a file, after writing `text` if there is none.
+
+    The file is complete before it has its name, so that a killed job leaves no partial one.
+    """
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{uuid4().hex}{DRAFT}")
+        draft.write_text(text, encoding="utf-8")
+        name_new_file(draft, path)
+    return path.read_text(encoding="utf-8")
 
 
 def supports_links(folder: Path) -> bool:

@@ -103,5 +103,4 @@ def _margins(fitted: LinearMap) -> LinearMap:
     """Return the margins of the classes; with two classes one margin with both signs, as in MLlib."""
     if len(fitted.bias) > 2:
         return fitted
-    matrix, bias = fitted.matrix[1:], fitted.bias[1:]
-    return LinearMap(np.vstack([-matrix, matrix]), np.concatenate([-bias, bias]))
+    return LinearMap(fitted.matrix[1:], fitted.bias[1:]).with_both_signs()

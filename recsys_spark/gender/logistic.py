@@ -28,6 +28,18 @@ class LinearMap:
         """Return the values for rows x, (n, classes)."""
         return np.asarray(x @ self.matrix.T) + self.bias
 
+    def with_both_signs(self) -> "LinearMap":
+        """Return the margins -x and x of a map to one margin x; others as they are."""
+        if len(self.bias) > 1:
+            return self
+        return LinearMap(np.vstack([-self.matrix, self.matrix]), np.concatenate([-self.bias, self.bias]))
+
+    def with_zero(self) -> "LinearMap":
+        """Return the logits 0 and x of a map to one margin x; others as they are."""
+        if len(self.bias) > 1:
+            return self
+        return LinearMap(np.vstack([np.zeros_like(self.matrix), self.matrix]), np.concatenate([[0.0], self.bias]))
+
     def after(self, first: "LinearMap") -> "LinearMap":
         """Return this map of the values of another one."""
         return LinearMap(self.matrix @ first.matrix, self.matrix @ first.bias + self.bias)
@@ -63,7 +75,7 @@ def fit_logistic(
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
     matrix, bias = found[: rows * width].reshape(rows, width), found[rows * width :]
     if rows == 1:
-        return LinearMap(np.vstack([np.zeros_like(matrix), matrix]), np.concatenate([[0.0], bias]))
+        return LinearMap(matrix, bias).with_zero()
     # All intercepts may move together; their mean is zero, so that margins of several fits can be compared.
     return LinearMap(matrix, bias - bias.mean())
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import reduce
 from multiprocessing.pool import ThreadPool
 
-import numpy as np
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.sql import DataFrame
@@ -123,15 +122,13 @@ def _margins(model: LogisticRegressionModel) -> LinearMap:
 
     With two classes MLlib returns one margin with both signs.
     """
-    matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
-    if len(bias) == 1:
-        return LinearMap(np.vstack([-matrix, matrix]), np.concatenate([-bias, bias]))
-    return LinearMap(matrix, bias)
+    return _coefficients(model).with_both_signs()
 
 
 def _logits(model: LogisticRegressionModel) -> LinearMap:
     """Return the logits whose softmax are the probabilities; with two classes the first is zero."""
-    matrix, bias = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
-    if len(bias) == 1:
-        return LinearMap(np.vstack([np.zeros_like(matrix), matrix]), np.concatenate([[0.0], bias]))
-    return LinearMap(matrix, bias)
+    return _coefficients(model).with_zero()
+
+
+def _coefficients(model: LogisticRegressionModel) -> LinearMap:
+    return LinearMap(model.coefficientMatrix.toArray(), model.interceptVector.toArray())

@@ -5,20 +5,18 @@ text. The JSON escapes every character that could end its script element, and th
 A content security policy allows only the page's own script, by hash, and forbids all requests.
 """
 
-import base64
-import hashlib
 import html
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.report.map_groups import Groups
 from recsys_spark.report.map_items import Neighbours
+from recsys_spark.report.page_resources import page_style, read_resource, source_hash
 
 __all__ = ["ItemMap", "map_page"]
 
@@ -47,9 +45,9 @@ class ItemMap:
 
 def map_page(item_map: ItemMap) -> str:
     """Return the HTML text of a map; the same map gives the same text."""
-    style = _resource("page.css")
-    script = "\n".join(map(_resource, SCRIPTS))
-    policy = f"default-src 'none'; script-src {_hash_of(script)}; style-src {_hash_of(style)}; base-uri 'none'"
+    style = page_style("item_map/page.css")
+    script = "\n".join(read_resource(f"item_map/{name}") for name in SCRIPTS)
+    policy = f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; base-uri 'none'"
     parts = {
         "policy": policy + "; form-action 'none'",
         "title": html.escape(f"Items of {item_map.model_version}"),
@@ -61,7 +59,7 @@ def map_page(item_map: ItemMap) -> str:
         "list": "\n".join(_list_items(item_map)),
     }
     # One pass over the template, so that a placeholder inside an item name stays as it is.
-    return re.sub(r"\{\{(\w+)\}\}", lambda placeholder: parts[placeholder[1]], _resource("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda placeholder: parts[placeholder[1]], read_resource("item_map/page.html"))
 
 
 def _as_json(item_map: ItemMap) -> str:
@@ -93,12 +91,3 @@ def _as_json(item_map: ItemMap) -> str:
 def _list_items(item_map: ItemMap) -> list[str]:
     rows = zip(item_map.name[:LISTED], item_map.users[:LISTED], strict=True)
     return [f"<li><b>{html.escape(name)}</b> <small>{users:,} users</small></li>" for name, users in rows]
-
-
-def _resource(name: str) -> str:
-    return (files("recsys_spark") / "resources" / "item_map" / name).read_text(encoding="utf-8")
-
-
-def _hash_of(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

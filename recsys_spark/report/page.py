@@ -4,16 +4,14 @@ Jinja2 escapes every value. A content security policy allows only the page's own
 and requests: the page has neither, and names of items are untrusted text.
 """
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, select_autoescape
 from jinja2 import Template as JinjaTemplate
 
 from recsys_spark.report.charts import Chart, short_number
+from recsys_spark.report.page_resources import page_style, read_resource, source_hash
 
 __all__ = ["Cell", "Figure", "Headline", "Report", "Section", "Table", "render"]
 
@@ -77,9 +75,8 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the HTML text of a report; the same report gives the same text."""
-    style = _resource("report.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    style = page_style("report/report.css")
+    policy = f"default-src 'none'; style-src {source_hash(style)}; base-uri 'none'; form-action 'none'"
     return _template().render(report=report, style=style, policy=policy)
 
 
@@ -100,8 +97,4 @@ class _Resources(BaseLoader):
     """Loader of the templates that lie in the package, also in a wheel."""
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, None]:
-        return _resource(template), None, None
-
-
-def _resource(name: str) -> str:
-    return (files("recsys_spark") / "resources" / "report" / name).read_text(encoding="utf-8")
+        return read_resource(f"report/{template}"), None, None

@@ -39,12 +39,16 @@ def execute_in_own_session(job: "Job", config: BaseConfig, report: Report) -> No
     _check(job, config)
     check_writable(config)
     with spark_session(config) as spark:
-        execute(job, spark, config, report)
+        _run(job, spark, config, report)
 
 
 def execute(job: "Job", spark: SparkSession, config: BaseConfig, report: Report) -> None:
     """Run a job in a session and record the run; errors of the work are raised."""
     _check(job, config)
+    _run(job, spark, config, report)
+
+
+def _run(job: "Job", spark: SparkSession, config: BaseConfig, report: Report) -> None:
     tables = Tables(spark, config, report.run_id, job.name)
     started, clock, recorded = datetime.now(UTC), time.monotonic(), None
     with job_settings(spark), progress_detail(partial(tasks_done, spark)):

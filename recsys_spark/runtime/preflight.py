@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.core.atomic_files import name_new_file, supports_links
+from recsys_spark.core.atomic_files import supports_links, write_once
 from recsys_spark.core.errors import ConfigError, MissingInputError, RecsysError
 from recsys_spark.core.paths import local_path
 from recsys_spark.runtime.session import is_local, parallelism
@@ -146,12 +146,7 @@ def _other_owner(files_root: str, tables: str) -> list[str]:
         return []
     local = local_path(tables)
     owner_file, owner = folder / "tables.txt", str(local) if local is not None and "/" in tables else tables
-    if not owner_file.exists():
-        # The file is complete before it has its name, so that a killed job leaves no partial one.
-        draft = _unique_file(folder, "tables")
-        draft.write_text(owner)
-        name_new_file(draft, owner_file)
-    found = owner_file.read_text()
+    found = write_once(owner_file, owner)
     if found == owner:
         return []
     return [

@@ -20,7 +20,9 @@ from recsys_spark.core.names import NETWORKS
 __all__ = [
     "COMPILE_LARGE_METHODS",
     "DELTA",
+    "FIRST_COMPILER",
     "JOB_SETTINGS",
+    "SMALL_DATA",
     "WORKER_ENVIRONMENT",
     "local_settings",
     "user_folder",

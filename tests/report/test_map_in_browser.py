@@ -8,10 +8,7 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,14 +19,9 @@ import pytest
 from recsys_spark.report.map_groups import group_by_values
 from recsys_spark.report.map_items import Neighbours
 from recsys_spark.report.map_page import ItemMap, map_page
+from tests.report.browser import BROWSER_MARKS, page_dom
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = os.environ.get("CHROME_BIN") or next(filter(None, map(shutil.which, NAMES)), None)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)} on PATH, no CHROME_BIN"),
-]
+pytestmark = BROWSER_MARKS
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 ITEMS = [HOSTILE, "Star Harbour", "Am\u00e9lie", "Stray Star", "Costar", "Silver <b>River</b>", "\u5ddd\u306e\u6b4c"]
@@ -66,23 +58,10 @@ def page() -> str:
 
 
 def final_dom(folder: Path, text: str, address: str = "", ignored: str = "nothing") -> str:
-    """Return the final DOM of a page.
-
-    The browser's console must be empty, except for lines with the text `ignored`.
-    """
-    file = folder / "map.html"
-    file.write_text(text, encoding="utf-8")
-    options = ["--headless", "--disable-gpu", "--dump-dom", "--virtual-time-budget=20000", "--window-size=1200,800"]
-    options += ["--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}"]
+    """Return the final DOM of a page whose script has run."""
     # Virtual time draws no frames of an animation.
-    options += ["--force-prefers-reduced-motion"]
-    # Chromium's sandbox does not start for root, the user of most containers.
-    options += ["--no-sandbox"] if os.geteuid() == 0 else []
-    command = [str(BROWSER), *options, f"{file.as_uri()}{address}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line and ignored not in line]
-    assert messages == []
-    return done.stdout
+    options = ("--virtual-time-budget=20000", "--force-prefers-reduced-motion")
+    return page_dom(folder, text, 1200, options, address, ignored)
 
 
 def run_script(folder: Path, body: str, address: str = "", ignored: str = "nothing") -> Any:
