@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config.model import InteractionsSettings
-from recsys_spark.storage.commits import Commit
+from recsys_spark.storage.local_log import Commit
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["Increment", "find_increment"]

@@ -70,7 +70,7 @@ def _run(job: "Job", spark: SparkSession, config: BaseConfig, report: Report) ->
             report.outputs |= tables.outputs
             report.seconds = round(time.monotonic() - clock, 3)
             if recorded is None or _is_recorded_at(job, tables):
-                record(spark, tables, config, report, started, recorded)
+                record(tables, config, report, started, recorded)
 
 
 def _check(job: "Job", config: BaseConfig) -> None:

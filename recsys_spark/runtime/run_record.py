@@ -5,14 +5,11 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import RecsysError
 from recsys_spark.core.paths import without_credentials
 from recsys_spark.runtime.preflight import explain_disk_errors
 from recsys_spark.runtime.report import Report
-from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["record"]
@@ -20,9 +17,7 @@ __all__ = ["record"]
 log = logging.getLogger(__name__)
 
 
-def record(
-    spark: SparkSession, tables: Tables, config: BaseConfig, report: Report, started: datetime, error_text: str | None
-) -> None:
+def record(tables: Tables, config: BaseConfig, report: Report, started: datetime, error_text: str | None) -> None:
     """Write a row to job_runs.
 
     Raises errors of the write only after a successful run; a failed run keeps its own error.
@@ -43,7 +38,7 @@ def record(
     )
     try:
         with explain_disk_errors(config):
-            tables.append("job_runs", spark.createDataFrame([row], TABLES["job_runs"].schema))
+            tables.append_rows("job_runs", [row])
     except Exception as error:
         if report.status == "done":
             raise

@@ -1,58 +1,30 @@
-"""Delta commits: history, user metadata, conflicts, and logs without a commit."""
+"""Delta commits through Spark: history, user metadata, conflicts, and logs without a commit."""
 
-import json
-import os
 import re
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from recsys_spark.core.paths import local_path
+from recsys_spark.storage.local_log import Commit, parsed_metadata
 
 __all__ = [
     "METADATA_CONF",
-    "Commit",
     "catalog_folder",
     "history",
     "is_conflict",
-    "newest_version",
     "remove_incomplete_log",
     "user_metadata",
 ]
 
 METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
-MAINTENANCE = {
-    "OPTIMIZE",
-    "VACUUM START",
-    "VACUUM END",
-    "REORG",
-    "SET TBLPROPERTIES",
-    "UNSET TBLPROPERTIES",
-    "ADD COLUMNS",
-    "CHANGE COLUMN",
-}
 CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|MetadataChanged")
 _SESSION_SETTING = threading.RLock()
-COMMIT_FILE = re.compile(r"(\d{20})\.json")
-
-
-class Commit(NamedTuple):
-    """Commit of a table version."""
-
-    version: int
-    operation: str
-    metadata: dict[str, Any]
-
-    @property
-    def changes_rows(self) -> bool:
-        """Return True unless the commit is maintenance that keeps the rows."""
-        return self.operation not in MAINTENANCE
 
 
 def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
@@ -62,23 +34,13 @@ def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
     """
     rows = table.history(limit) if limit else table.history()
     return [
-        Commit(int(row["version"]), row["operation"], _parsed(row["userMetadata"]))
+        Commit(int(row["version"]), row["operation"], parsed_metadata(row["userMetadata"]))
         for row in rows.select("version", "operation", "userMetadata").collect()
     ]
 
 
-def newest_version(folder: Path | None) -> int | None:
-    """Return the newest version of an existing table, from the file names in its log.
-
-    The names are fixed by the Delta protocol; a folder listing is cheaper than the Spark query of the history. The
-    result is None if the log has no commit files, or if `folder` is None.
-    """
-    log = [] if folder is None else os.listdir(folder / "_delta_log")
-    return max((int(match[1]) for name in log if (match := COMMIT_FILE.fullmatch(name))), default=None)
-
-
-def remove_incomplete_log(table: Path | None, commits: int = 0) -> None:
-    """Remove the log of a table whose creation was interrupted.
+def remove_incomplete_log(table: Path | None, commits: int = 0) -> bool:
+    """Remove the log of a table whose creation was interrupted; return True if there was one.
 
     Delta neither reads nor creates a table in such a folder. The log is removed if it has no commit, or at most
     `commits` of them and no data: a catalog registers a table after its first commit. The caller holds the lock of the
@@ -86,11 +48,13 @@ def remove_incomplete_log(table: Path | None, commits: int = 0) -> None:
     """
     log = table / "_delta_log" if table is not None else None
     if table is None or log is None or not log.is_dir():
-        return
+        return False
     commit_files = [file for file in log.iterdir() if file.suffix in (".json", ".parquet")]
     has_data = any(log not in file.parents for file in table.rglob("*.parquet"))
-    if not commit_files or (len(commit_files) <= commits and not has_data):
+    is_incomplete = not commit_files or (len(commit_files) <= commits and not has_data)
+    if is_incomplete:
         shutil.rmtree(log)
+    return is_incomplete
 
 
 def catalog_folder(spark: SparkSession, schema: str, name: str) -> Path | None:
@@ -123,12 +87,3 @@ def user_metadata(spark: SparkSession, record: str) -> Iterator[None]:
 def is_conflict(error: BaseException) -> bool:
     """Return True if Delta rejected a commit because another writer was faster."""
     return CONFLICT.search(str(error)) is not None
-
-
-def _parsed(text: str | None) -> dict[str, Any]:
-    """Parse user metadata; commits of other writers give an empty dictionary."""
-    try:
-        parsed = json.loads(text or "{}")
-    except json.JSONDecodeError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}

@@ -1,5 +1,7 @@
 """Delta tables by catalog name or by path, without locks and lineage."""
 
+from pathlib import Path
+
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -9,7 +11,9 @@ from pyspark.sql import types as T
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import absolute, local_path
-from recsys_spark.storage.commits import Commit, catalog_folder, history, newest_version, remove_incomplete_log
+from recsys_spark.storage.commits import catalog_folder, history, remove_incomplete_log
+from recsys_spark.storage.local_log import Commit, local_history, local_table_id, newest_version
+from recsys_spark.storage.local_tables import can_write, create_table
 from recsys_spark.storage.schemas import TABLES
 
 __all__ = ["TableAccess"]
@@ -51,7 +55,7 @@ class TableAccess:
 
     def version(self, name: str) -> int:
         """Return the newest version of an existing table."""
-        listed = newest_version(None if self._schema else local_path(self.address(name)))
+        listed = newest_version(self._folder(name))
         return history(self.delta(name), limit=1)[0].version if listed is None else listed
 
     def commits(self, name: str) -> list[Commit]:
@@ -59,14 +63,14 @@ class TableAccess:
         known = self._commits.get(name, [])
         if known:
             number = self.version(name) - known[0].version
-            newer = history(self.delta(name), limit=number) if number > 0 else []
+            newer = self._history(name, number) if number > 0 else []
             # Another process may have created the table again, or committed meanwhile.
             if number < 0 or (newer and newer[-1].version != known[0].version + 1):
                 known = []
             else:
                 self._commits[name] = known = [*newer, *known]
         if not known:
-            self._commits[name] = known = history(self.delta(name))
+            self._commits[name] = known = self._history(name)
         return known
 
     def read_version(self, name: str, version: int) -> DataFrame:
@@ -79,7 +83,9 @@ class TableAccess:
     def table_id(self, name: str) -> str:
         """Return the id that Delta gave an existing table when it was created, a UUID."""
         if name not in self._ids:
-            self._ids[name] = str(self.delta(name).detail().select("id").collect()[0]["id"])
+            folder = self._folder(name)
+            local = None if folder is None else local_table_id(folder)
+            self._ids[name] = local or str(self.delta(name).detail().select("id").collect()[0]["id"])
         return self._ids[name]
 
     def create_view(self, name: str, query: str) -> None:
@@ -87,8 +93,21 @@ class TableAccess:
         if self._schema:
             self.spark.sql(f"CREATE OR REPLACE VIEW {self.address(name)} AS {query}")
 
-    def _create(self, name: str) -> None:
-        """Create an empty table.
+    def _folder(self, name: str) -> Path | None:
+        """Return the folder of a table that is addressed by a local path, or None."""
+        return None if self._schema else local_path(self.address(name))
+
+    def _history(self, name: str, limit: int | None = None) -> list[Commit]:
+        folder = self._folder(name)
+        return history(self.delta(name), limit) if folder is None else local_history(folder, limit)
+
+    def _local_folder(self, name: str) -> Path | None:
+        """Return the folder of a table where delta-rs can write it, or None."""
+        folder = self._folder(name)
+        return folder if folder is not None and can_write(folder.parent) else None
+
+    def _create(self, name: str, record: str) -> None:
+        """Create an empty table with `record` as user metadata.
 
         Raises ConfigError when the address holds something that is not a Delta table.
         """
@@ -97,7 +116,10 @@ class TableAccess:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
             remove_incomplete_log(catalog_folder(self.spark, self._schema, name), commits=1)
         else:
-            remove_incomplete_log(local_path(address))
+            # Spark may have seen the incomplete log, and would not find a table that another library made there.
+            had_log, folder = remove_incomplete_log(local_path(address)), self._local_folder(name)
+            if not had_log and folder is not None and create_table(folder, TABLES[name], record):
+                return
         builder = DeltaTable.createIfNotExists(self.spark).addColumns(TABLES[name].schema)
         for key, value in TABLES[name].properties.items():
             builder = builder.property(key, value)

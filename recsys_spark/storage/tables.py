@@ -6,7 +6,7 @@ table, and its user metadata has the versions that the run has read.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from recsys_spark.core.errors import MissingInputError, WriteConflictError
 from recsys_spark.core.paths import local_path
 from recsys_spark.storage.commits import is_conflict, user_metadata
 from recsys_spark.storage.first_tables import is_first_table
+from recsys_spark.storage.local_tables import append_rows
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
@@ -97,8 +98,9 @@ class Tables(TableAccess):
         Raises ConfigError when the address holds something else.
         """
         if not self.exists(name):
-            with self.lock(name), user_metadata(self.spark, self._record({})):
-                self._create(name)
+            record = self._record({})
+            with self.lock(name), user_metadata(self.spark, record):
+                self._create(name, record)
         elif self._missing_columns(name):
             # The lock waits for a job that may add the same columns.
             with self.lock(name):
@@ -116,6 +118,16 @@ class Tables(TableAccess):
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         return self._write(name, writer, metadata)
+
+    def append_rows(self, name: str, rows: Sequence[tuple[Any, ...]], **metadata: Any) -> int:
+        """Append a few rows in one commit: by delta-rs where it can write the table, else by Spark."""
+        self.ensure(name)
+        folder = self._local_folder(name)
+        if folder is None:
+            return self.append(name, self.spark.createDataFrame(list(rows), TABLES[name].schema), **metadata)
+        with self._commit(name):
+            append_rows(folder, TABLES[name], rows, self._record(metadata))
+        return self.outputs[name]
 
     def replace(self, name: str, rows: DataFrame, column: str, value: str | int, **metadata: Any) -> int:
         """Replace the rows where `column` is `value`, in one commit.

@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
 from recsys_spark.storage import table_access
-from recsys_spark.storage.commits import METADATA_CONF, Commit, history
+from recsys_spark.storage.commits import METADATA_CONF, history
+from recsys_spark.storage.local_log import Commit
 from tests.conftest import Workspace
 
 

@@ -8,7 +8,8 @@ from deltalake import DeltaTable as ForeignTable
 from deltalake import write_deltalake
 from pyspark.sql import SparkSession
 
-from recsys_spark.storage.commits import history, newest_version
+from recsys_spark.storage.commits import history
+from recsys_spark.storage.local_log import newest_version
 
 
 def test_the_newest_version_agrees_with_delta_rs_also_after_a_checkpoint(spark: SparkSession, tmp_path: Path) -> None:

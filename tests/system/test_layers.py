@@ -51,7 +51,7 @@ ONLY_IN = {
     "pyspark.ml": "models.als training.distributed gender.features gender.mllib_fit gender.reliability",
     "safetensors": "inference.autoencoder_codes training.checkpoint training.weights",
     "torch.distributed": "training.ranks",
-    "deltalake": "storage.stored_tables",
+    "deltalake": "storage.local_tables storage.stored_tables",
     "importlib.import_module": "cli.checks cli.registry core.names pipeline.steps",
     "pickle": "",
     "cloudpickle": "",
