@@ -34,11 +34,11 @@ def can_write(root: Path) -> bool:
 def create_table(folder: Path, table: Table, record: str) -> bool:
     """Create an empty table with `record` as user metadata, unless it exists.
 
-    Returns False, and creates nothing, where the folder has other files: Spark's error explains them.
+    Returns False, and creates nothing, where something else is: Spark's error explains it.
     """
     from deltalake import CommitProperties, DeltaTable, Schema
 
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         return False
     DeltaTable.create(
         folder,

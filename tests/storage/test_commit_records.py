@@ -2,16 +2,16 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
 from recsys_spark.storage import table_access
-from recsys_spark.storage.commits import METADATA_CONF, history
-from recsys_spark.storage.local_log import Commit
+from recsys_spark.storage.commits import METADATA_CONF
+from recsys_spark.storage.local_log import Commit, local_history
 from tests.conftest import Workspace
 
 
@@ -58,11 +58,11 @@ def test_commits_are_read_once_and_then_only_the_newer_ones(
 ) -> None:
     limits: list[int | None] = []
 
-    def counted(table: DeltaTable, limit: int | None = None) -> list[Commit]:
+    def counted(folder: Path, limit: int | None = None) -> list[Commit]:
         limits.append(limit)
-        return history(table, limit)
+        return local_history(folder, limit)
 
-    monkeypatch.setattr(table_access, "history", counted)
+    monkeypatch.setattr(table_access, "local_history", counted)
     spark = workspace.spark
     tables, other = workspace.tables(), workspace.tables()
     tables.append("user_index", users(spark, "a"))
