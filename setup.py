@@ -57,7 +57,7 @@ def commands() -> list[str]:
     """Return the console scripts: `recsys`, and one for each file in jobs/."""
     jobs = sorted(file.stem for file in Path("jobs").glob("[!_]*.py"))
     own = [f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in jobs]
-    return ["recsys = recsys_spark.cli.commands:entry_point", *own]
+    return ["recsys = recsys_spark.interface.commands:entry_point", *own]
 
 
 setup(

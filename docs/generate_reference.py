@@ -4,15 +4,18 @@
 """
 
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from recsys_spark.cli.registry import all_jobs
 from recsys_spark.config.help import default_text, type_text
 from recsys_spark.config.keys import settings_by_key
 from recsys_spark.core import errors
+from recsys_spark.interface.opening import open_root
+from recsys_spark.interface.registry import all_jobs
+from recsys_spark.interface.root import Root
 from recsys_spark.metrics import diversity, ranking
 from recsys_spark.runtime.termination import Terminated
 from recsys_spark.storage.descriptions import ROWS, column_description
@@ -114,6 +117,43 @@ def metrics_page() -> str:
     return _page("Metrics", *parts)
 
 
+def python_page() -> str:
+    """Return the page of the Python interface, from its docstrings."""
+    public = [(name, member) for name, member in vars(Root).items() if not name.startswith("_")]
+    parts = [
+        "`from recsys_spark import open_root`. [From a notebook](../tutorials/from-a-notebook.md) shows it at work."
+        " Errors are the classes of [exit codes](exit-codes.md).",
+        f"## open_root\n\n{_signature('open_root', open_root)}\n\n{_documented(open_root)}",
+        f"## Root\n\n{_documented(Root)}",
+    ]
+    for name, member in public:
+        call = f"```text\nroot.{name}\n```" if isinstance(member, property) else _signature(f"root.{name}", member)
+        parts.append(f"### root.{name}\n\n{call}\n\n{_documented(member)}")
+    return _page("Python interface", *parts)
+
+
+def _signature(name: str, function: object) -> str:
+    assert callable(function)
+    text = str(inspect.signature(function)).replace("(self, ", "(").replace("(self)", "()").replace("'", "")
+    text = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text)
+    return f"```text\n{name}{text}\n```"
+
+
+def _documented(member: object) -> str:
+    """Return a docstring as Markdown: its sections as bold words, its examples as code."""
+    lines = []
+    for line in (inspect.getdoc(member) or "").splitlines():
+        if re.fullmatch(r"(Args|Raises|Example):", line):
+            lines += [f"**{line[:-1]}**", ""]
+        elif entry := re.fullmatch(r"    (>>> )?(.*)", line):
+            argument = re.match(r"\w+(?=: )", entry[2])
+            text = f"- `{argument[0]}`{entry[2][argument.end() :]}" if argument else entry[2]
+            lines.append(f"    {entry[2]}" if entry[1] else text if argument else f"  {entry[2].strip()}")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def _definition(module: object, name: str) -> str:
     found = ranking.RANKING_METRICS[name] if module is ranking else getattr(module, name)
     text = " ".join((inspect.getdoc(found) or "").split()).removeprefix("Return ")
@@ -128,6 +168,7 @@ def pages() -> dict[str, str]:
         "tables.md": tables_page(),
         "exit-codes.md": exit_codes_page(),
         "metrics.md": metrics_page(),
+        "python.md": python_page(),
     }
 
 

@@ -1,6 +1,6 @@
 """The command `recsys` as `python -m recsys_spark`."""
 
-from recsys_spark.cli.commands import entry_point
+from recsys_spark.interface.commands import entry_point
 
 __all__ = ["entry_point"]
 

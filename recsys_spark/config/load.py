@@ -68,11 +68,15 @@ class _Merge:
 
 
 def load_config(
-    argv: Sequence[str], environ: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None
+    argv: Sequence[str],
+    environ: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> BaseConfig:
     """Load the configuration of a job from its arguments, environment and files.
 
-    `defaults` holds values of keys that any layer replaces. Raises ConfigError with all problems of all layers.
+    `defaults` holds values of keys that any layer replaces, `settings` values that win over all layers. Raises
+    ConfigError with all problems of all layers.
     """
     merge = _Merge(ConfigKeys())
     merge.add_layer({key: (value, "default") for key, value in (defaults or {}).items()})
@@ -81,6 +85,7 @@ def load_config(
         merge.add_layer(_file_layer(file, merge))
     merge.add_layer(_environment_layer(os.environ if environ is None else environ, merge.keys))
     merge.add_layer(flags)
+    merge.add_layer({key: (value, "settings") for key, value in (settings or {}).items()})
     merge.problems.extend(merge.keys.problems)
     config = None if merge.keys.problems else _validate(merge)
     if merge.problems or config is None:

@@ -3,26 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.gender.title_prediction import TitleHistory, TitlePrediction, predict_matches
-from recsys_spark.gender.trained_classifier import TrainedClassifier, find_classifier, load_classifier
+from recsys_spark.gender.trained_classifier import TrainedClassifier
 from recsys_spark.recommend.names import item_names, match_items
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["gender_of_titles", "predict_titles"]
-
-
-def gender_of_titles(spark: SparkSession, config: BaseConfig, titles: Sequence[str]) -> TitlePrediction:
-    """Predict the gender for a list of titles or item ids, for use in notebooks.
-
-    The classifier is model.version, or the newest one. Raises MissingInputError where no classifier was trained.
-    """
-    tables = Tables(spark, config, "notebook", "predict_gender")
-    version = find_classifier(tables, config.model.version)
-    return predict_titles(tables, config, load_classifier(tables, config.files_root, version), titles)
+__all__ = ["predict_titles"]
 
 
 def predict_titles(

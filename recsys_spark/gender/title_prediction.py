@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +52,20 @@ class TitlePrediction:
     ambiguous: tuple[str, ...]
     unknown: tuple[ItemMatch, ...]
     contributions: tuple[tuple[str, float], ...]
+
+    def _repr_html_(self) -> str:
+        """Show the prediction in a notebook."""
+        if self.probability is None:
+            return "<p>gender: unknown (the model has none of these items)</p>"
+        gender = escape(self.gender or "unsure")
+        rows = "".join(
+            f"<tr><td>{escape(title)}</td><td>{change:+.3f}</td></tr>" for title, change in self.contributions
+        )
+        return (
+            f"<p><b>{gender}</b> ({escape(_each(self.probabilities))}; from {self.known_items} known items)<br>"
+            f"base rate: {escape(_base_rate_text(self))}</p>"
+            f"<table><tr><th>title</th><th>log odds</th></tr>{rows}</table>"
+        )
 
 
 def predict_matches(

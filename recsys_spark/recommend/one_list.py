@@ -5,7 +5,7 @@ recommends as for a new listener with these items. For any other kind the neares
 neither has a result, the most popular items are printed. The output states which of the three it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -29,7 +29,16 @@ from recsys_spark.recommend.trained_model import TrainedModel
 from recsys_spark.recommend.user_lists import user_lists
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["GivenItems", "ItemList", "best_list", "print_list", "print_user_list"]
+__all__ = [
+    "TITLES",
+    "GivenItems",
+    "ItemList",
+    "NamedList",
+    "best_list",
+    "list_for_titles",
+    "print_list",
+    "print_user_list",
+]
 
 Source = Literal["model", "nearest", "popular"]
 TITLES: dict[Source, str] = {
@@ -63,22 +72,49 @@ class ItemList(NamedTuple):
     score: NDArray[np.float32]
 
 
+class NamedList(NamedTuple):
+    """A list for given items.
+
+    It has the names of its items, the texts that name no item, and counts of the work.
+    """
+
+    items: ItemList
+    names: dict[int, str]
+    unmatched: list[str]
+    counts: dict[str, int]
+
+
 def print_list(tables: Tables, config: BaseConfig, model: TrainedModel) -> dict[str, int]:
     """Print recommendations for the items of `--items`, and return the counts.
 
-    Texts that name no item are printed as well. Raises MissingInputError, with the nearest names, when no text names an
-    item.
+    Texts that name no item are printed as well. Raises the errors of list_for_titles.
     """
-    item_idx, unmatched = resolve_items(tables, config.query.items)
+    found = list_for_titles(tables, config, model, config.query.items)
+    console = plain_console()
+    if found.unmatched:
+        console.print(f"not found: {', '.join(found.unmatched)}")
+    console.print(f"{found.items.source}: {TITLES[found.items.source]}")
+    scored = zip(found.items.item_idx.tolist(), found.items.score.tolist(), strict=True)
+    console.print(_list_table([(found.names[item], score) for item, score in scored]))
+    return found.counts
+
+
+def list_for_titles(tables: Tables, config: BaseConfig, model: TrainedModel, titles: Sequence[str]) -> NamedList:
+    """Return recommendations for the items that the titles name, by id or by name.
+
+    Raises ConfigError when several items have one of the names, MissingInputError, with the nearest names, when no text
+    names an item.
+    """
+    item_idx, unmatched = resolve_items(tables, titles)
     catalogue = load_catalogue(tables, config, model)
     allowed = allowed_items(tables, config.recommendations)
     settings = ListSettings(config.recommendations.top_k, True, allowed.mask)
     vectors = catalogue.item_vectors if model.kind.has_item_vectors else None
     given = _given_items(tables, model, item_idx)
     found = best_list(catalogue.scorer, vectors, lambda: popular_scorer(tables, config), given, settings)
-    _print(tables, found, unmatched)
     counts = {"items_known": len(item_idx), "items_unknown": len(unmatched), "recommended": found.item_idx.size}
-    return {**catalogue.counts, **allowed.counts, **counts}
+    names = item_names(tables, found.item_idx.tolist())
+    return NamedList(found, names, unmatched, {**catalogue.counts, **allowed.counts, **counts})
 
 
 def print_user_list(tables: Tables, config: BaseConfig, version: ModelVersion, user_id: str) -> dict[str, int]:
@@ -120,16 +156,6 @@ def _given_items(tables: Tables, model: TrainedModel, given: list[int]) -> Given
     item_idx = np.array([row["item_idx"] for row in weighted], dtype=np.int32)
     confidence = np.array([row["confidence"] for row in weighted], dtype=np.float32)
     return GivenItems(np.array(given, dtype=np.int32), item_idx, confidence)
-
-
-def _print(tables: Tables, found: ItemList, unmatched: list[str]) -> None:
-    items = found.item_idx.tolist()
-    names = item_names(tables, items)
-    console = plain_console()
-    if unmatched:
-        console.print(f"not found: {', '.join(unmatched)}")
-    console.print(f"{found.source}: {TITLES[found.source]}")
-    console.print(_list_table([(names[item], score) for item, score in zip(items, found.score.tolist(), strict=True)]))
 
 
 def _list_table(entries: list[tuple[str, float]]) -> Table:

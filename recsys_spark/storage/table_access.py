@@ -41,6 +41,16 @@ class TableAccess:
         """Return the catalog name or the path of a table."""
         return f"{self._schema}.{name}" if self._schema else f"{self._root}/{name}"
 
+    @property
+    def place(self) -> str:
+        """Return tables.schema or tables.root, for messages."""
+        return self._schema or str(self._root)
+
+    def sql_address(self, name: str) -> str:
+        """Return a table as SQL addresses it."""
+        quoted = self.address(name).replace("`", "``")
+        return quoted if self._schema else f"delta.`{quoted}`"
+
     def exists(self, name: str) -> bool:
         """Return True if the table has been created."""
         if self._schema:
@@ -132,9 +142,8 @@ class TableAccess:
         writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
 
     def _add_columns(self, name: str, columns: list[T.StructField]) -> None:
-        address = self.address(name) if self._schema else f"delta.`{self.address(name)}`"
         types = ", ".join(f"{c.name} {c.dataType.simpleString()}" for c in columns)
-        self.spark.sql(f"ALTER TABLE {address} ADD COLUMNS ({types})")
+        self.spark.sql(f"ALTER TABLE {self.sql_address(name)} ADD COLUMNS ({types})")
 
     def _missing_columns(self, name: str) -> list[T.StructField]:
         """Check a table's schema against this release and return the columns to add.

@@ -2,12 +2,12 @@
 
 import pytest
 
-from recsys_spark.cli.registry import all_jobs, find_job
 from recsys_spark.config.help import section_help
 from recsys_spark.config.job_help import MAX_LINES, WIDTH, job_help
 from recsys_spark.config.keys import ConfigKeys
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.names import all_kinds
+from recsys_spark.interface.registry import all_jobs, find_job
 from recsys_spark.runtime.job import Job
 
 Capture = pytest.CaptureFixture[str]

@@ -3,16 +3,21 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
-from recsys_spark.gender.title_list import gender_of_titles
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.gender.title_list import predict_titles
+from recsys_spark.gender.title_prediction import TitlePrediction
+from recsys_spark.gender.trained_classifier import find_classifier, load_classifier
+from recsys_spark.storage.tables import Tables
 from tests.conftest import Workspace
 
 KEY = ["--suppress.key", "a-key-of-tests-16+"]
@@ -45,6 +50,13 @@ def plays(n_users: int = 60, unknown: int = 6, seed: int = 3) -> list[str]:
         }
         lines += [f"u{user:03},s{song},Song {song},{gender}" for song in sorted(songs)]
     return lines
+
+
+def gender_of_titles(spark: SparkSession, config: BaseConfig, titles: Sequence[str]) -> TitlePrediction:
+    """Predict by the newest classifier."""
+    tables = Tables(spark, config, "run", "predict_gender")
+    classifier = load_classifier(tables, config.files_root, find_classifier(tables, None))
+    return predict_titles(tables, config, classifier, titles)
 
 
 def ingest(workspace: Workspace, file: Path) -> None:

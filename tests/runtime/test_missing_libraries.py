@@ -30,7 +30,7 @@ def run(program: str, *blocked: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_of_all_jobs_loads_no_heavy_library() -> None:
     done = run(
-        "from recsys_spark.cli.registry import all_jobs\nfor job in all_jobs(): assert job.main(['--help']) == 0",
+        "from recsys_spark.interface.registry import all_jobs\nfor job in all_jobs(): assert job.main(['--help']) == 0",
         *("pyspark", "delta", "py4j", "torch", "petastorm", "pandas", "pyarrow", "deltalake"),
     )
     assert (done.returncode, done.stderr) == (0, "")

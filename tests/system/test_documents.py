@@ -28,10 +28,10 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from recsys_spark.cli.commands import COMMANDS
-from recsys_spark.cli.commands import main as recsys
 from recsys_spark.config.load import load_config
 from recsys_spark.core.names import FORMATS, NETWORKS
+from recsys_spark.interface.commands import COMMANDS
+from recsys_spark.interface.commands import main as recsys
 from tests.documents import JOBS, MAKEFILE, PAGES, ROOT, TEXT, Block, JobCall, Page, job_calls, page, words_of_commands
 
 # A sample and a model that take seconds. The environment is a low layer: what an example states wins.

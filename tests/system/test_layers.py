@@ -36,8 +36,8 @@ ROOMS = (
     "benchmark",
     "reproduction",
     "jobs",
-    "cli",
-    # `python -m recsys_spark` is one call of cli.
+    "interface",
+    # `python -m recsys_spark` is one call of interface.
     "__main__",
 )
 MAX_TOP_LEVEL_ENTRIES = 26
@@ -52,7 +52,7 @@ ONLY_IN = {
     "safetensors": "inference.autoencoder_codes training.checkpoint training.weights",
     "torch.distributed": "training.ranks",
     "deltalake": "storage.local_tables storage.stored_tables",
-    "importlib.import_module": "cli.checks cli.registry core.names pipeline.steps",
+    "importlib.import_module": "__init__ interface.registry interface.checks core.names pipeline.steps",
     "pickle": "",
     "cloudpickle": "",
     "dill": "",

@@ -100,7 +100,7 @@ def test_the_wheel_carries_jobs_commands_and_resources(tmp_path):
     resources = {f"recsys_spark/resources/{name}" for name in ("log4j2.properties", "delta-jars.sha256", *page)}
     assert modules | resources | {f"recsys_spark/jobs/{job}.py" for job in JOBS} <= names
     assert commands.split("\n")[1 : len(JOBS) + 2] == [
-        "recsys = recsys_spark.cli.commands:entry_point",
+        "recsys = recsys_spark.interface.commands:entry_point",
         *(f"recsys-{job.replace('_', '-')} = recsys_spark.jobs.{job}:entry_point" for job in JOBS),
     ]
 

@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from recsys_spark.cli.registry import all_jobs, command_name
 from recsys_spark.config.job_help import COMMON_SECTIONS
 from recsys_spark.config.keys import ConfigKeys
 from recsys_spark.core.names import all_kinds
+from recsys_spark.interface.registry import all_jobs, command_name
 
 __all__ = ["main"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys_spark.core.errors import MissingInputError
-from recsys_spark.storage.stored_tables import StoredTables, literal
+from recsys_spark.storage.queries import Queries
 
 __all__ = ["StoredModel", "serving_model", "stored_model"]
 
@@ -27,27 +27,28 @@ class StoredModel:
     params: dict[str, Any]
 
 
-def serving_model(tables: StoredTables, table: str) -> StoredModel:
+def serving_model(tables: Queries, table: str) -> StoredModel:
     """Return the model version that serves an output table.
 
     Raises MissingInputError, naming the jobs, where none serves it.
     """
-    found = _models(tables, f"array_has(serves, {literal(table)})")
+    found = _models(tables, "array_contains(serves, {wanted})", table)
     if not found:
-        raise MissingInputError(f"no model serves {table} at {tables.root}: {REMEDIES[table]}")
+        raise MissingInputError(f"no model serves {table} at {tables.place}: {REMEDIES[table]}")
     return found[0]
 
 
-def stored_model(tables: StoredTables, version: str) -> StoredModel:
+def stored_model(tables: Queries, version: str) -> StoredModel:
     """Return a model version by name; MissingInputError where there is none."""
-    found = _models(tables, f"model_version = {literal(version)}")
+    found = _models(tables, "model_version = {wanted}", version)
     if not found:
-        raise MissingInputError(f"there is no model version {version} at {tables.root}: train it again")
+        raise MissingInputError(f"there is no model version {version} at {tables.place}: train it again")
     return found[0]
 
 
-def _models(tables: StoredTables, condition: str) -> list[StoredModel]:
-    rows = tables.query(f"SELECT model_version, algorithm, artifact, params FROM models WHERE {condition}", "models")
+def _models(tables: Queries, condition: str, wanted: str) -> list[StoredModel]:
+    columns = "SELECT model_version, algorithm, artifact, params FROM {models}"
+    rows = tables.query(f"{columns} WHERE {condition}", wanted=wanted)
     return [
         StoredModel(row["model_version"], row["algorithm"], row["artifact"], json.loads(row["params"])) for row in rows
     ]

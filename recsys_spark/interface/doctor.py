@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from recsys_spark.cli.checks import (
+from recsys_spark.config.load import load_config
+from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import ConfigError
+from recsys_spark.interface.checks import (
     Check,
     check_delta_jars,
     check_disk,
@@ -22,10 +25,7 @@ from recsys_spark.cli.checks import (
     failed,
     ok,
 )
-from recsys_spark.cli.question import load_with_default_root
-from recsys_spark.config.load import load_config
-from recsys_spark.config.model import BaseConfig
-from recsys_spark.core.errors import ConfigError
+from recsys_spark.interface.question import load_with_default_root
 
 __all__ = ["main"]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from recsys_spark.cli import checks
-from recsys_spark.cli.commands import main
+from recsys_spark.interface import checks
+from recsys_spark.interface.commands import main
 
 Capture = pytest.CaptureFixture[str]
 

@@ -5,16 +5,15 @@ from typing import Any
 
 from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.recommend.item_match import CANDIDATES, SUGGESTIONS, ItemMatch
-from recsys_spark.storage.stored_tables import StoredTables, literal
+from recsys_spark.storage.queries import Queries
 
 __all__ = ["find_item", "match_titles", "names_of"]
 
-NORMALISED_NAME = r"lower(regexp_replace(trim(name), '\s+', ' ', 'g'))"
 # All items of a name are read, up to this number.
 MOST_ALIKE = 1000
 
 
-def find_item(tables: StoredTables, text: str) -> tuple[str, str]:
+def find_item(tables: Queries, text: str) -> tuple[str, str]:
     """Return (item_id, name) of the item that a text names, by id or by name.
 
     Raises ConfigError with the ids where several items have the name, MissingInputError with the nearest names where no
@@ -32,7 +31,7 @@ def find_item(tables: StoredTables, text: str) -> tuple[str, str]:
     return found[0]["item_id"], found[0]["name"]
 
 
-def match_titles(tables: StoredTables, texts: Sequence[str]) -> tuple[list[ItemMatch], dict[int, str]]:
+def match_titles(tables: Queries, texts: Sequence[str]) -> tuple[list[ItemMatch], dict[int, str]]:
     """Return the item of each text, and the names of the items by item_idx.
 
     Repeated texts count once. Of several items of one name the one with the smallest item_idx is taken.
@@ -40,9 +39,8 @@ def match_titles(tables: StoredTables, texts: Sequence[str]) -> tuple[list[ItemM
     matches, names = [], {}
     for text in dict.fromkeys(texts):
         found = _items_of(tables, text)
-        ids = ", ".join(literal(item["item_id"]) for item in found)
-        index = f"SELECT item_id, item_idx FROM item_index WHERE item_id IN ({ids}) ORDER BY item_idx"
-        numbered = tables.query(index, "item_index") if found else []
+        index = "SELECT item_id, item_idx FROM {item_index} WHERE item_id IN {ids} ORDER BY item_idx"
+        numbered = tables.query(index, ids=[item["item_id"] for item in found]) if found else []
         if not numbered:
             matches.append(ItemMatch(text, None, suggestions=tuple(_nearest_names(tables, text))))
             continue
@@ -52,30 +50,25 @@ def match_titles(tables: StoredTables, texts: Sequence[str]) -> tuple[list[ItemM
     return matches, names
 
 
-def names_of(tables: StoredTables, item_ids: Sequence[str]) -> dict[str, str]:
+def names_of(tables: Queries, item_ids: Sequence[str]) -> dict[str, str]:
     """Return the names of a few items by item_id; an item without a name has its id."""
     if not item_ids:
         return {}
-    ids = ", ".join(map(literal, item_ids))
-    rows = tables.query(f"SELECT item_id, name FROM items WHERE item_id IN ({ids})", "items")
+    rows = tables.query("SELECT item_id, name FROM {items} WHERE item_id IN {ids}", ids=list(item_ids))
     return {item: item for item in item_ids} | {row["item_id"]: row["name"] or row["item_id"] for row in rows}
 
 
-def _items_of(tables: StoredTables, text: str) -> list[dict[str, Any]]:
+def _items_of(tables: Queries, text: str) -> list[dict[str, Any]]:
     """Return the item with this id, or all items with this name."""
-    columns = "SELECT item_id, coalesce(name, item_id) AS name FROM items"
-    by_id = tables.query(f"{columns} WHERE item_id = {literal(text)}", "items")
-    wanted = literal(" ".join(text.lower().split()))
-    limit = f"ORDER BY item_id LIMIT {MOST_ALIKE}"
-    return by_id or tables.query(f"{columns} WHERE {NORMALISED_NAME} = {wanted} {limit}", "items")
+    columns = "SELECT item_id, coalesce(name, item_id) AS name FROM {items}"
+    by_id = tables.query(f"{columns} WHERE item_id = {{text}}", text=text)
+    by_name = f"{columns} WHERE {tables.normalised_name} = {{text}} ORDER BY item_id LIMIT {MOST_ALIKE}"
+    return by_id or tables.query(by_name, text=" ".join(text.lower().split()))
 
 
-def _nearest_names(tables: StoredTables, text: str) -> list[str]:
+def _nearest_names(tables: Queries, text: str) -> list[str]:
     """Return the names nearest to a text by edit distance; names that contain the text come first."""
-    word = literal(text.strip().lower())
-    order = f"NOT contains(lower(name), {word}), levenshtein(lower(name), {word}), name"
-    names = "SELECT DISTINCT name FROM items WHERE name IS NOT NULL"
-    return [
-        row["name"]
-        for row in tables.query(f"SELECT name FROM ({names}) AS named ORDER BY {order} LIMIT {SUGGESTIONS}", "items")
-    ]
+    names = "SELECT DISTINCT name FROM {items} WHERE name IS NOT NULL"
+    order = "NOT contains(lower(name), {word}), levenshtein(lower(name), {word}), name"
+    nearest = f"SELECT name FROM ({names}) AS named ORDER BY {order} LIMIT {SUGGESTIONS}"
+    return [row["name"] for row in tables.query(nearest, word=text.strip().lower())]

@@ -5,19 +5,22 @@ import textwrap
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
-from recsys_spark.cli.registry import all_jobs, command_name, find_job, job_names
 from recsys_spark.core.names import load_named
+from recsys_spark.interface.registry import all_jobs, command_name, find_job, job_names
 from recsys_spark.runtime.job import exit_with
 
 __all__ = ["COMMANDS", "entry_point", "main"]
 
 # Command -> its function and summary. A command loads only the modules that it uses.
 COMMANDS = {
-    "similar": ("recsys_spark.cli.similar:main", "Print the items nearest to an item, from the serving model."),
-    "recommend": ("recsys_spark.cli.recommend:main", "Print the recommendations of a user, from the serving model."),
-    "gender": ("recsys_spark.cli.gender:main", "Predict the gender of a listener of some titles."),
-    "doctor": ("recsys_spark.cli.doctor:main", "Check the environment and the roots; name remedies."),
-    "completion": ("recsys_spark.cli.completion:main", "Print a completion script for bash, zsh or fish."),
+    "similar": ("recsys_spark.interface.similar:main", "Print the items nearest to an item, from the serving model."),
+    "recommend": (
+        "recsys_spark.interface.recommend:main",
+        "Print the recommendations of a user, from the serving model.",
+    ),
+    "gender": ("recsys_spark.interface.gender:main", "Predict the gender of a listener of some titles."),
+    "doctor": ("recsys_spark.interface.doctor:main", "Check the environment and the roots; name remedies."),
+    "completion": ("recsys_spark.interface.completion:main", "Print a completion script for bash, zsh or fish."),
 }
 WIDTH = 100
 

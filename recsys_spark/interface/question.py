@@ -9,7 +9,6 @@ from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError, RecsysError
 from recsys_spark.core.libraries import explain_missing_libraries
-from recsys_spark.core.paths import local_path
 
 __all__ = ["Question", "answer", "default_root", "load_with_default_root"]
 
@@ -99,11 +98,3 @@ def _parse(usage: str, arguments: Sequence[str]) -> Question:
     if not top.isdecimal() or not int(top):
         raise ConfigError(f"--top: expected a number of rows, 1 or more, got {top!r}")
     return Question(tuple(words), int(top), as_json, load_with_default_root(flags))
-
-
-def folder_of_files(config: BaseConfig) -> Path:
-    """Return files.root as a local folder."""
-    folder = local_path(config.files_root)
-    if folder is None:
-        raise ConfigError(f"files.root: {config.files_root} is not a path: set it to the folder of the model files")
-    return folder

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.cli.commands import main
-from tests.cli.conftest import SETTINGS, Answer, model_row, write
+from recsys_spark.interface.commands import main
+from tests.interface.conftest import SETTINGS, Answer, model_row, write
 
 Ask = Callable[..., Answer]
 Capture = pytest.CaptureFixture[str]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from recsys_spark.cli.question import Question, answer, folder_of_files
+from recsys_spark.interface.question import Question, answer
 
 if TYPE_CHECKING:
     from recsys_spark.gender.title_prediction import TitlePrediction
@@ -23,15 +23,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print_gender(question: Question) -> None:
-    from recsys_spark.cli.gender_model import predict
-    from recsys_spark.cli.output import print_json
-    from recsys_spark.cli.serving import serving_model
     from recsys_spark.gender.title_prediction import print_prediction
+    from recsys_spark.interface.gender_model import predict
+    from recsys_spark.interface.output import print_json
+    from recsys_spark.interface.serving import serving_model
     from recsys_spark.storage.stored_tables import StoredTables
 
     tables = StoredTables(question.root)
     version = serving_model(tables, "gender_predictions")
-    prediction = predict(tables, version, folder_of_files(question.config), question.words, question.config)
+    prediction = predict(tables, version, question.words, question.config)
     if question.as_json:
         print_json([{"model_version": version.version, **_as_json(prediction)}])
         return

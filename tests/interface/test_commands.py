@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.cli.commands import COMMANDS, main
-from recsys_spark.cli.registry import all_jobs, command_name, job_names
 from recsys_spark.core.names import load_named
+from recsys_spark.interface.commands import COMMANDS, main
+from recsys_spark.interface.registry import all_jobs, command_name, job_names
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[2]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from recsys_spark.cli.commands import main
+from recsys_spark.interface.commands import main
 from recsys_spark.ranking.matrix_writer import write_item_arrays
 
 Answer = tuple[int, str, str]
@@ -23,7 +24,8 @@ def model_row(version: str, serves: list[str], settings: dict[str, Any]) -> dict
     params = json.dumps({"settings": settings})
     kind = version.rpartition("-")[0]
     artifact = f"models/{version}"
-    return {"model_version": version, "algorithm": kind, "artifact": artifact, "params": params, "serves": serves}
+    row = {"model_version": version, "algorithm": kind, "artifact": artifact, "params": params, "serves": serves}
+    return {**row, "published_at": datetime(2024, 2, 29, tzinfo=UTC) if serves else None}
 
 
 def write(root: Path, name: str, rows: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SETTINGS, Answer, model_row, write, write_classifier
+from tests.interface.conftest import SETTINGS, Answer, model_row, write, write_classifier
 
 Ask = Callable[..., Answer]
 
