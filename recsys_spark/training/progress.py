@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from recsys_spark.core.atomic_files import atomic_write
+
 __all__ = ["EpochLog", "ShowProgress", "logged_seconds", "progress"]
 
 log = logging.getLogger(__name__)
@@ -21,10 +23,9 @@ class EpochLog:
         self._mlflow = _mlflow(tracking_uri, run_name)
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append a line; NaN is written as null, and left out of the log message."""
+        """Add a line; NaN is written as null, and left out of the log message."""
         plain = {key: None if value != value else value for key, value in line.items()}
-        with self.file.open("a") as stream:
-            stream.write(json.dumps(plain) + "\n")
+        self._replace([*self._lines(), json.dumps(plain) + "\n"])
         metric = "" if plain["metric"] is None else "%(metric_name)s %(metric).5g, "
         log.info("epoch %(epoch)d: loss %(loss).5g, " + metric + "%(seconds).1f s", line)
         if self._mlflow is not None:
@@ -34,8 +35,15 @@ class EpochLog:
     def truncate(self, epochs: int) -> None:
         """Keep the lines of the first epochs; a resumed run writes the later ones again."""
         if self.file.exists():
-            lines = self.file.read_text().splitlines(keepends=True)
-            self.file.write_text("".join(lines[:epochs]))
+            self._replace(self._lines()[:epochs])
+
+    def _lines(self) -> list[str]:
+        return self.file.read_text().splitlines(keepends=True) if self.file.exists() else []
+
+    def _replace(self, lines: list[str]) -> None:
+        # As a new file: volumes of Databricks and other mounted object stores refuse to append.
+        with atomic_write(self.file) as draft:
+            draft.write_text("".join(lines))
 
     def close(self) -> None:
         """End the MLflow run, if there is one."""
