@@ -74,7 +74,7 @@ def test_every_key_that_is_mentioned_exists() -> None:
 
 
 def test_every_path_that_is_mentioned_exists() -> None:
-    folders = "recsys_spark|tests|conf|jobs|notebooks|docs|requirements"
+    folders = "recsys_spark|tests|conf|deploy|jobs|notebooks|docs|requirements"
     quoted = set(re.findall(rf"`((?:{folders})/[\w./*-]*)`", TEXT))
     assert [path for path in sorted(quoted) if not any(ROOT.glob(path))] == []
     assert len(quoted) > 10
@@ -157,7 +157,7 @@ def tree() -> dict[str, bool]:
 
 def test_the_tree_shows_what_there_is() -> None:
     assert [path for path in tree() if not (ROOT / path).exists()] == []
-    folders = ("jobs", "recsys_spark", "conf", "notebooks", "tests", "requirements", "docs")
+    folders = ("jobs", "recsys_spark", "conf", "notebooks", "tests", "requirements", "docs", "deploy")
     files = [file.relative_to(ROOT) for folder in folders for file in (ROOT / folder).rglob("*") if file.is_file()]
     shown = {path for path, is_detailed in tree().items() if not is_detailed}
     missing = [
