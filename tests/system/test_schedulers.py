@@ -109,3 +109,7 @@ def test_the_line_of_the_crontab_holds_a_lock_and_starts_the_pipeline():
     assert words[lock + 1 : lock + 4] == ["-n", "-E", "6"]
     call = JobCall.from_words(words[lock:])
     assert call is not None and call.job == "run_pipeline"
+    # The settings of the night lie over those of the machine, which state the place of the tables.
+    files = [word for word in call.arguments if word.startswith("conf/")]
+    assert files == ["conf/local.yaml", "conf/nightly.yaml"]
+    assert load_config(["--config", str(ROOT / files[0])], {}).tables.root is not None
