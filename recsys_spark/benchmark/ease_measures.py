@@ -9,8 +9,9 @@ from pyspark.sql import functions as F
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, blas_threads, take_turns, timed
 from recsys_spark.benchmark.data import describe_size, generate_histories, history_frame
-from recsys_spark.models.ease import EaseSettings, ease_weights
+from recsys_spark.models.ease import ease_weights
 from recsys_spark.models.gram import gram_matrix
+from recsys_spark.models.settings.ease import EaseSettings
 from recsys_spark.ranking.matrix_writer import write_item_arrays
 from recsys_spark.runtime.session import parallelism
 

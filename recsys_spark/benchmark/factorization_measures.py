@@ -9,7 +9,7 @@ from torch import nn
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns, torch_threads
 from recsys_spark.benchmark.training_measures import epoch_seconds, local_training, prepare_training, train_epochs
-from recsys_spark.networks.matrix_factorization import FactorizationSettings
+from recsys_spark.networks.settings.matrix_factorization import FactorizationSettings
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.epoch_schedule import Epoch
 from recsys_spark.training.shard_loader import Counts, Rows

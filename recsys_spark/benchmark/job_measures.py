@@ -7,7 +7,8 @@ from pathlib import Path
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns
 from recsys_spark.benchmark.job_runner import JobRunner, play_files, write_plays
-from recsys_spark.models.als import AlsSettings, als_estimator, als_observations
+from recsys_spark.models.als import als_estimator, als_observations
+from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.runtime.session import parallelism
 
 __all__ = ["als_job", "ingestion", "ingestion_again", "row_scaling"]

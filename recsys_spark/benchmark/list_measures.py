@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, compute, take_turns, timed, torch_threads
 from recsys_spark.benchmark.lsa_measures import generate_play_counts, write_pairs
-from recsys_spark.models.als import AlsSettings, als_estimator, als_factors, als_observations
+from recsys_spark.models.als import als_estimator, als_factors, als_observations
+from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_writer import write_item_arrays, write_item_matrix

@@ -18,7 +18,8 @@ from sklearn.utils.extmath import randomized_svd
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, blas_threads, compute, take_turns
 from recsys_spark.core.paths import file_uri, literal_path
-from recsys_spark.models.lsa import Lsa, LsaSettings
+from recsys_spark.models.lsa import Lsa
+from recsys_spark.models.settings.lsa import LsaSettings
 from recsys_spark.runtime.session import parallelism
 
 __all__ = ["generate_play_counts", "lsa", "reference_svd", "write_pairs"]

@@ -15,8 +15,9 @@ from recsys_spark.core.csr import Csr
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
 from recsys_spark.networks.output_layer import multinomial_loss
+from recsys_spark.networks.settings.svae import SvaeSettings
 from recsys_spark.networks.sparse_linear import SparseLinear
-from recsys_spark.networks.svae import Svae, SvaeSettings, last_entries, next_entries
+from recsys_spark.networks.svae import Svae, last_entries, next_entries
 from recsys_spark.training.epoch_schedule import WINDOW_STEPS, group_by_length
 from recsys_spark.training.shard_loader import Rows
 

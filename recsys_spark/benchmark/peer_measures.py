@@ -19,7 +19,8 @@ from recsys_spark.benchmark.lsa_measures import generate_play_counts, write_pair
 from recsys_spark.core.csr import Csr
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import file_uri, literal_path
-from recsys_spark.models.als import AlsSettings, als_estimator, als_observations, fit_als
+from recsys_spark.models.als import als_estimator, als_observations, fit_als
+from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.recommend.similarity import item_similarity
 from recsys_spark.runtime.session import parallelism

@@ -1,7 +1,7 @@
 """Settings of all jobs, one class a section, with type, range, default and description.
 
 Flags, environment variables, `--help`, conf/base.yaml and the validation are generated from these classes (load.py,
-help.py). The settings of a model kind are defined beside the code of the kind and added by config_class.
+help.py). The settings of model kinds are defined in the rooms of the kinds and added by config_class.
 """
 
 from functools import cache
@@ -219,8 +219,8 @@ class BaseConfig(Section):
 def config_class(kinds: frozenset[str]) -> type[BaseConfig]:
     """Return BaseConfig with a `models` section of one sub-section for each kind.
 
-    Only the requested kinds are loaded: the settings of a network are defined beside the network, and jobs without a
-    network must run without torch.
+    Only the requested kinds are loaded: a kind may define its settings beside its code, whose libraries other jobs do
+    not need.
     """
     classes = {kind: load_settings(kind) for kind in sorted(kinds)}
     fields = {kind: (settings, settings()) for kind, settings in classes.items()}

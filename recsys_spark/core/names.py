@@ -1,7 +1,8 @@
 """Names of source formats and model kinds.
 
 A line names a module without importing it. A job therefore loads only the modules that it uses, and a cluster without
-torch can run the jobs on Spark. A new format or model needs one file in its folder and one line here.
+torch can run the jobs on Spark. A new format or model needs one file in its folder and one line here. Its settings may
+have a file and a line of their own, so that `--help` and configurations load neither Spark nor torch.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-__all__ = ["FORMATS", "KINDS", "NETWORKS", "all_kinds", "load_named", "nearest_name", "training_job"]
+__all__ = ["FORMATS", "KINDS", "NETWORKS", "SETTINGS", "all_kinds", "load_named", "nearest_name", "training_job"]
 
 FORMATS = {
     "plays": "recsys_spark.ingestion.plays:PlaysReader",
@@ -44,6 +45,25 @@ NETWORKS = {
     "matrix_factorization": "recsys_spark.networks.matrix_factorization:MatrixFactorization",
     "implicit_factorization": "recsys_spark.networks.implicit_factorization:ImplicitFactorization",
     "neural_encoder": "recsys_spark.networks.neural_encoder:NeuralEncoder",
+}
+
+# Settings of kinds in modules without Spark and torch. A kind without a line has them as `Settings` of its class alone.
+SETTINGS = {
+    "popularity": "recsys_spark.models.settings.popularity:PopularitySettings",
+    "biased_mean": "recsys_spark.models.settings.biased_mean:BiasedMeanSettings",
+    "als": "recsys_spark.models.settings.als:AlsSettings",
+    "lsa": "recsys_spark.models.settings.lsa:LsaSettings",
+    "ease": "recsys_spark.models.settings.ease:EaseSettings",
+    "song_autoencoder": "recsys_spark.networks.settings.song_autoencoder:SongAutoencoderSettings",
+    "autorec_item": "recsys_spark.networks.settings.autorec:AutoRecItemSettings",
+    "autorec_user": "recsys_spark.networks.settings.autorec:AutoRecUserSettings",
+    "deeprec": "recsys_spark.networks.settings.deeprec:DeepRecSettings",
+    "cdae": "recsys_spark.networks.settings.cdae:CdaeSettings",
+    "mult_vae": "recsys_spark.networks.settings.mult_vae:MultVaeSettings",
+    "svae": "recsys_spark.networks.settings.svae:SvaeSettings",
+    "matrix_factorization": "recsys_spark.networks.settings.matrix_factorization:MatrixFactorizationSettings",
+    "implicit_factorization": "recsys_spark.networks.settings.implicit_factorization:ImplicitFactorizationSettings",
+    "neural_encoder": "recsys_spark.networks.settings.neural_encoder:NeuralEncoderSettings",
 }
 
 

@@ -12,7 +12,7 @@ from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.evaluation.evaluation_inputs import EvaluatedModel
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, RatingRange, ScoringModel
 from recsys_spark.metrics.ranking import parse_metric
-from recsys_spark.models.popularity import PopularitySettings
+from recsys_spark.models.settings.popularity import PopularitySettings
 from recsys_spark.models.spark_training import train
 from recsys_spark.models.training_plan import plan_version
 from recsys_spark.models.versions import find_model

@@ -10,23 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.als_fold_in import AlsFoldIn
 from recsys_spark.models.kind import Fitted, ModelKind
-from recsys_spark.preparation.weighting import (
-    Bm25Statistics,
-    WeightingSettings,
-    fit_bm25,
-    read_bm25,
-    with_confidence,
-    write_bm25,
-)
+from recsys_spark.models.settings.als import AlsSettings
+from recsys_spark.preparation.weighting import Bm25Statistics, fit_bm25, read_bm25, with_confidence, write_bm25
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
@@ -34,40 +27,11 @@ from recsys_spark.ranking.scorer import Scorer
 __all__ = [
     "Als",
     "AlsFactors",
-    "AlsSettings",
     "als_estimator",
     "als_factors",
     "als_observations",
     "fit_als",
 ]
-
-
-class AlsSettings(WeightingSettings):
-    """Settings of ALS, with defaults chosen by validation NDCG on play logs."""
-
-    search_space: ClassVar[SearchSpace] = {
-        "rank": Range(16, 256, log=True),
-        "reg_param": Range(1e-3, 1.0, log=True),
-        "alpha": Range(0.1, 100.0, log=True),
-    }
-
-    rank: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
-    max_iter: int = Field(
-        default=10, ge=1, le=1000, description="Number of passes; each pass solves for all users and all items."
-    )
-    reg_param: float = Field(default=0.15, gt=0, description="Regularisation, times the number of a row's ratings.")
-    alpha: float = Field(default=1.0, ge=0, description="Implicit only: confidence is 1 + alpha x weight.")
-    implicit: bool = Field(default=True, description="Learn from plays (true) or from ratings (false).")
-    blocks: int = Field(
-        default=0,
-        ge=0,
-        description="Number of blocks of users and of items; 0: one a core. Vectors depend on it slightly.",
-    )
-    checkpoint_interval: int = Field(
-        default=5,
-        ge=-1,
-        description="Passes between checkpoints, if a checkpoint directory is set; -1: never.",
-    )
 
 
 @dataclass(frozen=True)

@@ -10,35 +10,18 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.models.settings.biased_mean import BiasedMeanSettings
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import FoldIn, Histories, Scorer
 
-__all__ = ["BiasFoldIn", "BiasedMean", "BiasedMeanSettings"]
-
-
-class BiasedMeanSettings(BaseModel):
-    """Settings of the baseline for ratings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    search_space: ClassVar[SearchSpace] = {
-        "item_shrinkage": Range(1.0, 100.0, log=True),
-        "user_shrinkage": Range(1.0, 100.0, log=True),
-    }
-
-    item_shrinkage: float = Field(
-        default=25.0, ge=0, description="Shrinkage of item biases to zero, as a number of ratings."
-    )
-    user_shrinkage: float = Field(
-        default=10.0, ge=0, description="Shrinkage of user biases to zero, as a number of ratings."
-    )
+__all__ = ["BiasFoldIn", "BiasedMean"]
 
 
 @dataclass(frozen=True)

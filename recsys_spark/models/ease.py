@@ -13,41 +13,25 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy import sparse
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from recsys_spark.core.errors import ConfigError, TrainingError
-from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.models.gram import csr_of_histories, gram_matrix
 from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.models.settings.ease import EaseSettings
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_writer import write_item_arrays
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
 from recsys_spark.ranking.scores import Scores, Tile
 
-__all__ = ["Ease", "EaseScorer", "EaseSettings", "ease_weights"]
+__all__ = ["Ease", "EaseScorer", "ease_weights"]
 
 ITEMS_FILE = "ease_items.npy"
 TILE_ITEMS = 1024
-
-
-class EaseSettings(BaseModel):
-    """Settings of EASE, which counts every pair as one, whatever its plays."""
-
-    search_space: ClassVar[SearchSpace] = {"reg": Range(10.0, 10_000.0, log=True)}
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    reg: float = Field(default=500.0, gt=0, description="Regularisation (lambda): more for few or short histories.")
-    max_items: int = Field(
-        default=20_000,
-        ge=2,
-        le=46_000,
-        description="Largest number of items: the driver takes 8 bytes, an executor maps 4, times its square.",
-    )
 
 
 class Ease(ModelKind):

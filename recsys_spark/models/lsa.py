@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.models.lsa_fold_in import LsaFoldIn
+from recsys_spark.models.settings.lsa import LsaSettings
 from recsys_spark.models.truncated_svd import (
     MatrixStatistics,
     Projection,
@@ -30,52 +30,19 @@ from recsys_spark.models.truncated_svd import (
     truncated_svd,
 )
 from recsys_spark.models.user_blocks import encode_users, user_blocks
-from recsys_spark.preparation.weighting import (
-    Weighting,
-    WeightingSettings,
-    fit_bm25,
-    read_bm25,
-    with_confidence,
-    write_bm25,
-)
+from recsys_spark.preparation.weighting import fit_bm25, read_bm25, with_confidence, write_bm25
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_frames import matrix_frame
 from recsys_spark.ranking.matrix_writer import write_item_arrays
 from recsys_spark.ranking.scorer import Scorer
 
-__all__ = ["Lsa", "LsaSettings"]
+__all__ = ["Lsa"]
 
 log = logging.getLogger(__name__)
 
 # Limit for the files of all tasks of a pass together; for a wider matrix, fewer tasks are used.
 MAX_PASS_BYTES = 8 << 30
-
-
-class LsaSettings(WeightingSettings):
-    """Settings of LSA."""
-
-    search_space: ClassVar[SearchSpace] = {
-        "rank": Range(8, 512, log=True),
-        "weighting": Choice(("linear", "log", "binary", "bm25", "tf_idf")),
-    }
-
-    weighting: Weighting = Field(
-        default="bm25", description=WeightingSettings.model_fields["weighting"].description or ""
-    )
-    rank: int = Field(default=50, ge=1, le=1024, description="Length of the vectors.")
-    iterations: int = Field(
-        default=5, ge=0, le=100, description="Power iterations; more give a result closer to the exact SVD."
-    )
-    oversampling: int = Field(default=10, ge=0, le=1024, description="Further directions to compute, for accuracy.")
-    center: bool = Field(
-        default=False, description="Subtract each item's mean (PCA); vectors get one more component, for the means."
-    )
-    max_matrix_bytes: int = Field(
-        default=2 << 30,
-        ge=1,
-        description="Largest matrix of items by rank + oversampling, 8 bytes each; the driver holds three, a task two.",
-    )
 
 
 class Lsa(ModelKind):

@@ -3,33 +3,23 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.models.settings.popularity import PopularitySettings
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import products
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
 from recsys_spark.ranking.scores import Scores, Tile, exclude_items
 
-__all__ = ["GroupPopularityScorer", "Popularity", "PopularityScorer", "PopularitySettings", "popularity_scores"]
-
-
-class PopularitySettings(BaseModel):
-    """Settings of the popularity baseline."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    count: Literal["users", "plays"] = Field(
-        default="users",
-        description="Score of an item: users who played it (one user counts once), or plays.",
-    )
+__all__ = ["GroupPopularityScorer", "Popularity", "PopularityScorer", "popularity_scores"]
 
 
 def popularity_scores(interactions: DataFrame, settings: PopularitySettings) -> DataFrame:

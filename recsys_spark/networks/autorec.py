@@ -8,56 +8,17 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Range, SearchSpace
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
+from recsys_spark.networks.network import Loss, Network, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
+from recsys_spark.networks.settings.autorec import AutoRecItemSettings, AutoRecUserSettings
+from recsys_spark.networks.settings.network import NetworkSettings
 from recsys_spark.networks.sparse_linear import SparseLinear
 
-__all__ = ["AutoRecItem", "AutoRecItemSettings", "AutoRecUser", "AutoRecUserSettings"]
-
-
-class AutoRecItemSettings(NetworkSettings):
-    """Settings of AutoRecItem; the defaults reach the paper's error on MovieLens-1M."""
-
-    search_space: ClassVar[SearchSpace] = {
-        "learning_rate": Range(3e-4, 3e-3, log=True),
-        "l2": Range(10.0, 1000.0, log=True),
-        "units": Range(100, 800, log=True),
-    }
-
-    units: int = Field(default=500, ge=1, description="Width of the hidden layer, which is the code.")
-    l2: float = Field(
-        default=300.0,
-        ge=0,
-        description="L2 penalty: weight of half the squared weights relative to the summed squared errors.",
-    )
-    start: float = Field(
-        default=3.6,
-        description="Initial prediction, about the mean rating; columns without ratings keep it.",
-    )
-    epochs: int = Field(default=26, ge=1, le=10_000, description="Maximum number of passes over the data.")
-    average: float = Field(
-        default=0.98, ge=0, lt=1, description="Decay per step of the running average of the weights; 0: no average."
-    )
-
-
-class AutoRecUserSettings(AutoRecItemSettings):
-    """Settings of AutoRecUser.
-
-    Users have fewer ratings than items: the error on other ratings rises again after about 15 epochs.
-    """
-
-    l2: float = Field(
-        default=100.0,
-        ge=0,
-        description="L2 penalty: weight of half the squared weights relative to the summed squared errors.",
-    )
-    epochs: int = Field(default=15, ge=1, le=10_000, description="Maximum number of passes over the data.")
+__all__ = ["AutoRecItem", "AutoRecUser"]
 
 
 class AutoRecItem(Network):

@@ -6,21 +6,13 @@ no such vector, because the shards do not hold their profiles.
 """
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Network, NetworkSettings
+from recsys_spark.networks.network import Network
+from recsys_spark.networks.settings.side_information import SideSettings
 
-__all__ = ["SideInformation", "SideSettings", "WithSideInformation"]
-
-
-class SideSettings(NetworkSettings):
-    """Settings of networks with side information."""
-
-    side_information: tuple[str, ...] = Field(
-        default=(), description="Profile features added to user codes: country, age_group, or keys of users.attributes."
-    )
+__all__ = ["SideInformation", "WithSideInformation"]
 
 
 class SideInformation(nn.Module):

@@ -6,43 +6,20 @@ Long histories: the denoising autoencoder of Liang et al. 2018, with `normalise_
 tanh, and more epochs than recommendation needs; without a split, training uses all epochs.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor, nn
 
-from recsys_spark.core.search_space import Choice, Range, SearchSpace
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
+from recsys_spark.networks.network import Loss, Network, Shape
 from recsys_spark.networks.output_layer import bce_loss, multinomial_loss
+from recsys_spark.networks.settings.song_autoencoder import SongAutoencoderSettings
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries, unit_rows
 
-__all__ = ["SongAutoencoder", "SongAutoencoderSettings"]
+__all__ = ["SongAutoencoder"]
 
 LOSSES = {"bce": bce_loss, "multinomial": multinomial_loss}
-
-
-class SongAutoencoderSettings(NetworkSettings):
-    """Settings of SongAutoencoder; the defaults are those of the karaoke app."""
-
-    search_space: ClassVar[SearchSpace] = {
-        "learning_rate": Range(3e-4, 5e-3, log=True),
-        "dropout": Range(0.0, 0.8),
-        "units": Range(100, 800, log=True),
-        "loss": Choice(("bce", "multinomial")),
-    }
-
-    epochs: int = Field(default=50, ge=1, le=10_000, description="Maximum number of passes over the data.")
-    units: int = Field(
-        default=500, ge=1, description="Units of the hidden layer, which are the dimensions of the code."
-    )
-    activation: Literal["relu", "tanh"] = Field(default="relu", description="Activation of the hidden layer.")
-    loss: Literal["bce", "multinomial"] = Field(
-        default="bce", description="bce: binary cross-entropy of each song; multinomial: one softmax over all songs."
-    )
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the input entries dropped in training.")
-    normalise_input: bool = Field(default=False, description="Scale the input of every user to unit length.")
 
 
 class SongAutoencoder(Network):

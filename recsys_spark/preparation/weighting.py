@@ -8,50 +8,24 @@ are stored with the model, so that later histories are weighted as the training 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.config.weighting import WeightingSettings
 from recsys_spark.core.atomic_files import write_json
 from recsys_spark.core.paths import file_uri, literal_path
 
 __all__ = [
     "Bm25Statistics",
-    "Weighting",
-    "WeightingSettings",
     "fit_bm25",
     "read_bm25",
     "with_confidence",
     "write_bm25",
 ]
 
-Weighting = Literal["linear", "log", "binary", "bm25", "tf_idf"]
-
 # Lower bound of the idf: an item that every user has played was still played, so its weight stays above zero.
 MIN_IDF = 1e-6
-
-
-class WeightingSettings(BaseModel):
-    """Settings shared by all models trained on confidences."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    weighting: Weighting = Field(
-        default="log",
-        description="Confidence from play counts: linear (as they are), log (log(1 + plays)), binary (1), "
-        "bm25 (saturating, rare items and short histories weigh more), tf_idf (root of plays, rare items weigh more).",
-    )
-    bm25_k1: float = Field(default=100.0, gt=0, description="bm25: plays at which the weight is half saturated.")
-    bm25_b: float = Field(
-        default=0.8, ge=0, le=1, description="bm25: discount of long histories, from 0 (none) to 1 (full)."
-    )
-
-    @property
-    def needs_statistics(self) -> bool:
-        """Return True if weights depend on statistics of the training data."""
-        return self.weighting in ("bm25", "tf_idf")
 
 
 @dataclass(frozen=True)

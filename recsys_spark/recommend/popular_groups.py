@@ -20,7 +20,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.recommendations import RecommendationsSettings
-from recsys_spark.models.popularity import GroupPopularityScorer, Popularity, PopularitySettings
+from recsys_spark.models.popularity import GroupPopularityScorer, Popularity
+from recsys_spark.models.settings.popularity import PopularitySettings
 from recsys_spark.preparation.age_groups import age_group
 from recsys_spark.ranking.matrix_frames import vectors_to_arrow
 from recsys_spark.ranking.matrix_writer import write_item_matrix

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.networks.network import Network, NetworkSettings, Shape
+from recsys_spark.networks.network import Network, Shape
+from recsys_spark.networks.settings.network import NetworkSettings
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.spec import TrainSpec
 

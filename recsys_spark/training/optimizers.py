@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from recsys_spark.networks.network import Network, NetworkSettings
+from recsys_spark.networks.network import Network
+from recsys_spark.networks.settings.network import NetworkSettings
 
 __all__ = ["make_optimizer", "set_learning_rate", "step_decay"]
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys_spark.networks.network import Network, NetworkSettings, Shape, load_network
+from recsys_spark.networks.network import Network, Shape, load_network
+from recsys_spark.networks.settings.network import NetworkSettings
 
 __all__ = ["TrainSpec"]
 

@@ -27,7 +27,7 @@ from recsys_spark.config.training import TrainingSettings
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.models.ease import ease_weights
-from recsys_spark.models.lsa import LsaSettings
+from recsys_spark.models.settings.lsa import LsaSettings
 from recsys_spark.networks.batch import Batch
 from recsys_spark.training.spec import TrainSpec
 from tests.conftest import Workspace

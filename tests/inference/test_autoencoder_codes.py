@@ -12,7 +12,8 @@ from recsys_spark.core.errors import MissingInputError
 from recsys_spark.inference.autoencoder_codes import AutoencoderCodes
 from recsys_spark.inference.network_scorer import NetworkScorer
 from recsys_spark.networks.network import Shape
-from recsys_spark.networks.song_autoencoder import SongAutoencoder, SongAutoencoderSettings
+from recsys_spark.networks.settings.song_autoencoder import SongAutoencoderSettings
+from recsys_spark.networks.song_autoencoder import SongAutoencoder
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Histories, UserBlock
 

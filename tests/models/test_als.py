@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark.config.weighting import Weighting
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.models.als import AlsSettings, fit_als
-from recsys_spark.preparation.weighting import Weighting
+from recsys_spark.models.als import fit_als
+from recsys_spark.models.settings.als import AlsSettings
 
 SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE"
 

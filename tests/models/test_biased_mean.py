@@ -8,7 +8,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.core.errors import TrainingError
-from recsys_spark.models.biased_mean import BiasedMean, BiasedMeanSettings
+from recsys_spark.models.biased_mean import BiasedMean
+from recsys_spark.models.settings.biased_mean import BiasedMeanSettings
 from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.ranking.scorer import Histories, UserBlock
 

@@ -10,9 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.core.errors import ConfigError, TrainingError
 from recsys_spark.models import ease, gram
-from recsys_spark.models.ease import Ease, EaseScorer, EaseSettings, ease_weights
+from recsys_spark.models.ease import Ease, EaseScorer, ease_weights
 from recsys_spark.models.gram import gram_matrix
 from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.models.settings.ease import EaseSettings
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Histories, Origin, UserBlock
 from recsys_spark.recommend.recommendations import ListSettings, recommend, recommendation_users

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.models.als import AlsSettings, fit_als
+from recsys_spark.models.als import fit_als
 from recsys_spark.models.kind import Fitted
-from recsys_spark.models.lsa import Lsa, LsaSettings
+from recsys_spark.models.lsa import Lsa
+from recsys_spark.models.settings.als import AlsSettings
+from recsys_spark.models.settings.lsa import LsaSettings
 from tests.conftest import Workspace
 
 SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT, rating DOUBLE"

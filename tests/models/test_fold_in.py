@@ -5,10 +5,11 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark.config.weighting import Weighting
 from recsys_spark.models import fold_in
-from recsys_spark.models.als import AlsSettings, als_observations, fit_als
+from recsys_spark.models.als import als_observations, fit_als
 from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
-from recsys_spark.preparation.weighting import Weighting
+from recsys_spark.models.settings.als import AlsSettings
 
 Array = NDArray[np.float32]
 

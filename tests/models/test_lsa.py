@@ -13,8 +13,9 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from recsys_spark.core.errors import ConfigError, TrainingError
 from recsys_spark.models import lsa, user_blocks
 from recsys_spark.models.kind import Fitted
-from recsys_spark.models.lsa import Lsa, LsaSettings
+from recsys_spark.models.lsa import Lsa
 from recsys_spark.models.popularity import PopularityScorer
+from recsys_spark.models.settings.lsa import LsaSettings
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Histories, Origin, UserBlock

@@ -5,7 +5,8 @@ from typing import Literal
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.models.popularity import PopularitySettings, popularity_scores
+from recsys_spark.models.popularity import popularity_scores
+from recsys_spark.models.settings.popularity import PopularitySettings
 
 
 @pytest.mark.parametrize(("count", "expected"), [("users", {1: 2.0, 2: 1.0}), ("plays", {1: 5.0, 2: 40.0})])

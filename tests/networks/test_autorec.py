@@ -6,9 +6,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recsys_spark.networks.autorec import AutoRecItem, AutoRecItemSettings, AutoRecUser, AutoRecUserSettings
+from recsys_spark.networks.autorec import AutoRecItem, AutoRecUser
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
+from recsys_spark.networks.settings.autorec import AutoRecItemSettings, AutoRecUserSettings
 
 
 def batch_of(ratings: NDArray[np.floating]) -> Batch:

@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional
 
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.cdae import Cdae, CdaeSettings
+from recsys_spark.networks.cdae import Cdae
 from recsys_spark.networks.network import Shape
+from recsys_spark.networks.settings.cdae import CdaeSettings
 from tests.networks.batches import N, checkerboard, reordered
 
 

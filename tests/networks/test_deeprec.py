@@ -9,8 +9,9 @@ from torch.nn.functional import selu
 
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.deeprec import DeepRec, DeepRecSettings
+from recsys_spark.networks.deeprec import DeepRec
 from recsys_spark.networks.network import Shape
+from recsys_spark.networks.settings.deeprec import DeepRecSettings
 
 
 def batch_of(ratings: NDArray[np.floating]) -> Batch:

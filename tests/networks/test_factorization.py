@@ -8,10 +8,13 @@ from torch.nn.functional import softplus
 from recsys_spark.networks import code_solvers
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.code_solvers import solve_logistic_codes, solve_ridge_codes
-from recsys_spark.networks.implicit_factorization import ImplicitFactorization, ImplicitFactorizationSettings
-from recsys_spark.networks.matrix_factorization import MatrixFactorization, MatrixFactorizationSettings
+from recsys_spark.networks.implicit_factorization import ImplicitFactorization
+from recsys_spark.networks.matrix_factorization import MatrixFactorization
 from recsys_spark.networks.network import Shape
-from recsys_spark.networks.neural_encoder import NeuralEncoder, NeuralEncoderSettings
+from recsys_spark.networks.neural_encoder import NeuralEncoder
+from recsys_spark.networks.settings.implicit_factorization import ImplicitFactorizationSettings
+from recsys_spark.networks.settings.matrix_factorization import MatrixFactorizationSettings
+from recsys_spark.networks.settings.neural_encoder import NeuralEncoderSettings
 from tests.networks.batches import checkerboard, rows_of
 
 

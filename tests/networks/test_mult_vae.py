@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.mult_vae import MultVae, MultVaeSettings
+from recsys_spark.networks.mult_vae import MultVae
 from recsys_spark.networks.network import Shape
+from recsys_spark.networks.settings.mult_vae import MultVaeSettings
 from tests.networks.batches import N, checkerboard, reordered
 
 

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
-from recsys_spark.networks.song_autoencoder import SongAutoencoder, SongAutoencoderSettings
+from recsys_spark.networks.settings.song_autoencoder import SongAutoencoderSettings
+from recsys_spark.networks.song_autoencoder import SongAutoencoder
 from tests.networks.batches import N, checkerboard, reordered
 
 AS_THE_APP: dict[str, Any] = {}

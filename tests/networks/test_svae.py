@@ -7,7 +7,8 @@ from torch import Tensor
 
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Shape
-from recsys_spark.networks.svae import Svae, SvaeSettings, last_entries, next_entries
+from recsys_spark.networks.settings.svae import SvaeSettings
+from recsys_spark.networks.svae import Svae, last_entries, next_entries
 
 # Shorter and longer than max_length, of one item, empty; unsorted by length.
 HISTORIES = [[3, 1, 4], [], [5, 9, 2, 6, 0, 8, 7, 1], [2], [7, 0, 3, 8, 1, 9], [0, 4]]

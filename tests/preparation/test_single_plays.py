@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from recsys_spark.config.weighting import Weighting, WeightingSettings
 from recsys_spark.preparation.single_plays import single_play_weights
-from recsys_spark.preparation.weighting import Weighting, WeightingSettings, fit_bm25, with_confidence, write_bm25
+from recsys_spark.preparation.weighting import fit_bm25, with_confidence, write_bm25
 
 PAIRS = [(user, item, 1 + user * item % 3) for user in range(6) for item in range(user + 1)]
 

@@ -6,13 +6,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.preparation.weighting import (
-    MIN_IDF,
-    Weighting,
-    WeightingSettings,
-    fit_bm25,
-    with_confidence,
-)
+from recsys_spark.config.weighting import Weighting, WeightingSettings
+from recsys_spark.preparation.weighting import MIN_IDF, fit_bm25, with_confidence
 
 SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT"
 # Users 0 to 5 by items 0 to 4: every user played item 0; user 5 has many plays.

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.models.als import AlsSettings, als_observations, fit_als
+from recsys_spark.models.als import als_observations, fit_als
 from recsys_spark.models.als_fold_in import AlsFoldIn
-from recsys_spark.models.popularity import PopularityScorer, PopularitySettings, popularity_scores
+from recsys_spark.models.popularity import PopularityScorer, popularity_scores
+from recsys_spark.models.settings.als import AlsSettings
+from recsys_spark.models.settings.popularity import PopularitySettings
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock

@@ -37,6 +37,24 @@ def test_help_of_all_jobs_loads_no_heavy_library() -> None:
     assert done.stdout.count("usage: ") == len(list((ROOT / "jobs").glob("[!_]*.py")))
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from recsys_spark.jobs.train_torch_model import main\nassert main(['--help', 'all']) == 0",
+        "from recsys_spark.cli.commands import main\nassert main(['completion', 'bash']) == 0",
+        "from recsys_spark.config.load import load_config\n"
+        "config = load_config(['--tables.root', '/t', '--models.cdae.units', '7', '--models.als.rank', '8'])\n"
+        "print('--models.cdae.units', config.models.cdae.units, '--models.als.rank')",
+    ],
+    ids=["help", "completion", "configuration"],
+)
+def test_settings_of_all_kinds_are_read_without_heavy_libraries(program: str) -> None:
+    heavy = ("pyspark", "delta", "py4j", "torch", "petastorm", "numpy", "scipy", "pandas", "pyarrow", "deltalake")
+    done = run(f"{program}\nassert not {set(heavy)!r} & set(sys.modules)", *heavy)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--models.cdae.units" in done.stdout and "--models.als.rank" in done.stdout
+
+
 @pytest.mark.parametrize("library", ["pyspark", "delta"])
 def test_a_job_without_spark_names_the_command_that_installs_it(library: str, tmp_path: Path) -> None:
     program = (

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from recsys_spark.networks.cdae import Cdae, CdaeSettings
-from recsys_spark.networks.deeprec import DeepRec, DeepRecSettings
-from recsys_spark.networks.mult_vae import MultVae, MultVaeSettings
+from recsys_spark.networks.cdae import Cdae
+from recsys_spark.networks.deeprec import DeepRec
+from recsys_spark.networks.mult_vae import MultVae
 from recsys_spark.networks.network import Network, Shape, load_network
+from recsys_spark.networks.settings.cdae import CdaeSettings
+from recsys_spark.networks.settings.deeprec import DeepRecSettings
+from recsys_spark.networks.settings.mult_vae import MultVaeSettings
 from recsys_spark.training.optimizers import make_optimizer, step_decay
 from tests.networks.batches import rows_of
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from recsys_spark.core.csr import Csr
 from recsys_spark.metrics import ranking as metrics
 from recsys_spark.networks.batch import Batch
-from recsys_spark.networks.network import Loss, Network, NetworkSettings, Shape
+from recsys_spark.networks.network import Loss, Network, Shape
+from recsys_spark.networks.settings.network import NetworkSettings
 from recsys_spark.training import validation
 from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.validation import TrainingStatistics, rating_predictions, top_columns, validate
