@@ -37,7 +37,7 @@ job = Job(
     work,
     reads=("models", "item_similarity", "items", "item_index", "interactions"),
     writes=(),
-    settings=("compare", "query.items", "evaluation.models"),
+    settings=("compare", "query.items"),
 )
 main, entry_point = job.main, job.entry_point
 

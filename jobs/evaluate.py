@@ -29,7 +29,7 @@ job = Job(
         "plays",
     ),
     writes=("evaluations", "models", "model files"),
-    settings=("evaluation", "model.kind", "split", "outputs"),
+    settings=("evaluation", "split", "outputs"),
     checks=(
         check_protocol,
         check_split,

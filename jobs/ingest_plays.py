@@ -70,7 +70,7 @@ job = Job(
     work,
     reads=("raw files",),
     writes=TABLES,
-    settings=("source",),
+    settings=("source", "sample.format"),
     checks=(check_source_path,),
 )
 main, entry_point = job.main, job.entry_point

@@ -29,7 +29,7 @@ job = Job(
     work,
     reads=("evaluations", "job_runs", "models", "item_similarity", "recommendations", "gender_predictions"),
     writes=("models",),
-    settings=("publish", "model", "evaluation.part"),
+    settings=("publish", "model", "evaluation.part", "split.protocol"),
 )
 main, entry_point = job.main, job.entry_point
 

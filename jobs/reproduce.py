@@ -54,7 +54,7 @@ job = Job(
     work,
     reads=("data sets",),
     writes=("results.jsonl", "results.md"),
-    settings=("reproduce", "training"),
+    settings=("reproduce", "training", "shards", "outputs"),
 )
 main, entry_point = job.main, job.entry_point
 
