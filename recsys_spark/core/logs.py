@@ -18,6 +18,8 @@ log = logging.getLogger("recsys_spark")
 # Seconds between two updates of the live line, and between two lines of a log.
 LIVE_INTERVAL = 0.5
 LOG_INTERVAL = 60.0
+# Seconds between two looks at the progress in between: an estimate of the remaining time needs the first one early.
+LOOK_INTERVAL = 5.0
 # Functions that return how far the work of this process is; the last one counts.
 _details: list[Callable[[], str]] = []
 
@@ -65,7 +67,7 @@ def configure_logs(level: str) -> None:
 def progress_detail(detail: Callable[[], str]) -> Iterator[None]:
     """Add the text of a function to the progress of steps in the block.
 
-    It is called in another thread, and returns such as `3 of 8 tasks`. An empty text adds nothing.
+    It is called in another thread every few seconds, and returns such as `3 of 8 tasks`. An empty text adds nothing.
     """
     _details.append(detail)
     try:
@@ -106,10 +108,12 @@ def _start_watcher(text: str, clock: float, ended: threading.Event, status: Stat
 
 def _watch(text: str, clock: float, ended: threading.Event, status: Status | None) -> None:
     """Report elapsed seconds and details until the work ends."""
-    while not ended.wait(LOG_INTERVAL if status is None else LIVE_INTERVAL):
-        detail = _details[-1]() if _details else ""
-        line = f"{text}: {time.monotonic() - clock:.0f} s{f', {detail}' if detail else ''}"
+    logged = clock
+    while not ended.wait(min(LOOK_INTERVAL, LOG_INTERVAL) if status is None else LIVE_INTERVAL):
+        detail, now = _details[-1]() if _details else "", time.monotonic()
+        line = f"{text}: {now - clock:.0f} s{f', {detail}' if detail else ''}"
         if status is not None:
             status.update(line)
-        elif not ended.is_set():
+        elif now - logged >= LOG_INTERVAL and not ended.is_set():
+            logged = now
             log.info("at work: %s", line)

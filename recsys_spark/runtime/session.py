@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
@@ -26,6 +27,8 @@ from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
 
 __all__ = [
+    "ActiveTasks",
+    "active_tasks",
     "block_tasks",
     "checkpoint_dir",
     "end_interrupted_call",
@@ -34,13 +37,20 @@ __all__ = [
     "parallelism",
     "spark_session",
     "started_jobs",
-    "tasks_done",
 ]
 
 log = logging.getLogger(__name__)
 
 # Environment variable of Databricks, whose sessions have Delta built in.
 PLATFORM = "DATABRICKS_RUNTIME_VERSION"
+
+
+class ActiveTasks(NamedTuple):
+    """Finished and all tasks of the stages at work, with the ids of these stages."""
+
+    stages: frozenset[int]
+    done: int
+    total: int
 
 
 @contextmanager
@@ -110,14 +120,16 @@ def block_tasks(spark: SparkSession) -> int:
     return 4 * parallelism(spark)
 
 
-def tasks_done(spark: SparkSession) -> str:
-    """Return such as `3 of 8 tasks`, those of the stages at work; empty without any."""
+def active_tasks(spark: SparkSession) -> ActiveTasks:
+    """Return the tasks of the stages at work; Spark Connect has no such numbers, so no stages."""
     with suppress(AttributeError, OSError, *SPARK_ERRORS):
         tracker = spark.sparkContext.statusTracker()
-        stages = [info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage)) is not None]
-        if stages:
-            return f"{sum(info.numCompletedTasks for info in stages)} of {sum(info.numTasks for info in stages)} tasks"
-    return ""
+        found = {stage: info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage))}
+        done, total = (
+            sum(getattr(info, name) for info in found.values()) for name in ("numCompletedTasks", "numTasks")
+        )
+        return ActiveTasks(frozenset(found), done, total)
+    return ActiveTasks(frozenset(), 0, 0)
 
 
 def end_interrupted_call(spark: SparkSession) -> None:

@@ -1,16 +1,17 @@
-"""Progress of a training run: a file with one JSON line per epoch, log lines, and a progress bar."""
+"""Progress of a training run: a file with one JSON line per epoch, log lines, and a text for the live line."""
 
 import json
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from recsys_spark.core.atomic_files import atomic_write
+from recsys_spark.core.remaining_time import RemainingTime
 
-__all__ = ["EpochLog", "ShowProgress", "logged_seconds", "progress"]
+__all__ = ["EpochLog", "EpochProgress", "log_trial", "logged_seconds"]
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,16 @@ class EpochLog:
         self.file = file
         self._mlflow = _mlflow(tracking_uri, run_name)
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Add a line; NaN is written as null, and left out of the log message."""
+    def write(self, line: dict[str, Any], epochs: int, left: str = "") -> None:
+        """Add a line; NaN is written as null, and left out of the log message.
+
+        The message counts epochs from 1 and ends with `left`, the remaining time. The file counts them from 0.
+        """
         plain = {key: None if value != value else value for key, value in line.items()}
         self._replace([*self._lines(), json.dumps(plain) + "\n"])
         metric = "" if plain["metric"] is None else "%(metric_name)s %(metric).5g, "
-        log.info("epoch %(epoch)d: loss %(loss).5g, " + metric + "%(seconds).1f s", line)
+        text = "epoch %(number)d of %(epochs)d: loss %(loss).5g, " + metric + "%(seconds).1f s%(left)s"
+        log.info(text, line | {"number": line["epoch"] + 1, "epochs": epochs, "left": left})
         if self._mlflow is not None:
             numbers = {key.replace("@", "_at_"): v for key, v in plain.items() if isinstance(v, int | float)}
             self._mlflow.log_metrics(numbers, step=line["epoch"])
@@ -56,30 +61,44 @@ def logged_seconds(file: Path) -> float:
     return float(sum(json.loads(line)["seconds"] for line in file.read_text().splitlines()))
 
 
-class ShowProgress(Protocol):
-    """Function that shows the progress of an epoch."""
+class EpochProgress:
+    """Description of a training run at work: epoch, loss, metric and estimated remaining time.
 
-    def __call__(self, step: int, loss: float, metric: float) -> None: ...
+    `epochs` is the number of epochs of the run, `done` those finished before it. A trial of a few steps ends early, so
+    it has no estimate.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        metric_name: str,
+        done: float = 0.0,
+        is_trial: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.epochs, self.metric_name, self.is_trial = epochs, metric_name, is_trial
+        self._remaining = RemainingTime(done, clock)
+        self._text = ""
+
+    def show(self, done: float, loss: float, metric: float | None) -> None:
+        """Take the state after a step: finished epochs with their fraction, loss, and best metric so far."""
+        shown = "" if metric is None else f", {self.metric_name} {metric:.5g}"
+        self._text = f"epoch {max(1, math.ceil(done))} of {self.epochs}, loss {loss:.5g}{shown}{self.left(done)}"
+
+    def left(self, done: float) -> str:
+        """Return such as `, about 25 s left`; empty as long as that is uncertain."""
+        return "" if self.is_trial else self._remaining.text(done, self.epochs)
+
+    def text(self) -> str:
+        """Return such as `epoch 3 of 20, loss 0.51, ndcg@100 0.3, about 25 s left`; empty before the first step."""
+        return self._text
 
 
-@contextmanager
-def progress(epoch: int, epochs: int, steps: int, metric_name: str) -> Iterator[ShowProgress]:
-    """Show a bar with loss, metric and time left, if stderr is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda step, loss, metric: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    text = TextColumn("epoch {task.fields[epoch]} loss {task.fields[loss]:.5g} {task.fields[metric]}")
-    with Progress(text, BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=steps, epoch=f"{epoch + 1}/{epochs}", loss=float("nan"), metric="")
-
-        def update(step: int, loss: float, metric: float) -> None:
-            shown = "" if metric != metric else f"{metric_name} {metric:.5g}"
-            bar.update(task, completed=step + 1, loss=loss, metric=shown)
-
-        yield update
+def log_trial(steps: int, seconds: float, epoch_steps: int) -> None:
+    """Log the time that an epoch would take at the rate of a trial."""
+    minutes = seconds / max(1, steps) * epoch_steps / 60
+    message = "a trial of %d steps took %.1f s: an epoch of %d steps would take %.1f minutes"
+    log.info(message, steps, seconds, epoch_steps, minutes)
 
 
 def _mlflow(tracking_uri: str | None, run_name: str) -> Any:

@@ -41,6 +41,10 @@ class TrainingState:
         """Return the mean loss of the epoch so far."""
         return self.loss_total / max(self.loss_count, 1e-12)
 
+    def epochs_done(self, steps: int) -> float:
+        """Return the finished epochs with the share of the current one, of `steps` steps."""
+        return self.epoch + self.step / max(1, steps)
+
     def add(self, total: float, count: float, parts: Mapping[str, float]) -> None:
         """Add the loss of a step."""
         self.loss_total += total

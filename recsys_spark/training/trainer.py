@@ -19,13 +19,14 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from recsys_spark.core.errors import TrainingError
+from recsys_spark.core.logs import progress_detail
 from recsys_spark.metrics.ranking import is_better
 from recsys_spark.networks.network import Loss
 from recsys_spark.training.averages import RunningAverage
 from recsys_spark.training.checkpoint import Checkpoint, Checkpoints, flatten_optimizer, restore_optimizer
 from recsys_spark.training.epoch_schedule import Epoch, derive_seed
 from recsys_spark.training.optimizers import make_optimizer, set_learning_rate
-from recsys_spark.training.progress import EpochLog, progress
+from recsys_spark.training.progress import EpochLog, EpochProgress, log_trial
 from recsys_spark.training.ranks import Ranks, joined_ranks, tensor_float_products
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 from recsys_spark.training.spec import TrainSpec
@@ -61,6 +62,7 @@ class _Trainer:
     def __init__(self, spec: TrainSpec, ranks: Ranks, data: TrainingData) -> None:
         self.spec, self.ranks, self.data = spec, ranks, data
         self.settings = spec.network_settings()
+        self.epochs = min(self.settings.epochs, spec.stop_after or self.settings.epochs)
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.network = spec.network(data.shape).to(ranks.device)
         self.network.set_column_counts(data.statistics.column_counts)
@@ -81,18 +83,21 @@ class _Trainer:
         """Train to the end and return the report."""
         self._resume()
         self.first_step = self.state.global_step
-        while not self._is_over():
-            started, counts = time.monotonic(), self._train_epoch()
-            seconds = time.monotonic() - started
-            self.seconds += seconds
-            if counts is None:
-                break
-            self._end_epoch(counts, seconds)
+        done = self.state.epochs_done(self._epoch_schedule(self.state.epoch).steps)
+        self.progress = EpochProgress(self.epochs, self.network.metric, done, is_trial=self.spec.max_steps > 0)
+        with progress_detail(self.progress.text):
+            while not self._is_over():
+                started, counts = time.monotonic(), self._train_epoch()
+                seconds = time.monotonic() - started
+                self.seconds += seconds
+                if counts is None:
+                    break
+                self._end_epoch(counts, seconds)
         return self._finish()
 
     def _is_over(self) -> bool:
         state, patience = self.state, self.settings.patience
-        if state.epoch >= min(self.settings.epochs, self.spec.stop_after or self.settings.epochs):
+        if state.epoch >= self.epochs:
             return True
         lasted = state.epoch - 1 - state.best_epoch
         return patience > 0 and state.best_metric is not None and lasted >= patience
@@ -104,16 +109,15 @@ class _Trainer:
         epoch = self._epoch_schedule(state.epoch)
         counts = Counts()
         batches = epoch.batches(self.ranks.rank, counts, skip=state.step)
-        with progress(state.epoch, self.settings.epochs, epoch.steps, self.network.metric) as show_progress:
-            for rows in batches:
-                if 0 < self.spec.max_steps <= state.global_step:
-                    return None
-                set_learning_rate(self.optimizer, self.settings, state.epoch + state.step / max(1, epoch.steps))
-                loss = self._step(rows)
-                show_progress(state.step, loss, state.best_metric if state.best_metric is not None else float("nan"))
-                state.next_step()
-                if time.monotonic() - self.saved_at > 60 * self.spec.checkpoint_minutes:
-                    self._save()
+        for rows in batches:
+            if 0 < self.spec.max_steps <= state.global_step:
+                return None
+            set_learning_rate(self.optimizer, self.settings, state.epochs_done(epoch.steps))
+            loss = self._step(rows)
+            state.next_step()
+            self.progress.show(state.epochs_done(epoch.steps), loss, state.best_metric)
+            if time.monotonic() - self.saved_at > 60 * self.spec.checkpoint_minutes:
+                self._save()
         return counts
 
     def _epoch_schedule(self, epoch: int) -> Epoch:
@@ -146,7 +150,7 @@ class _Trainer:
         values = [loss.total, loss.count, *loss.parts.values()]
         summed = self.ranks.sum(torch.stack([value.detach().double().reshape(()) for value in values])).tolist()
         if not all(map(math.isfinite, summed)):
-            raise self._not_a_number("loss", f"step {self.state.step} (rows {rows.numbers[:5].tolist()}...)")
+            raise self._not_a_number("loss", f"step {self.state.step + 1} (rows {rows.numbers[:5].tolist()}...)")
         total, count, *parts = summed
         self.state.add(total, count, dict(zip(loss.parts, parts, strict=True)))
         return float(count)
@@ -154,7 +158,7 @@ class _Trainer:
     def _not_a_number(self, what: str, where: str) -> TrainingError:
         key = f"models.{self.spec.kind}"
         return TrainingError(
-            f"the {what} of {self.spec.kind} is not a number at epoch {self.state.epoch}, {where}: lower "
+            f"the {what} of {self.spec.kind} is not a number at epoch {self.state.epoch + 1}, {where}: lower "
             f"{key}.learning_rate (now {self.settings.learning_rate}) or set {key}.clip_norm; the last valid weights "
             f"are kept in {self.checkpoints.folder}"
         )
@@ -171,7 +175,7 @@ class _Trainer:
         line |= {"rows": int(read[0]), "non_zeros": int(read[1])}
         line |= {"learning_rate": self.optimizer.param_groups[0]["lr"]}
         if self.ranks.is_first:
-            self.log.write(line)
+            self.log.write(line, self.epochs, self.progress.left(state.epoch))
         self._save()
 
     def _validate(self) -> float:
@@ -224,7 +228,7 @@ class _Trainer:
             self.state.n_streams = n_streams
         if self.ranks.is_first:
             self.log.truncate(self.state.epoch)
-            log.info("training resumes from epoch %d, step %d", self.state.epoch, self.state.step)
+            log.info("training resumes in epoch %d of %d", self.state.epoch + 1, self.epochs)
 
     def _finish(self) -> dict[str, Any]:
         """Save the best weights, or the last ones without validation, and return the report."""
@@ -240,10 +244,7 @@ class _Trainer:
         epoch = self._epoch_schedule(0)
         rows = [epoch.rows_of_rank(rank) for rank in range(self.ranks.world)]
         if self.spec.max_steps and self.ranks.is_first:
-            steps = state.global_step - self.first_step
-            minutes = self.seconds / max(1, steps) * epoch.steps / 60
-            message = "a trial of %d steps took %.1f s: an epoch of %d steps would take %.1f minutes"
-            log.info(message, steps, self.seconds, epoch.steps, minutes)
+            log_trial(state.global_step - self.first_step, self.seconds, epoch.steps)
         best_epoch = None if state.best_metric is None else state.best_epoch
         metric = {"metric": state.best_metric, "metric_name": self.network.metric, "best_epoch": best_epoch}
         return {**metric, "epochs": state.epoch, "steps": state.global_step, "rows_of_ranks": rows}

@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.runtime.session import tasks_done
+from recsys_spark.runtime.session import ActiveTasks, active_tasks
+from recsys_spark.runtime.task_progress import TaskProgress
 
 
 def test_finished_tasks_of_the_stages_at_work_are_counted(spark: SparkSession, tmp_path: Path) -> None:
@@ -21,14 +22,32 @@ def test_finished_tasks_of_the_stages_at_work_are_counted(spark: SparkSession, t
                 time.sleep(0.05)
             yield batch
 
-    assert tasks_done(spark) == ""
+    assert active_tasks(spark) == (frozenset(), 0, 0)
+    assert TaskProgress(spark)() == ""
     work = Thread(target=lambda: spark.range(0, 5, 1, 5).mapInArrow(wait, "id BIGINT").collect())
     work.start()
     try:
         deadline = time.monotonic() + 60
-        while (found := tasks_done(spark)) != "1 of 5 tasks" and time.monotonic() < deadline:
+        while (found := active_tasks(spark)[1:]) != (1, 5) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert found == "1 of 5 tasks"
+        assert found == (1, 5)
+        assert TaskProgress(spark)() == "1 of 5 tasks"
     finally:
         gate.touch()
         work.join()
+
+
+def test_the_remaining_time_of_tasks_starts_again_with_other_stages() -> None:
+    now, looks = [0.0], list[ActiveTasks]()
+
+    def look(seconds: float, done: int, total: int, *stages: int) -> str:
+        now[0], looks[:] = seconds, [ActiveTasks(frozenset(stages), done, total)]
+        return progress()
+
+    progress = TaskProgress(cast(SparkSession, None), lambda spark: looks[0], lambda: now[0])
+    assert look(0, 3, 4000, 1) == "3 of 4,000 tasks"
+    assert look(4, 1003, 4000, 1) == "1,003 of 4,000 tasks"
+    assert look(10, 1003, 4000, 1) == "1,003 of 4,000 tasks, about 30 s left"
+    assert look(12, 1, 50, 2) == "1 of 50 tasks"
+    assert look(22, 11, 50, 2) == "11 of 50 tasks, about 39 s left"
+    assert look(23, 0, 0) == ""

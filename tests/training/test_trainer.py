@@ -179,7 +179,7 @@ def test_without_validation_the_last_weights_are_kept(tmp_path: Path, caplog: py
         report = train(spec.as_dict())
     epochs = [message for message in caplog.messages if message.startswith("epoch")]
     assert len(epochs) == 3
-    assert all(re.fullmatch(r"epoch \d: loss \d+\.\d+, \d+\.\d s", message) for message in epochs)
+    assert all(re.fullmatch(r"epoch \d of 3: loss \d+\.\d+, \d+\.\d s", message) for message in epochs)
     assert (report["metric"], report["best_epoch"], report["epochs"]) == (None, None, 3)
     assert [line["metric"] for line in log_of(spec)] == [None] * 3
     last = Checkpoints(spec.checkpoints).newest()
@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_previous_checkpo
     )
     report = train(whole.as_dict())
     steps = report["steps"] // report["epochs"]
-    expected = rf"epoch 1, step 2 .*models\.song_autoencoder\.learning_rate \(now 0\.02\).*{stopped.checkpoints}"
+    expected = rf"epoch 2, step 3 .*models\.song_autoencoder\.learning_rate \(now 0\.02\).*{stopped.checkpoints}"
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match=expected):
         loss_not_a_number_at(patch, steps + 2, value)
         train(stopped.as_dict())
@@ -244,7 +244,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_previous_checkpo
 def test_a_learning_rate_that_overflows_is_reported(tmp_path: Path) -> None:
     settings = PLAIN | {"learning_rate": 1e38, "l2": 1.0}
     spec = make_spec(tmp_path, "autorec_user", planted_tastes(ratings=True), settings)
-    with pytest.raises(TrainingError, match=r"autorec_user is not a number at epoch 0, step 1 .*1e\+38"):
+    with pytest.raises(TrainingError, match=r"autorec_user is not a number at epoch 1, step 2 .*1e\+38"):
         train(spec.as_dict())
     assert not (Path(spec.folder) / "network.json").exists()
 
