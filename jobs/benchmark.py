@@ -33,7 +33,7 @@ def work(run: JobRun) -> None:
     try:
         for name, measure in measures.items():
             # Training processes write to stdout, which is reserved for JSON lines.
-            with step(f"measure {name}"), contextlib.redirect_stdout(sys.stderr):
+            with step(f"measuring {name}"), contextlib.redirect_stdout(sys.stderr):
                 results.append(measure(bench))
             if settings.results is not None:
                 run.report.outputs["table"] = str(save_comparison(results[-1], Path(settings.results), list(MEASURES)))

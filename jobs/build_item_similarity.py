@@ -24,7 +24,7 @@ def work(run: JobRun) -> None:
     catalogue = load_catalogue(tables, config, load_model(config.files_root, version))
     run.count(**catalogue.counts)
     vectors = catalogue.item_vectors
-    with step(f"nearest items of {vectors.n_items} items"):
+    with step(f"finding the nearest items of {vectors.n_items:,} items"):
         nearest = item_similarity(run.spark, vectors, neighbours, block_tasks(run.spark))
         rows = with_item_ids(nearest, tables.read("item_index"), "item_idx", "similar_item_idx")
         rows = rows.withColumns({"model_version": F.lit(version.version), "algorithm": F.lit(version.kind)})

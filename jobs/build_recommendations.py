@@ -25,7 +25,7 @@ def work(run: JobRun) -> None:
     fingerprint = lists_fingerprint(tables, config)
     if tables.built_from("recommendations", version.version) == fingerprint:
         return
-    with step(f"recommendations of {version.version}"):
+    with step(f"building recommendations of {version.version}"):
         lists = user_lists(tables, config, version, block_tasks(run.spark))
         run.count(**lists.counts)
         tables.replace("recommendations", lists.rows, "model_version", version.version, fingerprint=fingerprint)

@@ -21,7 +21,7 @@ def work(run: JobRun) -> None:
     tables, settings = run.tables, run.config.compare
     items = tables.read("items")
     versions = compared_versions(tables, settings.models)
-    with stored_lists(tables, settings.k, versions) as lists, step(f"neighbours of {', '.join(versions)}"):
+    with stored_lists(tables, settings.k, versions) as lists, step(f"comparing neighbours of {', '.join(versions)}"):
         shown = show_lists(lists, items_to_show(tables, run.config.query.items), items, versions)
         compared = show_overlap(lists, versions, settings.k)
         agreement = agreement_in_attribute(tables, settings, run.config.run.seed, lists, versions)

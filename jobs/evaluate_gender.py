@@ -23,10 +23,10 @@ def work(run: JobRun) -> None:
         check_evaluated_users(n_users, settings)
         for repeat in range(settings.repeats):
             seed = config.run.seed + repeat
-            with step(f"cross-validation with seed {seed}"):
+            with step(f"cross-validating with seed {seed}"):
                 results += evaluate_features(tables, config, users, labels, source, seed)
         if source is not None and source.version.split_id is not None:
-            with step(f"evaluation on the users held out from {source.version.version}"):
+            with step(f"evaluating on the users held out from {source.version.version}"):
                 results += evaluate_inductive(tables, config, users, labels, source)
         run.count(users=n_users, judged=len(results), figures=sum(len(one.values) for one in results))
     show_classifier_metrics(results, source)

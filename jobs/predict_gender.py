@@ -27,7 +27,7 @@ def work(run: JobRun) -> None:
         print_prediction(prediction)
         run.count(items_known=prediction.known_items, items_unknown=len(prediction.unknown))
         return
-    with step(f"predictions of {version.version}"):
+    with step(f"predicting genders with {version.version}"):
         counts = write_predictions(tables, config, load_classifier(tables, config.files_root, version))
     run.count(**counts)
     written = tables.read("gender_predictions").where(F.col("model_version") == version.version)

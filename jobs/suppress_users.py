@@ -42,7 +42,7 @@ def _ids(run: JobRun) -> list[str]:
     try:
         lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"suppress.users_file: {error}") from error
+        raise ConfigError(f"suppress.users_file: {error}: name a text file in UTF-8 that this user can read") from error
     ids = sorted({line for line in lines if line})
     if not ids:
         raise ConfigError(f"suppress.users_file: {file} has no lines: write a user_id a line")

@@ -16,7 +16,7 @@ def work(run: JobRun) -> None:
     pairs = training_pairs(run.tables, run.config)
     shard_spec = load_network(kind).shard_spec_of(run.config.settings_of(kind))
     shards = plan_shards(run.tables, run.config, pairs, shard_spec)
-    with step(f"shards in {shards.train.parent}"):
+    with step(f"writing shards to {shards.train.parent}"):
         manifests = shards.write(pairs, run.config.shards.files, run.config.run.seed)
     for part, manifest in zip(("", "validation_"), manifests, strict=False):
         run.count(**{f"{part}rows": manifest.rows, f"{part}non_zeros": manifest.non_zeros})

@@ -177,7 +177,7 @@ class BaseConfig(Section):
         Raises ConfigError for a kind that does not exist.
         """
         if kind not in all_kinds():
-            raise ConfigError(f"no model kind {kind!r}; there are {', '.join(all_kinds())}")
+            raise ConfigError(f"no model kind {kind!r}: choose one of {', '.join(all_kinds())}")
         settings: BaseModel | None = getattr(self.models, kind, None)  # type: ignore[attr-defined]
         return load_settings(kind)() if settings is None else settings
 
@@ -187,7 +187,7 @@ class BaseConfig(Section):
         Raises ConfigError for other kinds.
         """
         if self.model.kind not in NETWORKS:
-            raise ConfigError(f"model.kind: {self.model.kind!r} is no network; there are {', '.join(NETWORKS)}")
+            raise ConfigError(f"model.kind: {self.model.kind!r} is not a network: choose one of {', '.join(NETWORKS)}")
         return self.model.kind
 
     def spark_kind(self) -> str:
@@ -196,7 +196,9 @@ class BaseConfig(Section):
         Raises ConfigError for other kinds.
         """
         if self.model.kind not in KINDS:
-            raise ConfigError(f"model.kind: {self.model.kind!r} does not train on Spark; there are {', '.join(KINDS)}")
+            raise ConfigError(
+                f"model.kind: {self.model.kind!r} does not train on Spark: choose one of {', '.join(KINDS)}"
+            )
         return self.model.kind
 
     @property

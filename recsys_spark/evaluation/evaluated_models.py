@@ -136,5 +136,8 @@ def _check_split(tables: Tables, name: str, split_id: str) -> str:
     version = find_model(tables, name.split("-", maxsplit=1)[0], name)
     if version.split_id != split_id:
         where = "everything" if version.split_id is None else version.split_id
-        raise ConfigError(f"evaluation.models: {name} was trained on {where}, not on the training part of {split_id}")
+        raise ConfigError(
+            f"evaluation.models: {name} was trained on {where}, not on the training part of {split_id}: name a version "
+            "of this split, or set the settings of the other split"
+        )
     return name

@@ -62,7 +62,8 @@ def network_objective(tables: Tables, config: BaseConfig, kind: str, pairs: Trai
             report = run_training(tables.spark, spec, config.training)
             if report["metric"] is None:
                 raise TrainingError(
-                    f"{kind} has no {report['metric_name']} on the validation part: the part has no usable pairs"
+                    f"{kind} has no {report['metric_name']} on the validation part, which has no usable pairs: raise "
+                    "split.validation_share and split again"
                 )
             # An interrupted run may have left a checkpoint of a later epoch.
             value, done = float(report["metric"]), report["epochs"]

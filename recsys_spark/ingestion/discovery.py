@@ -72,7 +72,9 @@ def list_files(spark: SparkSession, path: str) -> list[RawFile]:
             ) from None
         raise
     if not found:
-        raise MissingInputError(f"source.path {path!r} holds no files, or only empty ones")
+        raise MissingInputError(
+            f"source.path {path!r} holds no files, or only empty ones: deliver files there, or correct the path"
+        )
     return sorted(
         RawFile(row["file_path"], row["path"], row["file_size"], utc_time(row["modified_micros"])) for row in found
     )

@@ -47,7 +47,8 @@ def ingest_selection(
         next_batch += 1
     if settings.reprocess is not None and not selection.new:
         raise MissingInputError(
-            f"source.reprocess {settings.reprocess!r} matches none of the files at {config.sample_path}"
+            f"source.reprocess {settings.reprocess!r} matches none of the files at {config.sample_path}: "
+            "correct the pattern"
         )
     if not selection.new:
         return {}

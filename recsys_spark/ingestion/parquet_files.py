@@ -26,7 +26,9 @@ def check_parquet_columns(spark: SparkSession, files: Sequence[RawFile], mapped:
     for file, schema in read_schemas(spark, files, mapped).items():
         missing = [raw for raw in mapped.values() if _find(schema, raw) is None]
         if missing:
-            raise ConfigError(*[f"source.columns: no column {raw!r} in {file.uri}" for raw in missing])
+            raise ConfigError(
+                *[f"source.columns: no column {raw!r} in {file.uri}: name a column of the file" for raw in missing]
+            )
 
 
 def read_parquet(

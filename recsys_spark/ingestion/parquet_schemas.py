@@ -118,7 +118,8 @@ def _file_schema(spark: SparkSession, file: RawFile, mapped: Mapping[str, str]) 
         return StructType([_field(column, column.name in uuids) for column in columns])
     except PySparkTypeError as error:
         raise ConfigError(
-            f"source.columns: {file.uri} has a column of a type that Spark does not read: {error}"
+            f"source.columns: {file.uri} has a column of a type that Spark does not read ({error}): "
+            "write it as another type"
         ) from None
 
 

@@ -33,7 +33,9 @@ class PlaysReader(Reader):
         needed = {"totals": "play_count", "ratings": "rating"}.get(settings.kind)
         mapped = settings.columns.mapped()
         if needed is not None and needed not in mapped:
-            raise ConfigError(f"source.kind {settings.kind} needs source.columns.{needed}")
+            raise ConfigError(
+                f"source.kind {settings.kind} needs source.columns.{needed}: set it to a column of the files"
+            )
         for field, kind in (("play_count", "totals"), ("rating", "ratings")):
             if settings.kind == "events" and field in mapped:
                 raise ConfigError(

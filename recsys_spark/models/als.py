@@ -160,7 +160,7 @@ def als_estimator(settings: AlsSettings, seed: int, blocks: int) -> ALS:
 def _no_observations(settings: AlsSettings) -> str:
     if settings.implicit:
         return (
-            "There are no interactions to train on. "
-            "Run ingest_plays and build_interactions, or lower the minimum support."
+            "there are no interactions to train on: "
+            "run ingest_plays and build_interactions, or lower the minimum support"
         )
-    return "No interaction has a rating to train on. Ingest a source with ratings, or set models.als.implicit to true."
+    return "no interaction has a rating to train on: ingest a source with ratings, or set models.als.implicit to true"

@@ -61,7 +61,7 @@ class BiasedMean(ModelKind):
         ratings = interactions.where("rating is not null").select("user_idx", "item_idx", "rating")
         mean = ratings.agg(F.avg("rating")).first()
         if mean is None or mean[0] is None:
-            raise TrainingError("No interaction has a rating to train on. Ingest a source with ratings.")
+            raise TrainingError("no interaction has a rating to train on: ingest a source with ratings")
         residual = F.col("rating") - F.lit(mean[0])
         items = ratings.groupBy("item_idx").agg(_shrunk_mean(residual, self.settings.item_shrinkage).alias("bias"))
         return Fitted(items.select("item_idx", _vector(F.lit(1.0), F.lit(mean[0]) + F.col("bias"))))

@@ -88,8 +88,8 @@ def matrix_statistics(blocks: DataFrame, n_items: int, folder: Path) -> MatrixSt
     sums, n_users = sum_over_blocks(blocks, n_items, _item_statistics, folder)
     if not n_users:
         raise TrainingError(
-            "There are no interactions to train on. "
-            "Run ingest_plays and build_interactions, or lower the minimum support."
+            "there are no interactions to train on: "
+            "run ingest_plays and build_interactions, or lower the minimum support"
         )
     return MatrixStatistics(n_users, sums[0], sums[1] / n_users, sums[2])
 
@@ -112,7 +112,7 @@ def truncated_svd(
         )
     if statistics.total(projection.center) <= 1e-12 * statistics.total(False):
         raise TrainingError(
-            "All users have equal entries, so centring leaves only zeros: set models.lsa.center to false."
+            "all users have equal entries, so centring leaves only zeros: set models.lsa.center to false"
         )
     width = min(projection.rank + projection.oversampling, statistics.limit)
     basis = np.random.default_rng(projection.seed).standard_normal((statistics.users.size, width))

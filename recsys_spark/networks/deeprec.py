@@ -51,8 +51,9 @@ class DeepRec(Network):
         cells = settings.batch_rows * shape.n_columns
         if settings.refeed and cells > LARGEST_DENSE_BATCH:
             raise ConfigError(
-                f"refeed: dense batches of {settings.batch_rows} rows x {shape.n_columns} columns have {cells} cells, "
-                f"more than {LARGEST_DENSE_BATCH}: set refeed to false or lower batch_rows"
+                f"models.deeprec.refeed: dense batches of {settings.batch_rows} rows x {shape.n_columns:,} columns "
+                f"have {cells:,} cells, more than {LARGEST_DENSE_BATCH:,}: set it to false, or lower "
+                "models.deeprec.batch_rows"
             )
         first, *_ = widths = settings.layers
         self.first = SparseLinear(shape.n_columns, first)

@@ -123,16 +123,15 @@ def run_steps(run: JobRun, steps: list[Step]) -> None:
         if step.job == "train_gender_model" and not has_enough_labels(run.tables, run.config.gender):
             too_few_labels = True
             log.warning(
-                "gender steps skipped: fewer than two genders are stated by at least %d users (gender.min_class_users)",
+                "gender steps skipped: fewer than two genders are stated by at least %d users (gender.min_class_users);"
+                " ingest more profiles, or lower that key",
                 run.config.gender.min_class_users,
             )
         if too_few_labels and _is_gender_step(step):
             continue
         if step == Step("publish_model", GENDER) and run.report.rows.get(PREDICTED) == 0:
             log.warning(
-                "%s skipped: there is nobody to predict for, as every user with enough items states a gender"
-                " (gender.all_users = true predicts for them as well); gender_predictions serves what it served before",
-                step,
+                "%s skipped: there are no predictions to publish; gender_predictions keeps its serving version", step
             )
             continue
         report = run_job(run.spark, step.job, _step_config(run.config, step, versions))

@@ -105,7 +105,7 @@ def load_catalogue(tables: Tables, config: BaseConfig, model: TrainedModel) -> I
     if not (folder / COUNTS).exists():
         for older in folder.parent.glob("*"):
             shutil.rmtree(older)
-        with step(f"vectors of cold items of {model.version.version}"):
+        with step(f"computing vectors of cold items of {model.version.version}"):
             _write(tables, config, model, folder)
     counts = json.loads((folder / COUNTS).read_text())
     if not counts["items_content"]:

@@ -203,7 +203,7 @@ def dense_vectors(column: pa.ListArray) -> NDArray[np.float32] | None:
         return None
     ranks = np.unique(lengths[has_vector])
     if ranks.size != 1:
-        raise TrainingError("User vectors differ in length. Train the model again.")
+        raise TrainingError("user vectors differ in length: train the model again")
     vectors = np.zeros((len(column), ranks[0]), dtype=np.float32)
     vectors[has_vector] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, ranks[0])
     return vectors

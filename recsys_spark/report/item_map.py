@@ -48,7 +48,7 @@ def build_map(tables: Tables, config: BaseConfig, model: ModelVersion) -> tuple[
     similar = read_similar_items(tables, model)
     items = read_map_items(tables, vectors, settings.colour or GENRES, settings.max_items)
     unit = unit_length(items.vectors)
-    with step(f"layout of {len(items.item_id)} items"):
+    with step(f"computing the layout of {len(items.item_id):,} items"):
         near = nearest(unit, NEIGHBOURS)
         points = lay_out(unit, near, config.run.seed)
     compared = near[:, :COMPARED_NEIGHBOURS]

@@ -45,11 +45,11 @@ def build_report(tables: Tables, config: BaseConfig, path: Path) -> Report:
     if not tables.exists("plays"):
         raise MissingInputError(f"there is no table {tables.address('plays')}: run ingest_plays first")
     files_root, serving, runs = local_path(config.files_root), serving_models(tables), last_runs(tables)
-    with step("report: ingestion"):
+    with step("summarising ingestion"):
         ingestion = ingestion_section(tables)
-    with step("report: users and items"):
+    with step("summarising users and items"):
         activity, totals = activity_section(tables)
-    with step("report: models, lists and genders"):
+    with step("summarising models, lists and genders"):
         others = (
             models_section(tables, files_root, serving),
             lists_section(tables),

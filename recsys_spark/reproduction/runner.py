@@ -52,7 +52,9 @@ def run_repeat(run: JobRun, entry: Entry, repeat: int, dataset: DataSet) -> Resu
     version = None
     for fit in dict.fromkeys(("train", entry.fit)):
         fitted = _with_values(config, "model", fit=fit)
-        with step(f"{entry.name} on {entry.data}, {entry.protocol}, repeat {repeat} of {entry.repeats} ({fit})"):
+        with step(
+            f"training {entry.name} on {entry.data}, {entry.protocol}, repeat {repeat} of {entry.repeats} ({fit})"
+        ):
             # The last step is the training job, whose report has the version.
             for training_step in training_steps((entry.kind,), fit):
                 version = run_job(run.spark, training_step.job, fitted).model_version

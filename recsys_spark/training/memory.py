@@ -32,9 +32,10 @@ def check_network_memory(spec: TrainSpec, max_bytes: int) -> None:
     if needed > max_bytes:
         name, largest = max(network.named_parameters(), key=lambda named: named[1].numel())
         raise ConfigError(
-            f"{spec.kind} with {manifest.n_rows} rows and {manifest.n_columns} columns needs {needed} bytes in each "
-            f"process for its weights and their copies, mostly for {name} of {' x '.join(map(str, largest.shape))}, "
-            f"more than training.max_network_bytes ({max_bytes}): lower models.{spec.kind}.{network.width_setting}, "
+            f"{spec.kind} with {manifest.n_rows:,} rows and {manifest.n_columns:,} columns needs {needed:,} bytes in "
+            f"each process for its weights and their copies, mostly for {name} of "
+            f"{' x '.join(map(str, largest.shape))}, more than training.max_network_bytes ({max_bytes:,}): "
+            f"lower models.{spec.kind}.{network.width_setting}, "
             "raise training.max_network_bytes if the processes have the memory, or choose another model.kind"
         )
 

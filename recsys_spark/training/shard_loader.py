@@ -135,7 +135,9 @@ def read_file(folder: Path, file: ShardFile) -> Rows:
             ) as reader:
                 blocks = [block for group in reader for block in _blocks(group)]
     except Exception as error:  # Petastorm and Arrow raise many kinds of errors
-        raise TrainingError(f"shard {folder / file.name} cannot be read: {error}") from error
+        raise TrainingError(
+            f"shard {folder / file.name} cannot be read ({error}): delete the folder and run write_shards again"
+        ) from error
     return Rows.concat(blocks)
 
 

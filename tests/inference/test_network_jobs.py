@@ -98,7 +98,7 @@ def test_missing_inputs_of_a_network_are_reported_by_name(built: Workspace) -> N
     no_split = built.run("write_shards", "--model.kind", "mult_vae", *SPLIT)
     assert (no_split.code, "run split_interactions first" in no_split.stderr) == (4, True)
     foreign = built.run("train_torch_model", "--model.kind", "als")
-    assert (foreign.code, "'als' is no network" in foreign.stderr) == (2, True)
+    assert (foreign.code, "'als' is not a network" in foreign.stderr) == (2, True)
 
 
 @pytest.mark.slow

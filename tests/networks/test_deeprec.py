@@ -143,7 +143,9 @@ def test_codes_do_not_depend_on_the_other_rows() -> None:
 
 def test_refeeding_of_a_large_catalogue_is_refused() -> None:
     large = Shape(10, 600_000)
-    with pytest.raises(ConfigError, match=r"refeed: .* 128 rows x 600000 columns .* lower batch_rows"):
+    with pytest.raises(
+        ConfigError, match=r"deeprec\.refeed: .* 128 rows x 600,000 columns .* lower models\.deeprec\.batch_rows"
+    ):
         DeepRec(DeepRecSettings(layers=(1,), refeed=True), large)
     DeepRec(DeepRecSettings(layers=(1,), refeed=True, batch_rows=64), large)
     DeepRec(DeepRecSettings(layers=(1,), refeed=False), large)

@@ -40,7 +40,9 @@ def test_a_network_above_the_limit_is_refused_before_training(kind: str, array: 
     tastes = planted_tastes(ratings=True)
     spec = make_spec(tmp_path, kind, tastes, {width: 6, "epochs": 1})
     settings = TrainingSettings.model_validate({"max_network_bytes": 1000, "threads": 1})
-    message = rf"{kind} with 40 rows and 24 columns needs \d+ bytes .* {array}, .*lower models\.{kind}\.{width}, raise "
+    message = (
+        rf"{kind} with 40 rows and 24 columns needs [\d,]+ bytes .* {array}, .*lower models\.{kind}\.{width}, raise "
+    )
     with pytest.raises(ConfigError, match=message):
         run_training(cast(SparkSession, None), spec, settings)
     assert not list(Path(spec.folder).iterdir())
