@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from recsys_spark.cli.registry import find_job, job_names
 from recsys_spark.config.job_help import COMMON_SECTIONS
 from recsys_spark.core.names import NETWORKS, training_job
+from recsys_spark.interface.registry import find_job, job_names
 from recsys_spark.reproduction.runner import SHARED_SECTIONS
 from tests.config.settings_use import Definition, tree_of, used_settings
 

@@ -41,7 +41,7 @@ def test_help_of_all_jobs_loads_no_heavy_library() -> None:
     "program",
     [
         "from recsys_spark.jobs.train_torch_model import main\nassert main(['--help', 'all']) == 0",
-        "from recsys_spark.cli.commands import main\nassert main(['completion', 'bash']) == 0",
+        "from recsys_spark.interface.commands import main\nassert main(['completion', 'bash']) == 0",
         "from recsys_spark.config.load import load_config\n"
         "config = load_config(['--tables.root', '/t', '--models.cdae.units', '7', '--models.als.rank', '8'])\n"
         "print('--models.cdae.units', config.models.cdae.units, '--models.als.rank')",

@@ -13,9 +13,9 @@ def line(epoch: int) -> dict[str, object]:
 def test_each_epoch_makes_a_new_file_with_all_lines(tmp_path):
     file, earlier = tmp_path / "log.jsonl", tmp_path / "earlier"
     log = EpochLog(file, None, "run")
-    log.write(line(0))
+    log.write(line(0), 3)
     os.link(file, earlier)
-    log.write(line(1))
+    log.write(line(1), 3)
     assert [json.loads(text)["epoch"] for text in file.read_text().splitlines()] == [0, 1]
     # An append would have changed the first file as well.
     assert len(earlier.read_text().splitlines()) == 1
@@ -29,6 +29,6 @@ def test_a_resumed_run_keeps_the_first_epochs(tmp_path):
     log.truncate(1)
     assert not file.exists()
     for epoch in range(3):
-        log.write(line(epoch))
+        log.write(line(epoch), 3)
     log.truncate(2)
     assert [json.loads(text)["epoch"] for text in file.read_text().splitlines()] == [0, 1]
