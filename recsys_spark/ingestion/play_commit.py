@@ -46,8 +46,8 @@ def _replace_plays(tables: Tables, batch: FileBatch, plays: DataFrame) -> None:
         gone = replaced.join(plays, on="event_id", how="left_anti")
         # The id of a play without a time is made of its file, which two sources may read: hence the source in the key.
         keys = ("event_id", "source")
-        stale = F.col("old.run_id") != batch.run_id
-        tables.merge("plays", new, keys, update, stale, gone, batch_id=batch.batch_id)
+        stale, arguments = "old.run_id <> :run_id", {"run_id": batch.run_id}
+        tables.merge("plays", new, keys, update, stale, gone, arguments, batch_id=batch.batch_id)
 
 
 def _earlier_events(tables: Tables, batch: FileBatch, plays: DataFrame) -> DataFrame:

@@ -2,8 +2,6 @@
 
 import logging
 
-from pyspark.sql import functions as F
-
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.ingestion.batch_commit import complete
 from recsys_spark.ingestion.batches import FileBatch, settings_hash
@@ -49,6 +47,6 @@ def remove_leftovers(tables: Tables, config: BaseConfig, started: set[int]) -> N
 
 def _give_up(tables: Tables, batch: FileBatch) -> None:
     log.warning("batch %d is planned again: its files or settings changed before it was read", batch.batch_id)
-    tables.delete("plays_quarantine", F.col("run_id") == batch.run_id)
+    tables.delete("plays_quarantine", "run_id", batch.run_id)
     # Last, so that a run that is killed before it is followed by one that gives the plan up again.
     refuse(tables, batch, [FileResult(file, retryable=True) for file in batch.files])

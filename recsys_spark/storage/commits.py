@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from recsys_spark.core.paths import local_path
@@ -27,12 +26,12 @@ CONFLICT = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChanged|
 _SESSION_SETTING = threading.RLock()
 
 
-def history(table: DeltaTable, limit: int | None = None) -> list[Commit]:
-    """Return the commits of a table, newest first.
+def history(spark: SparkSession, address: str, limit: int | None = None) -> list[Commit]:
+    """Return the commits of a table at an address of SQL, newest first.
 
     The retention of the log and `limit` bound their number.
     """
-    rows = table.history(limit) if limit else table.history()
+    rows = spark.sql(f"DESCRIBE HISTORY {address}{'' if limit is None else f' LIMIT {limit:d}'}")
     return [
         Commit(int(row["version"]), row["operation"], parsed_metadata(row["userMetadata"]))
         for row in rows.select("version", "operation", "userMetadata").collect()

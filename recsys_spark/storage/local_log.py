@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Commit", "local_history", "local_table_id", "newest_version", "parsed_metadata"]
+__all__ = ["Commit", "has_commit", "local_history", "local_table_id", "newest_version", "parsed_metadata"]
 
+LOG_FILE = re.compile(r"\d{20}\.(json|checkpoint\.)")
 COMMIT_FILE = re.compile(r"(\d{20})\.json")
 MAINTENANCE = {
     "OPTIMIZE",
@@ -44,6 +45,12 @@ def newest_version(folder: Path | None) -> int | None:
     The result is None if the log has no commit files, or if `folder` is None.
     """
     return None if folder is None else max(_versions(folder), default=None)
+
+
+def has_commit(folder: Path) -> bool:
+    """Return True if a folder has a log with at least one commit or checkpoint."""
+    log = folder / "_delta_log"
+    return log.is_dir() and any(LOG_FILE.match(name) for name in os.listdir(log))
 
 
 def local_history(folder: Path, limit: int | None = None) -> list[Commit]:

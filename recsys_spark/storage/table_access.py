@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -12,9 +11,10 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import absolute, local_path
 from recsys_spark.storage.commits import catalog_folder, history, remove_incomplete_log
-from recsys_spark.storage.local_log import Commit, local_history, local_table_id, newest_version
+from recsys_spark.storage.local_log import Commit, has_commit, local_history, local_table_id, newest_version
 from recsys_spark.storage.local_tables import can_write, create_table
 from recsys_spark.storage.schemas import TABLES
+from recsys_spark.storage.statements import create_statement
 
 __all__ = ["TableAccess"]
 
@@ -55,18 +55,19 @@ class TableAccess:
         """Return True if the table has been created."""
         if self._schema:
             return self.spark.catalog.tableExists(self.address(name))
-        return DeltaTable.isDeltaTable(self.spark, self.address(name))
-
-    def delta(self, name: str) -> DeltaTable:
-        """Return the Delta handle of an existing table."""
-        if self._schema:
-            return DeltaTable.forName(self.spark, self.address(name))
-        return DeltaTable.forPath(self.spark, self.address(name))
+        folder = self._folder(name)
+        if folder is not None:
+            return has_commit(folder)
+        try:
+            self._detail(name)
+        except AnalysisException:
+            return False
+        return True
 
     def version(self, name: str) -> int:
         """Return the newest version of an existing table."""
         listed = newest_version(self._folder(name))
-        return history(self.delta(name), limit=1)[0].version if listed is None else listed
+        return self._history(name, 1)[0].version if listed is None else listed
 
     def commits(self, name: str) -> list[Commit]:
         """Return the commits of a table, newest first; later calls read only newer ones."""
@@ -95,7 +96,7 @@ class TableAccess:
         if name not in self._ids:
             folder = self._folder(name)
             local = None if folder is None else local_table_id(folder)
-            self._ids[name] = local or str(self.delta(name).detail().select("id").collect()[0]["id"])
+            self._ids[name] = local or str(self._detail(name)["id"])
         return self._ids[name]
 
     def create_view(self, name: str, query: str) -> None:
@@ -109,7 +110,9 @@ class TableAccess:
 
     def _history(self, name: str, limit: int | None = None) -> list[Commit]:
         folder = self._folder(name)
-        return history(self.delta(name), limit) if folder is None else local_history(folder, limit)
+        return (
+            local_history(folder, limit) if folder is not None else history(self.spark, self.sql_address(name), limit)
+        )
 
     def _local_folder(self, name: str) -> Path | None:
         """Return the folder of a table where delta-rs can write it, or None."""
@@ -130,13 +133,18 @@ class TableAccess:
             had_log, folder = remove_incomplete_log(local_path(address)), self._local_folder(name)
             if not had_log and folder is not None and create_table(folder, TABLES[name], record):
                 return
-        builder = DeltaTable.createIfNotExists(self.spark).addColumns(TABLES[name].schema)
-        for key, value in TABLES[name].properties.items():
-            builder = builder.property(key, value)
         try:
-            (builder.tableName(address) if self._schema else builder.location(address)).execute()
+            self.spark.sql(create_statement(self.sql_address(name), TABLES[name]))
         except AnalysisException as error:
             raise ConfigError(f"{address} cannot be created as a Delta table: {error}") from error
+
+    def _newest(self, name: str) -> DataFrame:
+        if self._schema:
+            return self.spark.table(self.address(name))
+        return self.spark.read.format("delta").load(self.address(name))
+
+    def _detail(self, name: str) -> Row:
+        return self.spark.sql(f"DESCRIBE DETAIL {self.sql_address(name)}").collect()[0]
 
     def _save(self, writer: DataFrameWriter, name: str) -> None:
         writer.saveAsTable(self.address(name)) if self._schema else writer.save(self.address(name))
@@ -153,7 +161,9 @@ class TableAccess:
         """
         address, expected = self.address(name), TABLES[name].schema
         try:
-            schema = self.delta(name).toDF().schema
+            if self._schema and self._detail(name)["format"] != "delta":
+                raise ConfigError(f"{address} is no Delta table: choose another tables.schema")
+            schema = self._newest(name).schema
         except AnalysisException as error:
             raise ConfigError(f"{address} cannot be read as a Delta table: {error}") from error
         found = {c.name: c.dataType.simpleString() for c in schema}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
@@ -22,6 +22,7 @@ from recsys_spark.storage.local_tables import append_rows
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
+from recsys_spark.storage.statements import merge_statement, temporary_view
 from recsys_spark.storage.table_access import TableAccess
 
 __all__ = ["Tables"]
@@ -153,37 +154,31 @@ class Tables(TableAccess):
         rows: DataFrame,
         keys: tuple[str, ...],
         update: Mapping[str, str] | None,
-        update_when: Column | str | None = None,
+        update_when: str | None = None,
         removed: DataFrame | None = None,
+        arguments: Mapping[str, Any] | None = None,
         **metadata: Any,
     ) -> int:
         """Update and insert rows by key, in one commit; `rows` has at most one row per key.
 
-        `update` maps columns to SQL expressions of `old` and `new`, applied where `update_when` holds (None: no
-        update). Rows with new keys are inserted. Rows with the keys of `removed`, none of which is in `rows`, are
-        deleted.
+        `update` maps columns to SQL expressions of `old` and `new` (None: no update), used where `update_when` holds:
+        an expression of them and of `:name` for each of the `arguments`. Rows with new keys are inserted. Rows with the
+        keys of `removed`, none of which is in `rows`, are deleted.
         """
         self.ensure(name)
-        condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
         source = self._ordered(name, rows).withColumn("removed", F.lit(False))
         if removed is not None:
             keys_only = removed.select(*keys).withColumn("removed", F.lit(True))
             source = source.unionByName(keys_only, allowMissingColumns=True)
-        merge = self.delta(name).alias("old").merge(source.alias("new"), condition)
-        if removed is not None:
-            merge = merge.whenMatchedDelete("new.removed")
-        if update:
-            merge = merge.whenMatchedUpdate(condition=update_when, set=dict(update))
-        values = {column: f"new.{column}" for column in TABLES[name].schema.names}
-        merge = merge.whenNotMatchedInsert("NOT new.removed", dict(values))
-        with self._commit(name), user_metadata(self.spark, self._record(metadata)):
-            merge.execute()
+        inserted = tuple(TABLES[name].schema.names)
+        with temporary_view(source) as view:
+            merge = merge_statement(self.sql_address(name), view, keys, update, update_when, inserted)
+            self._execute(name, merge, metadata, arguments)
         return self.outputs[name]
 
-    def delete(self, name: str, condition: Any, **metadata: Any) -> int:
-        """Delete the rows where a condition holds, in one commit."""
-        with self._commit(name), user_metadata(self.spark, self._record(metadata)):
-            self.delta(name).delete(condition)
+    def delete(self, name: str, column: str, value: str | int, **metadata: Any) -> int:
+        """Delete the rows where `column` is `value`, in one commit."""
+        self._execute(name, f"DELETE FROM {self.sql_address(name)} WHERE {column} = :value", metadata, {"value": value})
         return self.outputs[name]
 
     def delete_keys(self, name: str, rows: DataFrame, key: str) -> int:
@@ -191,9 +186,9 @@ class Tables(TableAccess):
 
         The log of the table does not contain the keys.
         """
-        keys = rows.select(key).distinct().alias("new")
-        with self._commit(name), user_metadata(self.spark, self._record({})):
-            self.delta(name).alias("old").merge(keys, f"old.{key} = new.{key}").whenMatchedDelete().execute()
+        keys = rows.select(key).where(F.col(key).isNotNull()).distinct().withColumn("removed", F.lit(True))
+        with temporary_view(keys) as view:
+            self._execute(name, merge_statement(self.sql_address(name), view, (key,), None, None, ()), {})
         return self.outputs[name]
 
     @contextmanager
@@ -215,6 +210,13 @@ class Tables(TableAccess):
         with self._commit(name):
             self._save(stamped, name)
         return self.outputs[name]
+
+    def _execute(
+        self, name: str, statement: str, metadata: Mapping[str, Any], arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        """Execute a statement that makes one commit, with its own user metadata."""
+        with self._commit(name), user_metadata(self.spark, self._record(metadata)):
+            self.spark.sql(statement, args=dict(arguments or {}))
 
     @contextmanager
     def _commit(self, name: str) -> Iterator[None]:

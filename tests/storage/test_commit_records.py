@@ -35,12 +35,12 @@ def test_threads_of_one_session_commit_their_own_records(workspace: Workspace) -
 
     def write_users() -> None:
         first.merge("user_index", rows, ("user_id",), None, mark="users")
-        first.delete("user_index", F.col("user_id") == "a", mark="users")
+        first.delete("user_index", "user_id", "a", mark="users")
 
     def write_items() -> None:
         time.sleep(0.3)
         second.append("item_index", changed, mark="items")
-        second.delete("item_index", F.col("item_id") == "i", mark="items")
+        second.delete("item_index", "item_id", "i", mark="items")
         second.merge("item_index", changed, ("item_id",), {"item_idx": "new.item_idx"}, mark="items")
 
     threads = [threading.Thread(target=inheritable_thread_target(spark)(work)) for work in (write_users, write_items)]

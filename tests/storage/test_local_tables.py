@@ -46,15 +46,20 @@ def test_both_ways_make_the_same_tables(spark: SparkSession, tmp_path: Path, mon
         assert tables.append_rows("job_runs", [RUN, (*RUN[:6], None, *RUN[7:])]) == 2
         details = {}
         for name in TABLES:
-            detail = tables.delta(name).detail().select("properties", "minReaderVersion", "partitionColumns").first()
+            found_detail = spark.sql(f"DESCRIBE DETAIL {tables.sql_address(name)}")
+            detail = found_detail.select("properties", "minReaderVersion", "partitionColumns").first()
             assert detail is not None
             details[name] = (detail.asDict(), spark.read.format("delta").load(f"{root}/{name}").schema.json())
         rows = spark.read.format("delta").load(f"{root}/job_runs").orderBy(F.col("rows").isNull()).collect()
         by_log = local_history(root / "job_runs")
-        assert by_log == history(tables.delta("job_runs")) and by_log[:2] == local_history(root / "job_runs", 2)
+        assert by_log == history(spark, tables.sql_address("job_runs")) and by_log[:2] == local_history(
+            root / "job_runs", 2
+        )
         engine = json.loads((root / "plays/_delta_log/00000000000000000000.json").read_text().splitlines()[0])
         assert ("delta-rs" in engine["commitInfo"]["engineInfo"]) is not by_spark
-        assert tables.table_id("plays") == tables.delta("plays").detail().select("id").collect()[0]["id"]
+        assert (
+            tables.table_id("plays") == spark.sql(f"DESCRIBE DETAIL {tables.sql_address('plays')}").collect()[0]["id"]
+        )
         found.append((details, rows, [(c.version, c.operation.split()[0], c.metadata) for c in by_log]))
     assert found[0] == found[1]
     assert found[0][1][0]["rows"] == {"rows": 3, "größe": 2**40} and found[0][1][0]["started_at"] is not None

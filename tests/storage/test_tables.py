@@ -169,7 +169,7 @@ def test_merge_updates_inserts_and_deletes_by_key(spark: SparkSession, open_tabl
     tables.merge("user_index", changes, ("user_id",), update, "new.user_idx > 100", gone)
     assert {tuple(row) for row in tables.read("user_index").collect()} == {("a", 0), ("b", 1), ("c", 12)}
     tables.merge("user_index", changes, ("user_id",), update)
-    tables.delete("user_index", F.col("user_id") == "a")
+    tables.delete("user_index", "user_id", "a")
     assert {tuple(row) for row in tables.read("user_index").collect()} == {("b", 11), ("c", 12)}
 
 

@@ -44,7 +44,7 @@ MAX_TOP_LEVEL_ENTRIES = 26
 
 # What is imported in these modules at most.
 ONLY_IN = {
-    "delta": "storage.commits storage.table_access",
+    "delta": "",
     "fcntl": "storage.locks",
     "py4j": "storage.spark_errors",
     "petastorm": "training.shard_loader",

@@ -1,0 +1,54 @@
+"""Delta statements in SQL, which classic sessions, Spark Connect and serverless compute run alike."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pyspark.sql import DataFrame
+
+from recsys_spark.storage.schemas import Table
+
+__all__ = ["create_statement", "merge_statement", "temporary_view"]
+
+
+def create_statement(address: str, table: Table) -> str:
+    """Return the statement that creates an empty table unless it exists."""
+    columns = ", ".join(f"`{name}` {sql_type}" for name, sql_type in table.types.items())
+    properties = ", ".join(f"'{key}' = '{value}'" for key, value in table.properties.items())
+    return f"CREATE TABLE IF NOT EXISTS {address} ({columns}) USING DELTA TBLPROPERTIES ({properties})"
+
+
+def merge_statement(
+    address: str,
+    source: str,
+    keys: tuple[str, ...],
+    update: Mapping[str, str] | None,
+    update_when: str | None,
+    inserted: tuple[str, ...],
+) -> str:
+    """Return the statement that updates and inserts rows by key.
+
+    Rows of the table are `old`, those of the view `source` are `new`. Rows with `new.removed` are deleted.
+    """
+    condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
+    clauses = [f"MERGE INTO {address} AS old USING {source} AS new ON {condition}"]
+    clauses.append("WHEN MATCHED AND new.removed THEN DELETE")
+    if update:
+        assignments = ", ".join(f"{column} = {value}" for column, value in update.items())
+        when = f" AND ({update_when})" if update_when is not None else ""
+        clauses.append(f"WHEN MATCHED{when} THEN UPDATE SET {assignments}")
+    if inserted:
+        values = ", ".join(f"new.{column}" for column in inserted)
+        clauses.append(f"WHEN NOT MATCHED AND NOT new.removed THEN INSERT ({', '.join(inserted)}) VALUES ({values})")
+    return " ".join(clauses)
+
+
+@contextmanager
+def temporary_view(rows: DataFrame) -> Iterator[str]:
+    """Yield the name of a view of the rows, which is dropped at the end."""
+    name = f"rows_{uuid.uuid4().hex}"
+    rows.createOrReplaceTempView(name)
+    try:
+        yield name
+    finally:
+        rows.sparkSession.catalog.dropTempView(name)
