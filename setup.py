@@ -2,7 +2,7 @@
 
 Version ranges are here, exact versions with hashes in requirements/. The base is for clusters with their own Spark,
 such as Databricks, where pip must not install a second one. `[spark]` adds Spark, `[torch]` the libraries of
-training, `[cli]` the reader of the quick answers of `recsys`.
+training, `[cli]` the reader of the quick answers of `recsys`, `[connect]` the client of Spark Connect.
 """
 
 import re
@@ -30,6 +30,7 @@ TORCH = [
     "setuptools>=66.1,<70",  # petastorm uses distutils, which Python 3.12 has only from setuptools
 ]
 CLI = ["deltalake>=1.6,<2"]
+CONNECT = ["grpcio>=1.67", "grpcio-status>=1.67", "googleapis-common-protos>=1.65"]
 TEST = [
     "duckdb>=1.4",
     "hypothesis>=6.100",
@@ -75,8 +76,9 @@ setup(
         "spark": SPARK,
         "torch": TORCH,
         "cli": CLI,
+        "connect": CONNECT,
         "mlflow": ["mlflow>=2.14"],
-        "test": [*SPARK, *TORCH, *CLI, *TEST],
+        "test": [*SPARK, *TORCH, *CLI, *CONNECT, *TEST],
     },
     entry_points={"console_scripts": commands()},
 )

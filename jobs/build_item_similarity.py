@@ -13,7 +13,7 @@ def work(run: JobRun) -> None:
     from recsys_spark.recommend.names import with_item_ids
     from recsys_spark.recommend.similarity import item_similarity
     from recsys_spark.recommend.trained_model import load_model
-    from recsys_spark.runtime.session import block_tasks
+    from recsys_spark.runtime.spark_context import block_tasks
 
     tables, config = run.tables, run.config
     version = find_model(tables, config.model.kind, config.model.version)

@@ -12,7 +12,7 @@ def work(run: JobRun) -> None:
     from recsys_spark.recommend.one_list import print_list, print_user_list
     from recsys_spark.recommend.trained_model import load_model
     from recsys_spark.recommend.user_lists import lists_fingerprint, user_lists
-    from recsys_spark.runtime.session import block_tasks
+    from recsys_spark.runtime.spark_context import block_tasks
 
     tables, config = run.tables, run.config
     version = find_model(tables, config.model.kind, config.model.version)

@@ -1,4 +1,4 @@
-"""Standalone Spark cluster on this machine: one master, and workers of one core."""
+"""Standalone Spark cluster, or Spark Connect server, on this machine."""
 
 import contextlib
 import os
@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pyspark
 
-__all__ = ["Cluster", "standalone_cluster"]
+from recsys_spark.runtime.spark_settings import FIRST_COMPILER
+
+__all__ = ["Cluster", "connect_server", "standalone_cluster"]
 
 SPARK_HOME = Path(pyspark.__file__).parent
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -55,6 +58,28 @@ def standalone_cluster(folder: Path, n_workers: int = 2, memory: str = "2g") -> 
         for _ in range(n_workers):
             cluster.start_worker()
         yield cluster
+
+
+@contextlib.contextmanager
+def connect_server(folder: Path) -> Iterator[str]:
+    """Start a Spark Connect server of two cores, yield its address and kill it at the end."""
+    log = folder / "connect.log"
+    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", "--driver-memory", "2g"]
+    command += ["--properties-file", str(ROOT / "conf" / "connect-server.conf")]
+    options = ["binding.port=0", "binding.address=127.0.0.1"]
+    command += [word for option in options for word in ("--conf", f"spark.connect.grpc.{option}")]
+    command += ["--conf", "spark.ui.enabled=false", "--conf", "spark.sql.shuffle.partitions=2"]
+    command += ["--conf", f"spark.driver.extraJavaOptions={FIRST_COMPILER}"]
+    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    with contextlib.ExitStack() as stack:
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=ROOT, start_new_session=True
+            )
+        stack.callback(_kill, process)
+        port = _wait_for(log, r"SparkConnectService.* on port (\d+)")
+        yield f"sc://127.0.0.1:{port}"
 
 
 def _start(stack: contextlib.ExitStack, log: Path, role: str, *arguments: str) -> "subprocess.Popen[bytes]":

@@ -13,7 +13,7 @@ from recsys_spark.models.ease import ease_weights
 from recsys_spark.models.gram import gram_matrix
 from recsys_spark.models.settings.ease import EaseSettings
 from recsys_spark.ranking.matrix_writer import write_item_arrays
-from recsys_spark.runtime.session import parallelism
+from recsys_spark.runtime.spark_context import parallelism
 
 __all__ = ["closed_form", "ease"]
 

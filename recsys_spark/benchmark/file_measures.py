@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns
 from recsys_spark.benchmark.job_runner import JobRunner
-from recsys_spark.runtime.session import parallelism, started_jobs
+from recsys_spark.runtime.spark_context import parallelism, started_jobs
 
 __all__ = ["small_files"]
 

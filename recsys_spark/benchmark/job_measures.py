@@ -9,7 +9,7 @@ from recsys_spark.benchmark.comparison import Bench, Comparison, take_turns
 from recsys_spark.benchmark.job_runner import JobRunner, play_files, write_plays
 from recsys_spark.models.als import als_estimator, als_observations
 from recsys_spark.models.settings.als import AlsSettings
-from recsys_spark.runtime.session import parallelism
+from recsys_spark.runtime.spark_context import parallelism
 
 __all__ = ["als_job", "ingestion", "ingestion_again", "row_scaling"]
 

@@ -19,7 +19,7 @@ from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_writer import write_item_arrays, write_item_matrix
 from recsys_spark.recommend.recommendations import ListSettings, recommend, recommendation_users
 from recsys_spark.recommend.similarity import item_similarity
-from recsys_spark.runtime.session import block_tasks, parallelism
+from recsys_spark.runtime.spark_context import block_tasks, parallelism
 
 __all__ = ["LISTED", "MAX_BYTES", "item_similarity_lists", "recommend_all", "recommendations"]
 

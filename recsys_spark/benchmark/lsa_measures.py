@@ -20,7 +20,7 @@ from recsys_spark.benchmark.comparison import Bench, Comparison, blas_threads, c
 from recsys_spark.core.paths import file_uri, literal_path
 from recsys_spark.models.lsa import Lsa
 from recsys_spark.models.settings.lsa import LsaSettings
-from recsys_spark.runtime.session import parallelism
+from recsys_spark.runtime.spark_context import parallelism
 
 __all__ = ["generate_play_counts", "lsa", "reference_svd", "write_pairs"]
 

@@ -23,7 +23,7 @@ from recsys_spark.models.als import als_estimator, als_observations, fit_als
 from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.recommend.similarity import item_similarity
-from recsys_spark.runtime.session import parallelism
+from recsys_spark.runtime.spark_context import parallelism
 
 __all__ = ["als_pass", "run_peer", "small_data"]
 

@@ -47,6 +47,12 @@ class SparkSettings(Section):
     """Section `spark`, for sessions that a job creates itself, not for spark-submit or notebooks."""
 
     master: str = Field("local[*]", description="Master of a session that the job creates itself.")
+    cores: int | None = Field(
+        None, ge=1, description="Cores of a Spark Connect session, which cannot state them; unset: they are counted."
+    )
+    max_connect_model_bytes: int = Field(
+        1 << 28, ge=1, description="Largest model of MLlib that a Spark Connect server is given (bytes)."
+    )
     driver_memory: str = Field("6g", pattern=r"^\d+[mg]$", description="Memory of the JVM of such a session.")
     shuffle_partitions: int | None = Field(
         None, ge=1, description="Shuffle partitions of such a session; unset: two per core, with small_data one."

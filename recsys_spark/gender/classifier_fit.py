@@ -8,7 +8,7 @@ from recsys_spark.gender.classifier import Classifier
 from recsys_spark.gender.feature_arrays import Features
 from recsys_spark.gender.features import feature_frame, feature_numbers
 from recsys_spark.gender.mllib_fit import fit_with_mllib
-from recsys_spark.runtime.session import parallelism
+from recsys_spark.runtime.spark_context import parallelism
 
 __all__ = ["fit_classifier"]
 

@@ -9,7 +9,7 @@ from recsys_spark.gender.labelled_users import data_keys, users_with_profiles
 from recsys_spark.gender.prediction import predict_probabilities
 from recsys_spark.gender.suppressions import without_suppressed
 from recsys_spark.gender.trained_classifier import TrainedClassifier
-from recsys_spark.runtime.session import block_tasks
+from recsys_spark.runtime.spark_context import block_tasks
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["prediction_rows", "write_predictions"]

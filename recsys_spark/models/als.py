@@ -108,6 +108,11 @@ class Als(ModelKind):
 
     Settings: ClassVar[type[BaseModel]] = AlsSettings
 
+    @property
+    def mllib_values(self) -> int:
+        """Return the rank: a model of MLlib holds the factors of all users and items."""
+        return int(self.settings.rank)
+
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Train, and write the statistics of the weights below `folder`.
 

@@ -49,6 +49,11 @@ class ModelKind(ABC):
         self.settings = settings
 
     @property
+    def mllib_values(self) -> int:
+        """Return the numbers of a user or item in a model of MLlib; 0 for kinds that train without MLlib models."""
+        return 0
+
+    @property
     def predicts_ratings(self) -> bool:
         """Return True if scores are ratings, which are evaluated by their error."""
         return False

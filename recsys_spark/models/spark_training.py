@@ -10,17 +10,20 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
+from recsys_spark.core.errors import ConfigError
 from recsys_spark.models.kind import Fitted, ModelKind, load_kind
 from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_writer import write_item_matrix
-from recsys_spark.runtime.session import checkpoint_dir, parallelism
+from recsys_spark.runtime.spark_context import checkpoint_dir, is_remote, parallelism
 from recsys_spark.storage.model_files import write_file_list
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["fitted_model", "train"]
+
+VALUE_BYTES = 4
 
 
 @contextmanager
@@ -32,13 +35,14 @@ def fitted_model(
     The files that scoring needs are written below `folder`. The frames of the result are readable within the context
     only, as long as Spark's checkpoints exist.
 
-    Raises TrainingError when there is nothing to train on.
+    Raises TrainingError when there is nothing to train on, ConfigError for a model that Spark Connect does not take.
     """
-    n_items = index_sizes(tables)[1]
+    n_users, n_items = index_sizes(tables)
+    model = load_kind(plan.kind)(plan.settings)
+    _check_connect(tables, config, model.mllib_values * (n_users + n_items), plan.kind)
     # Another number of blocks gives other factors, so files of a killed run must not mix with new ones.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    model = load_kind(plan.kind)(plan.settings)
     with checkpoint_dir(tables.spark, Path(config.files_root) / "checkpoints"):
         fitted = model.fit(plan.pairs.train, folder, plan.seed, parallelism(tables.spark))
         try:
@@ -68,3 +72,14 @@ def train(tables: Tables, config: BaseConfig, plan: TrainingPlan) -> dict[str, i
     described = {**plan.row, "selection_metric": model.metric}
     record_model(tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
     return {name: int(value) for name, value in fitted.metrics.items()}
+
+
+def _check_connect(tables: Tables, config: BaseConfig, values: int, kind: str) -> None:
+    """Check the size of a model of MLlib, which a Spark Connect server keeps in its memory, within limits."""
+    size, limit = VALUE_BYTES * values, config.spark.max_connect_model_bytes
+    if is_remote(tables.spark) and size > limit:
+        raise ConfigError(
+            f"the factors of {kind} take {size:,} bytes, and a Spark Connect server is given at most"
+            f" spark.max_connect_model_bytes = {limit:,}: raise it if the server takes more, lower models.{kind}.rank,"
+            " train lsa or ease instead, or run the job with spark-submit"
+        )

@@ -20,7 +20,8 @@ from recsys_spark.runtime.preflight import (
 )
 from recsys_spark.runtime.report import Report, describe_failure, recorded_error
 from recsys_spark.runtime.run_record import record
-from recsys_spark.runtime.session import end_interrupted_call, job_settings, spark_session
+from recsys_spark.runtime.session import job_settings, spark_session
+from recsys_spark.runtime.spark_context import end_interrupted_call
 from recsys_spark.runtime.task_progress import TaskProgress
 from recsys_spark.runtime.termination import termination_in
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
@@ -51,7 +52,7 @@ def execute(job: "Job", spark: SparkSession, config: BaseConfig, report: Report)
 def _run(job: "Job", spark: SparkSession, config: BaseConfig, report: Report) -> None:
     tables = Tables(spark, config, report.run_id, job.name)
     started, clock, recorded = datetime.now(UTC), time.monotonic(), None
-    with job_settings(spark), progress_detail(TaskProgress(spark)):
+    with job_settings(spark, config.spark.cores), progress_detail(TaskProgress(spark)):
         try:
             with explain_disk_errors(config), explain_missing_libraries():
                 check_writable(config)

@@ -16,7 +16,7 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.atomic_files import supports_links, write_once
 from recsys_spark.core.errors import ConfigError, MissingInputError, RecsysError
 from recsys_spark.core.paths import local_path
-from recsys_spark.runtime.session import is_local, parallelism
+from recsys_spark.runtime.spark_context import is_local, parallelism
 from recsys_spark.storage.locks import supports_locks
 from recsys_spark.storage.spark_errors import storage_failure
 

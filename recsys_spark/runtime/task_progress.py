@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 
 from recsys_spark.core.remaining_time import RemainingTime
-from recsys_spark.runtime.session import ActiveTasks, active_tasks
+from recsys_spark.runtime.spark_context import ActiveTasks, active_tasks
 
 __all__ = ["TaskProgress"]
 

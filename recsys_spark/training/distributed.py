@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.training import TrainingSettings
 from recsys_spark.core.errors import ConfigError, TrainingError
-from recsys_spark.runtime.session import parallelism
+from recsys_spark.runtime.spark_context import is_remote, parallelism
 from recsys_spark.training.failures import clear_failure, read_failure, train_rank
 from recsys_spark.training.memory import check_network_memory
 from recsys_spark.training.spec import TrainSpec
@@ -84,6 +84,12 @@ def _local_problems(spark: SparkSession, settings: TrainingSettings) -> Iterator
 
 
 def _cluster_problems(spark: SparkSession, settings: TrainingSettings) -> Iterator[str]:
+    if is_remote(spark):
+        yield (
+            "training on executors needs the Spark context, which Spark Connect does not have: set training.local=true"
+            " and training.processes=1, or submit the job with spark-submit"
+        )
+        return
     conf = spark.conf
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         yield "training on executors needs all of them at once: submit with spark.dynamicAllocation.enabled=false"

@@ -11,7 +11,7 @@ from recsys_spark.config.load import config_from
 from recsys_spark.ingestion import csv_headers
 from recsys_spark.ingestion.csv_headers import read_headers
 from recsys_spark.ingestion.discovery import RawFile, list_files
-from recsys_spark.runtime.session import started_jobs
+from recsys_spark.runtime.spark_context import started_jobs
 
 Write = Callable[..., Path]
 HEADER = ("user_id", "item, id", "at")

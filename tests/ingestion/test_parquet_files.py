@@ -16,7 +16,7 @@ from recsys_spark.core.paths import local_path
 from recsys_spark.ingestion import parquet_schemas
 from recsys_spark.ingestion.discovery import list_files
 from recsys_spark.ingestion.parquet_schemas import read_schemas
-from recsys_spark.runtime.session import started_jobs
+from recsys_spark.runtime.spark_context import started_jobs
 from recsys_spark.storage.spark_errors import SPARK_ERRORS
 from tests.conftest import Workspace
 from tests.parsed_rows import check, parsed, play_rows

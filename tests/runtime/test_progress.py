@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.runtime.session import ActiveTasks, active_tasks
+from recsys_spark.runtime.spark_context import ActiveTasks, active_tasks
 from recsys_spark.runtime.task_progress import TaskProgress
 
 

@@ -241,7 +241,7 @@ def test_only_the_session_touches_the_spark_context():
     MLlib's RankingMetrics, a reference of the benchmark, needs one.
     """
     users = {module: used for module in MODULES if (used := attributes_of(module) & CONTEXT)}
-    assert users.keys() == {"runtime.session", "benchmark.evaluation_measures"}
+    assert users.keys() == {"runtime.spark_context", "benchmark.evaluation_measures"}
     assert users["benchmark.evaluation_measures"] == {"rdd"}
 
 
