@@ -62,7 +62,7 @@ def standalone_cluster(folder: Path, n_workers: int = 2, memory: str = "2g") -> 
 
 @contextlib.contextmanager
 def connect_server(folder: Path) -> Iterator[str]:
-    """Start a Spark Connect server of two cores, yield its address and kill it at the end."""
+    """Start a Spark Connect server of two cores and yield its address."""
     log = folder / "connect.log"
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", "--driver-memory", "2g"]
     command += ["--properties-file", str(ROOT / "conf" / "connect-server.conf")]

@@ -1,4 +1,4 @@
-"""Facts and folders of a session that the Spark context holds, with what Spark Connect offers in their place."""
+"""Uses of the Spark context, and their replacements for sessions of Spark Connect."""
 
 import shutil
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def is_remote(spark: SparkSession) -> bool:
 
 
 def state_cores(spark: SparkSession, cores: int | None) -> None:
-    """Take the number of cores of a Spark Connect session from the configuration, if it is stated there."""
+    """Set the cores of a Spark Connect session, if the configuration states them."""
     if cores is not None and is_remote(spark):
         _CORES[spark] = cores
 

@@ -1,4 +1,4 @@
-"""Jobs through a Spark Connect server, in processes of their own, beside the same jobs in a classic session."""
+"""Jobs through a Spark Connect server, in processes of their own."""
 
 import json
 import os
@@ -57,10 +57,6 @@ def test_plays_are_ingested_once_and_limits_are_named(
     assert remote("build_interactions", *root, "--spark.cores", "2")[0] == 0
     code, _, stderr = remote("train_spark_model", *root, *ALS, "--spark.max_connect_model_bytes", "100")
     assert code == 2 and "the factors of als take 448 bytes" in stderr and "spark-submit" in stderr
-    network = ["--model.kind", "song_autoencoder", *NETWORK]
-    assert remote("write_shards", *root, *network)[0] == 0
-    code, _, stderr = remote("train_torch_model", *root, *network, "--training.local", "false")
-    assert code == 2 and "Spark Connect does not have" in stderr
 
 
 @pytest.mark.slow

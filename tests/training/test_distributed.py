@@ -248,3 +248,13 @@ def test_cores_are_divided_among_local_processes(monkeypatch: pytest.MonkeyPatch
     assert threads_per_process(settings_of(processes=20)) == 1
     assert threads_per_process(settings_of(processes=3, threads=5)) == 5
     assert threads_per_process(settings_of(processes=3, local=False)) == 0
+
+
+def test_training_on_executors_is_refused_through_spark_connect() -> None:
+    class RemoteSession(SimpleNamespace):
+        __module__ = "pyspark.sql.connect.session"
+
+    session = cast(SparkSession, RemoteSession(conf=SimpleNamespace(get={}.get)))
+    check_training(session, settings_of(local=True))
+    with pytest.raises(ConfigError, match="Spark Connect does not have: set training"):
+        check_training(session, settings_of(local=False))
