@@ -1,5 +1,6 @@
 """The command `recsys`: jobs, quick answers from the tables, and checks of the environment."""
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -47,7 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry_point() -> None:
     """Run a command and exit, for the console script."""
-    exit_with(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+        exit_with(code)
+    except BrokenPipeError:
+        # The reader has ended, as in `recsys similar ... | head`; the interpreter would flush stdout again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def _print_commands() -> None:

@@ -75,7 +75,7 @@ def train(tables: Tables, config: BaseConfig, plan: TrainingPlan) -> dict[str, i
 
 
 def _check_connect(tables: Tables, config: BaseConfig, values: int, kind: str) -> None:
-    """Check the size of a model of MLlib, which a Spark Connect server keeps in memory."""
+    """Check the size of a model of MLlib for a Spark Connect server."""
     size, limit = VALUE_BYTES * values, config.spark.max_connect_model_bytes
     if is_remote(tables.spark) and size > limit:
         raise ConfigError(

@@ -89,3 +89,14 @@ def test_scripts_of_other_shells_are_complete_and_valid(shell: str, capsys: Capt
 def test_completion_needs_one_known_shell(arguments: list[str], capsys: Capture) -> None:
     assert main(["completion", *arguments]) == 2
     assert "bash, zsh, fish" in capsys.readouterr().err
+
+
+def test_a_reader_that_ends_early_is_no_error() -> None:
+    program = "import sys; from recsys_spark.interface.commands import entry_point as run; sys.argv[1:] = []; run()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as done:
+        assert done.stdout is not None and done.stderr is not None
+        done.stdout.close()
+        assert "Traceback" not in done.stderr.read()
+    assert done.returncode == 0
