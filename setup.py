@@ -35,6 +35,7 @@ TEST = [
     "duckdb>=1.4",
     "hypothesis>=6.100",
     "mypy>=1.15",
+    "polars>=1.30",
     "pandas-stubs>=2.2,<3",
     "pytest>=8",
     "pytest-timeout>=2.3",

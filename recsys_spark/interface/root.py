@@ -1,5 +1,6 @@
 """The Python interface: the tables of one root, answers from them, and the jobs that write them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.storage.queries import Queries
+from recsys_spark.storage.query_template import tables_in
 from recsys_spark.storage.schemas import TABLES
 
 if TYPE_CHECKING:
@@ -182,6 +184,30 @@ class Root:
         if name not in TABLES:
             raise ConfigError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
         return self._tables().read(name)
+
+    def sql(self, query: str, **values: object) -> "DataFrame":
+        """Run a query of Spark SQL on the tables and the views `current_*`, by their plain names.
+
+        Args:
+            query: SQL, such as `SELECT * FROM current_recommendations WHERE user_id = :user`.
+            values: Values of its parameters, such as `user="u1"`.
+
+        Raises:
+            MissingInputError: A table in the query was not made yet; the message names the job that makes it.
+        """
+        from recsys_spark.publish.publication import VIEWS
+
+        words = set(re.findall(r"\w+", query))
+        views = {f"current_{name}": view for name, view in VIEWS.items() if f"current_{name}" in words}
+        words |= {table for view in views.values() for table in tables_in(view)}
+        names = [name for name in TABLES if name in words]
+        tables = self._tables()
+        for name in names:
+            tables.read(name).createOrReplaceTempView(name)
+        for name, view in views.items():
+            plain = view.format(table=name.removeprefix("current_"), **{table: table for table in TABLES})
+            self.spark.sql(plain).createOrReplaceTempView(name)
+        return self.spark.sql(query, args=dict(values))
 
     def run(self, job: str, settings: Mapping[str, object] | None = None) -> "Report":
         """Run a job, such as `run_pipeline` or `ingest_plays`, and return its report.

@@ -17,7 +17,7 @@ from recsys_spark.models.versions import ModelVersion, not_before
 from recsys_spark.publish.gate import GateDecision, check_gate
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["OUTPUT_TABLES", "create_views", "publication_notice", "publish", "roll_back"]
+__all__ = ["OUTPUT_TABLES", "VIEWS", "create_views", "publication_notice", "publish", "roll_back"]
 
 log = logging.getLogger(__name__)
 

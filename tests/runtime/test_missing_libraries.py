@@ -55,7 +55,7 @@ def test_settings_of_all_kinds_are_read_without_heavy_libraries(program: str) ->
     assert "--models.cdae.units" in done.stdout and "--models.als.rank" in done.stdout
 
 
-@pytest.mark.parametrize("library", ["pyspark", "delta"])
+@pytest.mark.parametrize("library", ["pyspark", "py4j"])
 def test_a_job_without_spark_names_the_command_that_installs_it(library: str, tmp_path: Path) -> None:
     program = (
         "from recsys_spark.jobs.ingest_plays import entry_point\n"
