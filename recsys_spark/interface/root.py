@@ -186,7 +186,7 @@ class Root:
         return self._tables().read(name)
 
     def sql(self, query: str, **values: object) -> "DataFrame":
-        """Run a query of Spark SQL on the tables and the views `current_*`, by their plain names.
+        """Run Spark SQL on the tables and the views `current_*`, by their plain names.
 
         Args:
             query: SQL, such as `SELECT * FROM current_recommendations WHERE user_id = :user`.
