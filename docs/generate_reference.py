@@ -14,6 +14,7 @@ from recsys_spark.config.help import default_text, type_text
 from recsys_spark.config.keys import settings_by_key
 from recsys_spark.core import errors
 from recsys_spark.interface.opening import open_root
+from recsys_spark.interface.pictures import bars, lines
 from recsys_spark.interface.registry import all_jobs
 from recsys_spark.interface.root import Root
 from recsys_spark.metrics import diversity, ranking
@@ -121,7 +122,8 @@ def python_page() -> str:
     """Return the page of the Python interface, from its docstrings."""
     public = [(name, member) for name, member in vars(Root).items() if not name.startswith("_")]
     parts = [
-        "`from recsys_spark import open_root`. [From a notebook](../tutorials/from-a-notebook.md) shows it at work."
+        "`from recsys_spark import open_root, bars, lines`."
+        " [From a notebook](../tutorials/from-a-notebook.md) shows it at work."
         " Errors are the classes of [exit codes](exit-codes.md).",
         f"## open_root\n\n{_signature('open_root', open_root)}\n\n{_documented(open_root)}",
         f"## Root\n\n{_documented(Root)}",
@@ -129,6 +131,8 @@ def python_page() -> str:
     for name, member in public:
         call = f"```text\nroot.{name}\n```" if isinstance(member, property) else _signature(f"root.{name}", member)
         parts.append(f"### root.{name}\n\n{call}\n\n{_documented(member)}")
+    for name, function in (("bars", bars), ("lines", lines)):
+        parts.append(f"## {name}\n\n{_signature(name, function)}\n\n{_documented(function)}")
     return _page("Python interface", *parts)
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -11,7 +10,9 @@ import pandas as pd
 
 from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.interface.pictures import Picture
+from recsys_spark.interface.title_list import TitleList
 from recsys_spark.storage.queries import Queries
 from recsys_spark.storage.query_template import tables_in
 from recsys_spark.storage.schemas import TABLES
@@ -23,26 +24,7 @@ if TYPE_CHECKING:
     from recsys_spark.runtime.report import Report
     from recsys_spark.storage.tables import Tables
 
-__all__ = ["Root", "TitleList"]
-
-
-@dataclass(frozen=True)
-class TitleList:
-    """Recommendations for a list of titles.
-
-    `items` has the columns position, item, score, best first. `source` says where they come from: the model (for a new
-    listener of these titles), nearest (the items nearest to them), or popular. `not_found` has the titles that name no
-    item.
-    """
-
-    items: pd.DataFrame
-    source: str
-    not_found: tuple[str, ...]
-    model_version: str
-
-    def _repr_html_(self) -> str:
-        """Show the items as a notebook shows a DataFrame."""
-        return str(self.items.to_html(index=False))
+__all__ = ["Root"]
 
 
 class Root:
@@ -208,6 +190,19 @@ class Root:
             plain = view.format(table=name.removeprefix("current_"), **{table: table for table in TABLES})
             self.spark.sql(plain).createOrReplaceTempView(name)
         return self.spark.sql(query, args=dict(values))
+
+    def report(self) -> Picture:
+        """Return the newest report of the tables, to show in a notebook; `run("build_report")` writes it.
+
+        Raises:
+            MissingInputError: No report was written yet.
+        """
+        from recsys_spark.report.tables_report import report_path
+
+        try:
+            return Picture(report_path(self.config).read_text(encoding="utf-8"), 800)
+        except FileNotFoundError as error:
+            raise MissingInputError(f'there is no report at {error.filename}: run("build_report") writes it') from None
 
     def run(self, job: str, settings: Mapping[str, object] | None = None) -> "Report":
         """Run a job, such as `run_pipeline` or `ingest_plays`, and return its report.

@@ -13,7 +13,7 @@ from jinja2 import Template as JinjaTemplate
 from recsys_spark.report.charts import Chart, short_number
 from recsys_spark.report.page_resources import page_style, read_resource, source_hash
 
-__all__ = ["Cell", "Figure", "Headline", "Report", "Section", "Table", "render"]
+__all__ = ["Cell", "Figure", "Headline", "Report", "Section", "Table", "render", "render_figure"]
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,21 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the HTML text of a report; the same report gives the same text."""
+    return _render("report.html", report=report)
+
+
+def render_figure(figure: Figure) -> str:
+    """Return the HTML text of a page with the chart of one figure."""
+    return _render("figure.html", figure=figure)
+
+
+def _render(template: str, **content: Report | Figure) -> str:
     style = page_style("report/report.css")
     policy = f"default-src 'none'; style-src {source_hash(style)}; base-uri 'none'; form-action 'none'"
-    return _template().render(report=report, style=style, policy=policy)
+    return _template(template).render(style=style, policy=policy, **content)
 
 
-def _template() -> JinjaTemplate:
+def _template(name: str) -> JinjaTemplate:
     environment = Environment(
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
@@ -90,7 +99,7 @@ def _template() -> JinjaTemplate:
     )
     environment.filters["short"] = short_number
     environment.tests["cell"] = lambda value: isinstance(value, Cell)
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 class _Resources(BaseLoader):

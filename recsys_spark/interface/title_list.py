@@ -1,0 +1,26 @@
+"""Recommendations for a list of titles, as a notebook gets them."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+__all__ = ["TitleList"]
+
+
+@dataclass(frozen=True)
+class TitleList:
+    """Recommendations for a list of titles.
+
+    `items` has the columns position, item, score, best first. `source` says where they come from: the model (for a new
+    listener of these titles), nearest (the items nearest to them), or popular. `not_found` has the titles that name no
+    item.
+    """
+
+    items: pd.DataFrame
+    source: str
+    not_found: tuple[str, ...]
+    model_version: str
+
+    def _repr_html_(self) -> str:
+        """Show the items as a notebook shows a DataFrame."""
+        return str(self.items.to_html(index=False))

@@ -1,0 +1,35 @@
+"""Pictures of notebooks: frames whose content is text, with the values of the rows."""
+
+import re
+from html import unescape
+
+import pandas as pd
+import pytest
+
+from recsys_spark import bars, lines
+from recsys_spark.core.errors import ConfigError, MissingInputError
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+def test_a_picture_is_a_frame_and_untrusted_text_stays_text() -> None:
+    frame = pd.DataFrame({"name": [HOSTILE, "b"], "n": [2, 1]})
+    shown = bars(frame, "name", "n", HOSTILE)._repr_html_()
+    assert re.fullmatch(r'<iframe srcdoc="[^"]*" style="[^"]*"></iframe>', shown) and "<img" not in shown
+    page = unescape(re.findall('srcdoc="([^"]*)"', shown)[0])
+    assert "<img" not in page and page.count("<rect") == 2 and f"<title>{'&lt;/script&gt;'}" in page
+
+
+def test_lines_of_groups() -> None:
+    frame = pd.DataFrame({"epoch": [1, 2, 1, 2], "loss": [4.0, 2.0, 3.0, 1.0], "kind": ["x", "x", "y", "y"]})
+    page = lines(frame, "epoch", "loss", "Loss", by="kind").html
+    assert page.count('class="stroke"') == 2 and ">x</li>" in page and ">y</li>" in page
+    assert lines(frame[:2], "epoch", "loss", "Loss").html.count('class="stroke"') == 1
+
+
+def test_missing_columns_and_rows_are_named() -> None:
+    frame = pd.DataFrame({"a": [1.0], "b": [2.0]})
+    with pytest.raises(ConfigError, match="no column 'c'; there are a, b"):
+        lines(frame, "a", "c", "t")
+    with pytest.raises(MissingInputError, match="nothing to draw"):
+        bars(frame[:0], "a", "b", "t")
