@@ -1,6 +1,5 @@
 """The Python interface: the tables of one root, answers from them, and the jobs that write them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -14,7 +13,6 @@ from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.interface.pictures import Picture
 from recsys_spark.interface.title_list import TitleList
 from recsys_spark.storage.queries import Queries
-from recsys_spark.storage.query_template import tables_in
 from recsys_spark.storage.schemas import TABLES
 
 if TYPE_CHECKING:
@@ -156,6 +154,14 @@ class Root:
         version = serving_model(queries, "gender_predictions")
         return predict_titles(queries, version, self.config, _several(titles), self._tables)
 
+    def has(self, table: str) -> bool:
+        """Return True if a table of the product was made."""
+        try:
+            self._queries().query(f"SELECT 1 AS found FROM {{{table}}} LIMIT 1")
+        except MissingInputError:
+            return False
+        return True
+
     def table(self, name: str) -> "DataFrame":
         """Return a table of the product as a Spark DataFrame, at its newest version.
 
@@ -177,19 +183,9 @@ class Root:
         Raises:
             MissingInputError: A table in the query was not made yet; the message names the job that makes it.
         """
-        from recsys_spark.publish.publication import VIEWS
+        from recsys_spark.interface.plain_sql import run_query
 
-        words = set(re.findall(r"\w+", query))
-        views = {f"current_{name}": view for name, view in VIEWS.items() if f"current_{name}" in words}
-        words |= {table for view in views.values() for table in tables_in(view)}
-        names = [name for name in TABLES if name in words]
-        tables = self._tables()
-        for name in names:
-            tables.read(name).createOrReplaceTempView(name)
-        for name, view in views.items():
-            plain = view.format(table=name.removeprefix("current_"), **{table: table for table in TABLES})
-            self.spark.sql(plain).createOrReplaceTempView(name)
-        return self.spark.sql(query, args=dict(values))
+        return run_query(self._tables(), query, values)
 
     def report(self) -> Picture:
         """Return the newest report of the tables, to show in a notebook; `run("build_report")` writes it.
