@@ -132,7 +132,7 @@ def create_views(tables: Tables) -> None:
     names = {name: tables.address(name) for name in (*OUTPUT_TABLES, "models", "items")}
     for table, query in VIEWS.items():
         if tables.exists(table):
-            tables.create_view(f"current_{table}", query.format(table=table, **names))
+            tables.create_view(table, query.format(table=table, **names))
 
 
 def _has_outputs(tables: Tables, table: str, version: str) -> bool:

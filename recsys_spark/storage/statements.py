@@ -6,16 +6,32 @@ from contextlib import contextmanager
 
 from pyspark.sql import DataFrame
 
+from recsys_spark.storage.descriptions import ROWS, column_description
 from recsys_spark.storage.schemas import Table
 
-__all__ = ["create_statement", "merge_statement", "temporary_view"]
+__all__ = ["create_statement", "merge_statement", "temporary_view", "view_statement"]
 
 
-def create_statement(address: str, table: Table) -> str:
+def create_statement(address: str, table: Table, comments: bool = False) -> str:
     """Return the statement that creates an empty table unless it exists."""
-    columns = ", ".join(f"`{name}` {sql_type}" for name, sql_type in table.types.items())
+    columns = ", ".join(
+        f"`{name}` {sql_type}{_comment(column_description(table.name, name)) if comments else ''}"
+        for name, sql_type in table.types.items()
+    )
     properties = ", ".join(f"'{key}' = '{value}'" for key, value in table.properties.items())
-    return f"CREATE TABLE IF NOT EXISTS {address} ({columns}) USING DELTA TBLPROPERTIES ({properties})"
+    comment = _comment(ROWS[table.name]) if comments else ""
+    return f"CREATE TABLE IF NOT EXISTS {address} ({columns}) USING DELTA{comment} TBLPROPERTIES ({properties})"
+
+
+def view_statement(address: str, table: str, query: str) -> str:
+    """Return the statement that creates or replaces the view of a table's serving rows."""
+    comment = _comment(f"{ROWS[table]} Rows of the serving version only.")
+    return f"CREATE OR REPLACE VIEW {address}{comment} AS {query}"
+
+
+def _comment(text: str) -> str:
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f" COMMENT '{quoted}'"
 
 
 def merge_statement(

@@ -14,7 +14,7 @@ from recsys_spark.storage.commits import catalog_folder, history, remove_incompl
 from recsys_spark.storage.local_log import Commit, has_commit, local_history, local_table_id, newest_version
 from recsys_spark.storage.local_tables import can_write, create_table
 from recsys_spark.storage.schemas import TABLES
-from recsys_spark.storage.statements import create_statement
+from recsys_spark.storage.statements import create_statement, view_statement
 
 __all__ = ["TableAccess"]
 
@@ -99,10 +99,10 @@ class TableAccess:
             self._ids[name] = local or str(self._detail(name)["id"])
         return self._ids[name]
 
-    def create_view(self, name: str, query: str) -> None:
-        """Create or replace a catalog view; do nothing if tables are addressed by path."""
+    def create_view(self, table: str, query: str) -> None:
+        """Create or replace the catalog view `current_<table>`; do nothing if tables are addressed by path."""
         if self._schema:
-            self.spark.sql(f"CREATE OR REPLACE VIEW {self.address(name)} AS {query}")
+            self.spark.sql(view_statement(self.address(f"current_{table}"), table, query))
 
     def _folder(self, name: str) -> Path | None:
         """Return the folder of a table that is addressed by a local path, or None."""
@@ -134,7 +134,7 @@ class TableAccess:
             if not had_log and folder is not None and create_table(folder, TABLES[name], record):
                 return
         try:
-            self.spark.sql(create_statement(self.sql_address(name), TABLES[name]))
+            self.spark.sql(create_statement(self.sql_address(name), TABLES[name], comments=self.uses_catalog))
         except AnalysisException as error:
             raise ConfigError(f"{address} cannot be created as a Delta table: {error}") from error
 

@@ -22,7 +22,7 @@ SMALL = {
 NAMES = ("Plain", "it''s \\'quoted\\'", "{plays} `x`", "Ünïcode :value_0", "five", "six", "Same", "same ")
 
 
-@pytest.fixture(params=["folder", "catalog"])
+@pytest.fixture(params=["folder", pytest.param("catalog", marks=pytest.mark.slow)])
 def root(
     request: pytest.FixtureRequest, spark: SparkSession, write: Callable[..., Path], tmp_path: Path
 ) -> Iterator[Root]:

@@ -17,6 +17,7 @@ from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.core.paths import local_path
 from recsys_spark.jobs import build_interactions
 from recsys_spark.runtime import session
+from recsys_spark.storage.descriptions import ROWS, column_description
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
@@ -86,8 +87,17 @@ def test_named_tables_are_pinned_replaced_merged_and_upgraded(
     longer = TABLES["user_index"].columns + ", region STRING"
     monkeypatch.setitem(TABLES, "user_index", replace(TABLES["user_index"], columns=longer))
     tables.ensure("user_index")
-    tables.create_view("current_users", f"SELECT * FROM {tables.address('user_index')} WHERE user_idx > 0")
-    assert {tuple(row) for row in spark.table(f"{schema}.current_users").collect()} == {("b", 7, None), ("c", 3, None)}
+    tables.create_view("user_index", f"SELECT * FROM {tables.address('user_index')} WHERE user_idx > 0")
+    assert {tuple(row) for row in spark.table(f"{schema}.current_user_index").collect()} == {
+        ("b", 7, None),
+        ("c", 3, None),
+    }
+    described = spark.sql(f"DESCRIBE TABLE EXTENDED {schema}.user_index").collect()
+    comments = {row["col_name"]: row["comment"] or row["data_type"] for row in described}
+    assert comments["user_id"] == column_description("user_index", "user_id")
+    assert {row["col_name"]: row["data_type"] for row in described}["Comment"] == ROWS["user_index"]
+    view = {row[0]: row[1] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {schema}.current_user_index").collect()}
+    assert view["Comment"].endswith("Rows of the serving version only.")
 
 
 def test_a_foreign_table_of_the_same_name_is_refused_and_left_alone(
