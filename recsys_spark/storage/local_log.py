@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Commit", "has_commit", "local_history", "local_table_id", "newest_version", "parsed_metadata"]
+__all__ = ["LOG", "Commit", "has_commit", "local_history", "local_table_id", "newest_version", "parsed_metadata"]
 
+LOG = "_delta_log"
 LOG_FILE = re.compile(r"\d{20}\.(json|checkpoint\.)")
 COMMIT_FILE = re.compile(r"(\d{20})\.json")
 MAINTENANCE = {
@@ -49,7 +50,7 @@ def newest_version(folder: Path | None) -> int | None:
 
 def has_commit(folder: Path) -> bool:
     """Return True if a folder has a log with at least one commit or checkpoint."""
-    log = folder / "_delta_log"
+    log = folder / LOG
     return log.is_dir() and any(LOG_FILE.match(name) for name in os.listdir(log))
 
 
@@ -89,12 +90,12 @@ def parsed_metadata(text: str | None) -> dict[str, Any]:
 
 
 def _versions(folder: Path) -> Iterator[int]:
-    return (int(match[1]) for name in os.listdir(folder / "_delta_log") if (match := COMMIT_FILE.fullmatch(name)))
+    return (int(match[1]) for name in os.listdir(folder / LOG) if (match := COMMIT_FILE.fullmatch(name)))
 
 
 def _first_action(folder: Path, version: int, name: str) -> dict[str, Any] | None:
     """Return the first action of a kind in a commit, or None; it is in one of the first lines."""
-    with (folder / "_delta_log" / f"{version:020}.json").open(encoding="utf-8") as lines:
+    with (folder / LOG / f"{version:020}.json").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith(f'{{"{name}":'):
                 action: dict[str, Any] = json.loads(line)[name]

@@ -31,15 +31,10 @@ def can_write(root: Path) -> bool:
     return known and root.is_dir() and supports_links(root)
 
 
-def create_table(folder: Path, table: Table, record: str) -> bool:
-    """Create an empty table with `record` as user metadata, unless it exists.
-
-    Returns False, and creates nothing, where something else is: Spark's error explains it.
-    """
+def create_table(folder: Path, table: Table, record: str) -> None:
+    """Create an empty table with `record` as user metadata, unless it exists; the folder has no other files."""
     from deltalake import CommitProperties, DeltaTable, Schema
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        return False
     DeltaTable.create(
         folder,
         schema=Schema.from_json(table.schema.json()),
@@ -47,7 +42,6 @@ def create_table(folder: Path, table: Table, record: str) -> bool:
         configuration=dict(table.properties),
         commit_properties=CommitProperties(custom_metadata={"userMetadata": record}),
     )
-    return True
 
 
 def append_rows(folder: Path, table: Table, rows: Sequence[tuple[Any, ...]], record: str) -> None:

@@ -11,7 +11,7 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.paths import absolute, local_path
 from recsys_spark.storage.commits import catalog_folder, history, remove_incomplete_log
-from recsys_spark.storage.local_log import Commit, has_commit, local_history, local_table_id, newest_version
+from recsys_spark.storage.local_log import LOG, Commit, has_commit, local_history, local_table_id, newest_version
 from recsys_spark.storage.local_tables import can_write, create_table
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.statements import create_statement, view_statement
@@ -125,18 +125,38 @@ class TableAccess:
         Raises ConfigError when the address holds something that is not a Delta table.
         """
         address = self.address(name)
+        if self.exists(name):
+            return  # another job was faster
         if self._schema:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
             remove_incomplete_log(catalog_folder(self.spark, self._schema, name), commits=1)
         else:
             # Spark may have seen the incomplete log, and would not find a table that another library made there.
             had_log, folder = remove_incomplete_log(local_path(address)), self._local_folder(name)
-            if not had_log and folder is not None and create_table(folder, TABLES[name], record):
+            if self._has_files(name):
+                raise ConfigError(
+                    f"{address} cannot be created as a Delta table, because other files are there: choose another"
+                    " tables.root"
+                )
+            if not had_log and folder is not None:
+                create_table(folder, TABLES[name], record)
                 return
         try:
             self.spark.sql(create_statement(self.sql_address(name), TABLES[name], comments=self.uses_catalog))
         except AnalysisException as error:
             raise ConfigError(f"{address} cannot be created as a Delta table: {error}") from error
+
+    def _has_files(self, name: str) -> bool:
+        """Return True if there are files at the path of a table; Spark would add a log to them."""
+        folder = self._folder(name)
+        if folder is not None:
+            # A log without a commit is that of another job at work.
+            return folder.exists() and (not folder.is_dir() or any(file.name != LOG for file in folder.iterdir()))
+        try:
+            files = self.spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(self.address(name))
+        except AnalysisException:
+            return False
+        return not files.select("path").isEmpty()
 
     def _newest(self, name: str) -> DataFrame:
         if self._schema:
