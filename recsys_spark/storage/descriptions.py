@@ -21,7 +21,7 @@ ROWS = {
     "gender_predictions": "The predicted gender of one user.",
     "evaluations": "One metric of one model version on one slice of users of a part of a split.",
     "trials": "One set of settings that a search tried, with its validation metric.",
-    "suppressions": "The keyed hash of one user who is excluded.",
+    "suppressions": "The keyed hash of one user who is excluded, or of an empty id (scope key).",
     "job_runs": "One run of a job.",
 }
 
@@ -125,14 +125,14 @@ _OWN = {
     "trials": {
         "study": "Search that the trial belongs to.",
         "number": "Number of the trial in its search.",
-        "state": "complete, pruned or failed.",
+        "state": "complete, pruned or fail.",
         "epochs": "Epochs of training; null for models without epochs.",
         "seconds": "Duration in seconds.",
         "value": "Value of the metric on validation data.",
     },
     "suppressions": {
         "user_hash": "Keyed hash of the user id.",
-        "scope": "all, or gender.",
+        "scope": "all, gender, or key: the one row by which another key is detected.",
     },
     "job_runs": {
         "job": "Name of the job.",
