@@ -30,13 +30,17 @@ DOCS_READY := .venv-docs/ready-$(shell (echo '$(CURDIR)'; cat requirements/docs.
 DEPLOY_BIN := .venv-deploy/bin
 DEPLOY_READY := .venv-deploy/ready-$(shell (echo '$(CURDIR)'; cat requirements/deploy.lock) | cksum | cut -d ' ' -f 1)
 
+# So has dbt, which checks the sources of deploy/dbt.
+DBT_BIN := .venv-dbt/bin
+DBT_READY := .venv-dbt/ready-$(shell (echo '$(CURDIR)'; cat requirements/dbt.lock) | cksum | cut -d ' ' -f 1)
+
 # These variables would select another Spark or other packages than the locked ones.
 unexport SPARK_HOME PYTHONHOME PYTHONPATH PYSPARK_SUBMIT_ARGS
 export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help run reproduce test test-slow check check-deploy docs peers wheel lock jdk
+.PHONY: help run reproduce test test-slow check check-deploy check-dbt docs peers wheel lock jdk
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -66,6 +70,9 @@ check: $(TEST_READY) ## lint, format and types
 check-deploy: $(DEPLOY_READY) $(TEST_READY) ## deploy/ with Airflow and the SDK of Databricks; the first call fetches them
 	$(BIN)/python -m pytest tests/system/test_deploy_tools.py $(ARGS)
 
+check-dbt: $(DBT_READY) $(TEST_READY) ## deploy/dbt with dbt on DuckDB; the first call fetches both
+	$(BIN)/python -m pytest tests/system/test_dbt.py $(ARGS)
+
 docs: $(DOCS_READY) ## site/: the pages of docs/ as a site; the first call fetches MkDocs into .venv-docs
 	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build --strict --quiet
 
@@ -79,7 +86,7 @@ wheel: $(RUN_READY) ## build dist/recsys_spark-*.whl
 	@ls dist/recsys_spark-*.whl
 
 lock: $(RUN_READY) ## resolve requirements/*.in again; ARGS=--upgrade takes newer versions
-	for kind in uv run test docs deploy; do $(BIN)/uv pip compile --quiet requirements/$$kind.in -o requirements/$$kind.lock \
+	for kind in uv run test docs deploy dbt; do $(BIN)/uv pip compile --quiet requirements/$$kind.in -o requirements/$$kind.lock \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
 	$(ARGS) || exit 1; done
 
@@ -104,6 +111,11 @@ $(DOCS_READY): | $(RUN_READY)
 $(DEPLOY_READY): | $(RUN_READY)
 	@$(BIN)/uv venv --quiet --python $(BIN)/python --clear .venv-deploy
 	@$(BIN)/uv pip sync --quiet --python $(DEPLOY_BIN)/python --require-hashes requirements/deploy.lock
+	@touch $@
+
+$(DBT_READY): | $(RUN_READY)
+	@$(BIN)/uv venv --quiet --python $(BIN)/python --clear .venv-dbt
+	@$(BIN)/uv pip sync --quiet --python $(DBT_BIN)/python --require-hashes requirements/dbt.lock
 	@touch $@
 
 FITS := import ensurepip, sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))

@@ -2,13 +2,16 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import RecsysError
 from recsys_spark.core.paths import without_credentials
 from recsys_spark.runtime.termination import Terminated, termination_in
 
-__all__ = ["Report", "describe_failure", "recorded_error"]
+__all__ = ["Report", "RunStatus", "describe_failure", "recorded_error"]
+
+RunStatus = Literal["done", "failed"]
 
 MAX_ERROR_CHARACTERS = 2_000
 
@@ -23,7 +26,7 @@ class Report:
 
     job: str
     run_id: str
-    status: str = "done"
+    status: RunStatus = "done"
     exit_code: int = 0
     seconds: float = 0.0
     rows: dict[str, int] = field(default_factory=dict)

@@ -35,7 +35,7 @@ def versions(kind: str) -> set[tuple[str, str]]:
     return {(canonicalize_name(name), version) for name, version in pairs}
 
 
-@pytest.mark.parametrize("kind", ["uv", "run", "test", "docs", "deploy"])
+@pytest.mark.parametrize("kind", ["uv", "run", "test", "docs", "deploy", "dbt"])
 def test_a_lock_pins_every_package_by_version_and_hash_and_names_no_address(kind):
     assert entries(kind)
     for entry in entries(kind):
