@@ -41,14 +41,17 @@ def merge_statement(
     update: Mapping[str, str] | None,
     update_when: str | None,
     inserted: tuple[str, ...],
+    deletes: bool,
 ) -> str:
     """Return the statement that updates and inserts rows by key.
 
-    Rows of the table are `old`, those of the view `source` are `new`. Rows with `new.removed` are deleted.
+    Rows of the table are `old`, those of the view `source` are `new`. With `deletes`, rows with `new.removed` are
+    deleted; without any clause for matched rows Delta only appends, and rewrites no file.
     """
     condition = " AND ".join(f"old.{key} <=> new.{key}" for key in keys)
     clauses = [f"MERGE INTO {address} AS old USING {source} AS new ON {condition}"]
-    clauses.append("WHEN MATCHED AND new.removed THEN DELETE")
+    if deletes:
+        clauses.append("WHEN MATCHED AND new.removed THEN DELETE")
     if update:
         assignments = ", ".join(f"{column} = {value}" for column, value in update.items())
         when = f" AND ({update_when})" if update_when is not None else ""

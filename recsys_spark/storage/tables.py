@@ -172,7 +172,9 @@ class Tables(TableAccess):
             source = source.unionByName(keys_only, allowMissingColumns=True)
         inserted = tuple(TABLES[name].schema.names)
         with temporary_view(source) as view:
-            merge = merge_statement(self.sql_address(name), view, keys, update, update_when, inserted)
+            merge = merge_statement(
+                self.sql_address(name), view, keys, update, update_when, inserted, deletes=removed is not None
+            )
             self._execute(name, merge, metadata, arguments)
         return self.outputs[name]
 
@@ -188,7 +190,7 @@ class Tables(TableAccess):
         """
         keys = rows.select(key).where(F.col(key).isNotNull()).distinct().withColumn("removed", F.lit(True))
         with temporary_view(keys) as view:
-            self._execute(name, merge_statement(self.sql_address(name), view, (key,), None, None, ()), {})
+            self._execute(name, merge_statement(self.sql_address(name), view, (key,), None, None, (), deletes=True), {})
         return self.outputs[name]
 
     @contextmanager
