@@ -60,7 +60,7 @@ POINTS = [
     ("ingest_plays", "after append users 1"),
     ("ingest_plays", "after append items 1"),
     ("ingest_plays", "after replace ingested_files 1"),
-    ("ingest_plays", "after append job_runs 1"),
+    ("ingest_plays", "after append_rows job_runs 1"),
     ("build_interactions", "after append user_index 1"),
     ("build_interactions", "after append item_index 1"),
     ("build_interactions", "after overwrite interactions 1"),
