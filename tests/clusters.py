@@ -71,23 +71,25 @@ def connect_server(folder: Path) -> Iterator[str]:
     command += ["--conf", "spark.ui.enabled=false", "--conf", "spark.sql.shuffle.partitions=2"]
     command += ["--conf", f"spark.driver.extraJavaOptions={FIRST_COMPILER}"]
     command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     with contextlib.ExitStack() as stack:
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=ROOT, start_new_session=True
-            )
-        stack.callback(_kill, process)
+        _spawn(stack, log, command, {"PYSPARK_PYTHON": sys.executable})
         port = _wait_for(log, r"SparkConnectService.* on port (\d+)")
         yield f"sc://127.0.0.1:{port}"
 
 
 def _start(stack: contextlib.ExitStack, log: Path, role: str, *arguments: str) -> "subprocess.Popen[bytes]":
     command = [str(SPARK_HOME / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}", *arguments]
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
+    return _spawn(stack, log, command, {"SPARK_DAEMON_MEMORY": "512m"})
+
+
+def _spawn(
+    stack: contextlib.ExitStack, log: Path, command: list[str], more: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a process group with further environment variables; `stack` kills it."""
+    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", **more}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            command, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=ROOT, start_new_session=True
         )
     stack.callback(_kill, process)
     return process

@@ -155,7 +155,12 @@ class Root:
         return predict_titles(queries, version, self.config, _several(titles), self._tables)
 
     def has(self, table: str) -> bool:
-        """Return True if a table of the product was made."""
+        """Return True if a table of the product was made.
+
+        Raises:
+            ConfigError: There is no table of this name in the product.
+        """
+        _check_table(table)
         try:
             self._queries().query(f"SELECT 1 AS found FROM {{{table}}} LIMIT 1")
         except MissingInputError:
@@ -169,8 +174,7 @@ class Root:
             ConfigError: There is no table of this name in the product.
             MissingInputError: The table was not made yet; the message names the job that makes it.
         """
-        if name not in TABLES:
-            raise ConfigError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
+        _check_table(name)
         return self._tables().read(name)
 
     def sql(self, query: str, **values: object) -> "DataFrame":
@@ -234,6 +238,11 @@ class Root:
         from recsys_spark.storage.tables import Tables
 
         return Tables(self.spark, self.config, "notebook", "notebook")
+
+
+def _check_table(name: str) -> None:
+    if name not in TABLES:
+        raise ConfigError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
 
 
 def _several(titles: Sequence[str]) -> Sequence[str]:

@@ -75,18 +75,18 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the HTML text of a report; the same report gives the same text."""
-    return _render("report.html", report=report)
+    return _render("report.html", report.title, report=report)
 
 
 def render_figure(figure: Figure) -> str:
     """Return the HTML text of a page with the chart of one figure."""
-    return _render("figure.html", figure=figure)
+    return _render("figure.html", figure.title, figure=figure)
 
 
-def _render(template: str, **content: Report | Figure) -> str:
+def _render(template: str, title: str, **content: Report | Figure) -> str:
     style = page_style("report/report.css")
     policy = f"default-src 'none'; style-src {source_hash(style)}; base-uri 'none'; form-action 'none'"
-    return _template(template).render(style=style, policy=policy, **content)
+    return _template(template).render(title=title, style=style, policy=policy, **content)
 
 
 def _template(name: str) -> JinjaTemplate:

@@ -96,7 +96,7 @@ class TableAccess:
         if name not in self._ids:
             folder = self._folder(name)
             local = None if folder is None else local_table_id(folder)
-            self._ids[name] = local or str(self._detail(name)["id"])
+            self._ids[name] = local or self._described_id(name)
         return self._ids[name]
 
     def create_view(self, table: str, query: str) -> None:
@@ -132,7 +132,7 @@ class TableAccess:
             remove_incomplete_log(catalog_folder(self.spark, self._schema, name), commits=1)
         else:
             # Spark may have seen the incomplete log, and would not find a table that another library made there.
-            had_log, folder = remove_incomplete_log(local_path(address)), self._local_folder(name)
+            had_log, folder = remove_incomplete_log(self._folder(name)), self._local_folder(name)
             if self._has_files(name):
                 raise ConfigError(
                     f"{address} cannot be created as a Delta table, because other files are there: choose another"
@@ -163,6 +163,12 @@ class TableAccess:
             return self.spark.table(self.address(name))
         return self.spark.read.format("delta").load(self.address(name))
 
+    def _described_id(self, name: str) -> str:
+        detail = self._detail(name)
+        if detail["format"] != "delta":
+            raise ConfigError(f"{self.address(name)} is no Delta table: choose another tables.schema")
+        return str(detail["id"])
+
     def _detail(self, name: str) -> Row:
         return self.spark.sql(f"DESCRIBE DETAIL {self.sql_address(name)}").collect()[0]
 
@@ -181,8 +187,8 @@ class TableAccess:
         """
         address, expected = self.address(name), TABLES[name].schema
         try:
-            if self._schema and self._detail(name)["format"] != "delta":
-                raise ConfigError(f"{address} is no Delta table: choose another tables.schema")
+            if self._schema:
+                self.table_id(name)  # refuses other formats, which a catalog reads as well
             schema = self._newest(name).schema
         except AnalysisException as error:
             raise ConfigError(f"{address} cannot be read as a Delta table: {error}") from error

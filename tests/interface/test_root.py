@@ -84,6 +84,9 @@ def test_the_root_of_the_first_run_is_the_default(tmp_path: Path, monkeypatch: p
 def test_unknown_tables_and_jobs_are_listed_before_spark_starts(root: Path) -> None:
     with pytest.raises(ConfigError, match="there is no table 'play'; there are plays, "):
         open_root(root).table("play")
+    with pytest.raises(ConfigError, match="there is no table 'play'; there are plays, "):
+        open_root(root).has("play")
+    assert open_root(root).has("items") and not open_root(root).has("splits")
     with pytest.raises(ConfigError, match="there is no job 'ingest'; there are "):
         open_root(root).run("ingest")
 
