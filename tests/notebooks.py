@@ -1,77 +1,75 @@
-"""Execution of notebooks as Jupyter does it: what a cell prints, and the value of its last line.
+"""Execution of notebooks by Jupyter's own client and kernel.
 
 `python -m tests.notebooks FILE...` runs notebooks from their own folder and keeps their outputs in them.
 """
 
-import ast
-import contextlib
-import io
-import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MAX_OUTPUT", "code_cells", "outputs", "read_notebook", "run_cells"]
+import nbformat
+from nbclient import NotebookClient
+
+__all__ = ["MAX_OUTPUT", "execute", "small_outputs"]
 
 # Characters of an output that is kept; the report of a large root has more.
 MAX_OUTPUT = 20_000
+# Seconds of one cell: a first run trains models.
+TIMEOUT = 3600
 
 
-def read_notebook(file: Path) -> dict[str, Any]:
-    """Return the content of a notebook."""
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return content
+def execute(file: Path, folder: Path) -> nbformat.NotebookNode:
+    """Run all cells of a notebook in a new kernel that starts in `folder`; return it with its outputs.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: A cell raised an error.
+    """
+    notebook = nbformat.read(file, as_version=4)
+
+    def report(cell: Any, cell_index: int, **_: Any) -> None:
+        if cell.cell_type == "code":
+            print(f"{file.name}: cell {cell_index} starts", file=sys.stderr, flush=True)
+
+    NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_start=report,
+    ).execute()
+    return notebook
 
 
-def code_cells(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the cells with code."""
-    return [cell for cell in content["cells"] if cell["cell_type"] == "code"]
-
-
-def run_cells(content: dict[str, Any], name: str) -> Iterator[tuple[dict[str, Any], str, Any]]:
-    """Run the cells in order in one namespace; yield each with what it printed and its value."""
-    names: dict[str, Any] = {}
-    for number, cell in enumerate(code_cells(content)):
-        module = ast.parse("".join(cell["source"]))
-        last = module.body[-1] if module.body and isinstance(module.body[-1], ast.Expr) else None
-        if last is not None:
-            module.body.pop()
-        where, value, printed = f"{name}, cell {number}", None, io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(module, where, "exec"), names)
-            if last is not None:
-                value = eval(compile(ast.Expression(last.value), where, "eval"), names)
-        yield cell, printed.getvalue(), value
-
-
-def outputs(printed: str, value: Any, number: int) -> list[dict[str, Any]]:
-    """Return the outputs of a cell in the format of notebooks; those that are too long are left out."""
-    kept: list[dict[str, Any]] = []
-    # The summary lines of jobs have times and paths of this machine.
-    text = "".join(line for line in printed.splitlines(keepends=True) if "/" not in line)
-    if text and len(text) <= MAX_OUTPUT:
-        kept.append({"output_type": "stream", "name": "stdout", "text": text.splitlines(keepends=True)})
-    if value is not None:
-        data = {"text/plain": repr(value)}
-        if hasattr(value, "_repr_html_"):
-            data["text/html"] = value._repr_html_()
-        if all(len(content) <= MAX_OUTPUT for content in data.values()):
-            lines = {kind: content.splitlines(keepends=True) for kind, content in data.items()}
-            kept.append({"output_type": "execute_result", "execution_count": number, "metadata": {}, "data": lines})
+def small_outputs(outputs: list[Any]) -> list[Any]:
+    """Return the outputs worth keeping: values and printed lines, without logs, paths and large pages."""
+    kept = []
+    for output in outputs:
+        if output.output_type == "stream":
+            # The summary lines of jobs have times and paths of the machine.
+            lines = [line for line in output.text.splitlines(keepends=True) if "/" not in line]
+            if output.name == "stderr" or not lines:
+                continue
+            output.text = "".join(lines)
+        if len(nbformat.v4.writes(nbformat.v4.new_notebook(cells=[_cell(output)]))) <= MAX_OUTPUT:
+            kept.append(output)
     return kept
+
+
+def _cell(output: Any) -> Any:
+    return nbformat.v4.new_code_cell(outputs=[output])
 
 
 def main(files: list[str]) -> None:
     """Run notebooks and write their outputs into them."""
     for file in map(Path, files):
-        path, content = file.absolute(), read_notebook(file)
-        with contextlib.chdir(path.parent):
-            for number, (cell, printed, value) in enumerate(run_cells(content, path.name), start=1):
-                cell["outputs"], cell["execution_count"] = outputs(printed, value, number), number
-                print(f"{path.name}: cell {number} done", file=sys.stderr, flush=True)
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        notebook = execute(file, file.absolute().parent)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = small_outputs(cell.outputs)
+                cell.metadata.pop("execution", None)
+        notebook.metadata.get("language_info", {}).pop("version", None)
+        nbformat.write(notebook, file)
 
 
 if __name__ == "__main__":
