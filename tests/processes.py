@@ -5,7 +5,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["command_lines", "executors", "wait_until"]
+__all__ = ["SMALL", "command_lines", "executors", "wait_until"]
+
+# Flags of a job in a process of its own, for a few rows.
+SMALL = ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
+SMALL += ["--spark.small_data", "true"]
 
 
 def command_lines() -> dict[int, bytes]:

@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark.runtime.termination import Terminated, raise_on_sigterm, termination_in
+from tests.processes import SMALL
 
 PROGRAM = """
 from recsys_spark.runtime.job import Job
@@ -32,14 +33,13 @@ CALL = "run.spark._jvm.java.lang.Thread.sleep(5_000)"
 @pytest.mark.slow
 @pytest.mark.parametrize("work", [QUERY, CALL])
 def test_a_cancelled_job_is_recorded_and_exits_with_143(spark: SparkSession, tmp_path: Path, work: str) -> None:
-    settings = ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
     command = [
         sys.executable,
         "-c",
         PROGRAM.replace("WORK", work),
         "--tables.root",
         str(tmp_path / "tables"),
-        *settings,
+        *SMALL,
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None

@@ -21,6 +21,7 @@ from recsys_spark.storage.descriptions import ROWS, column_description
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
+from tests.processes import SMALL
 
 JOBS = Path(__file__).parents[2] / "jobs"
 READER = """
@@ -141,7 +142,7 @@ def test_processes_share_a_catalog_and_its_views_give_names(tmp_path: Path) -> N
     rows = [row for row in rows if not row.startswith(("u0,i0", "u1,i1"))]
     (base / "plays.csv").write_text("\n".join(["user_id,item_id,name,n", *rows, ""]))
     common = ["--tables.schema", "music", "--files.root", str(base / "files"), "--spark.warehouse", str(base / "house")]
-    common += ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
+    common += SMALL
     source = ["--source.format", "plays", "--source.kind", "totals", "--source.path", str(base / "plays.csv")]
     source += ["--source.columns.play_count", "n", "--source.columns.item_name", "name"]
     models = ["--models.als.rank", "3", "--models.als.max_iter", "3", "--models.als.blocks", "1"]

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from tests.conftest import Workspace
+from tests.processes import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 
@@ -79,7 +80,7 @@ def test_a_full_disk_is_reported_and_the_next_run_completes_the_batch(workspace:
     raw = write("plays.csv", "\n".join(["user_id,item_id,at", *rows, ""]))
     flags = [*TIMED, "--source.path", str(raw)]
     command = [sys.executable, "-c", LIMITED, "--tables.root", str(workspace.root), *flags]
-    command += ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "2"]
+    command += SMALL
     full = subprocess.run(command, check=False, cwd=raw.parent.parent, capture_output=True, text=True)
     assert full.returncode == 2, full.stderr[-3_000:]
     assert "File too large" in full.stderr and "make room" in full.stderr

@@ -20,7 +20,7 @@ from recsys_spark.jobs import build_interactions, ingest_plays
 from recsys_spark.storage.locks import Locks
 from recsys_spark.storage.tables import Tables
 from tests.conftest import Workspace
-from tests.processes import wait_until
+from tests.processes import SMALL, wait_until
 from tests.table_rows import rows_as_text
 
 Write = Callable[..., Path]
@@ -69,7 +69,6 @@ FAST = ("ingest_plays", "after append plays 1")
 # Columns of the run that wrote a row, which may differ.
 RUN_COLUMNS = ("run_id", "ingested_at", "updated_at")
 COMPARED = ("plays", "users", "items", "plays_quarantine", "ingested_files", "user_index", "item_index", "interactions")
-SMALL = ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
 TIMED = ["--source.format", "plays", "--source.columns.played_at", "at"]
 
 

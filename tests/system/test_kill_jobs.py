@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.processes import SMALL
 from tests.table_rows import rows_as_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
@@ -37,7 +38,6 @@ def dying(self, *arguments, **named):
 Tables._commit = dying
 sys.exit(importlib.import_module(f"recsys_spark.jobs.{job}").main(sys.argv[3:]))
 """
-SMALL = ["--spark.master", "local[2]", "--spark.driver_memory", "1g", "--spark.shuffle_partitions", "1"]
 SPLIT = ["--split.protocol", "per_user_random"]
 SAMPLE = ["--sample.users", "120", "--sample.items", "60", "--sample.rows", "3000"]
 ALS = ["--model.kind", "als", "--models.als.rank", "4", "--models.als.max_iter", "3", "--models.als.blocks", "2"]
