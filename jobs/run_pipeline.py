@@ -12,7 +12,7 @@ def work(run: JobRun) -> None:
 
     run_steps(run, plan_steps(run.config))
     report = run.report.outputs.get("report")
-    print_summary(run.tables, None if report is None else str(report))
+    print_summary(run.tables, run.config.tables.root, None if report is None else str(report))
 
 
 job = Job(

@@ -1,6 +1,10 @@
 """Summary of a pipeline: similar items by name, predicted genders, and table locations."""
 
+import os
 import shlex
+import shutil
+import sys
+from pathlib import Path
 
 from pyspark.sql import functions as F
 from rich.table import Table
@@ -9,13 +13,13 @@ from recsys_spark.core.logs import table_console
 from recsys_spark.recommend.served_neighbours import neighbours_by_name
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["print_summary"]
+__all__ = ["next_commands", "print_summary"]
 
 
-def print_summary(tables: Tables, report: str | None = None) -> None:
+def print_summary(tables: Tables, root: str | None, report: str | None = None) -> None:
     """Print the nearest neighbours of popular items, predicted genders, locations, and commands to try next.
 
-    `report` is the path of the report, if one was written.
+    `root` is the root of the tables, None in a catalog; `report` is the path of the report, if one was written.
     """
     rows = neighbours_by_name(tables).collect()
     if rows:
@@ -30,17 +34,28 @@ def print_summary(tables: Tables, report: str | None = None) -> None:
             print(f"{name:18} {tables.address(name)}")
     if report is not None:
         print(f"Report: {report}\nOpen it in a browser; it needs no network.")
-    if rows:
-        _print_commands(rows[0]["name"])
+    if rows and root is not None:
+        print("Try next:")
+        for command, purpose in next_commands(rows[0]["name"], root).items():
+            print(f"  {command}   # {purpose}")
 
 
-def _print_commands(name: str) -> None:
-    """Print three commands that show more of the same tables."""
-    item = shlex.quote(name)
-    print("Try next, with the same --config or --tables.root:")
-    print(f"  python jobs/build_recommendations.py --items {item}   # what else a fan of it may like")
-    print("  python jobs/build_item_map.py   # all items on one map")
-    print("  python jobs/publish_model.py --publish.rollback true   # serve the version before")
+def next_commands(name: str, root: str) -> dict[str, str]:
+    """Return command -> purpose: what to try next with an item, as typed here."""
+    recsys, item, flags = _recsys(), shlex.quote(name), f"--tables.root {shlex.quote(root)}"
+    return {
+        f"{recsys} similar {item} {flags}": "neighbours of an item, without Spark",
+        f"{recsys} build-recommendations --items {item} {flags}": "what else a fan of it may like",
+        f"{recsys} build-item-map {flags}": "all items on one map",
+    }
+
+
+def _recsys() -> str:
+    """Return the command beside this Python; the environment may not be activated."""
+    beside = Path(sys.executable).with_name("recsys")
+    if not beside.exists() or shutil.which("recsys") == str(beside):
+        return "recsys"
+    return shlex.quote(os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside))
 
 
 def _print_genders(tables: Tables) -> None:
