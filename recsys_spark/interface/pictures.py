@@ -3,7 +3,7 @@
 A picture is a page of its own in a frame, so that its style does not change the notebook.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -22,7 +22,7 @@ HEIGHT = 360
 class Picture:
     """A page of HTML, which a notebook shows in a frame; the height is in pixels."""
 
-    html: str
+    html: str = field(repr=False)
     height: int = HEIGHT
 
     def _repr_html_(self) -> str:

@@ -147,10 +147,19 @@ def _drawable(series: Series, x_scale: Scale, y_scale: Scale) -> Series:
 def _line(colour: int, series: Series, x_place: Callable[[float], float], y_place: Callable[[float], float]) -> Mark:
     places = [(round(x_place(x), 1), round(y_place(y), 1)) for x, y in series.points]
     texts = [f"{series.name}: {short_number(x)}, {short_number(y)}" for x, y in series.points]
-    path = "" if series.style == "points" else "M" + "L".join(f"{x} {y}" for x, y in places) if places else ""
+    path = "" if series.style == "points" else "M" + "L".join(f"{x} {y}" for x, y in _apart(places)) if places else ""
     few = series.style != "dashed" and len(places) <= 40
     circles = tuple((x, y, text) for (x, y), text in zip(places, texts, strict=True)) if few else ()
     return Mark(colour, series.style, path, circles)
+
+
+def _apart(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the first, the last and all places a pixel from the one before; others cannot be seen."""
+    kept = places[:1]
+    for place in places[1:]:
+        if math.dist(place, kept[-1]) >= 1 or place is places[-1]:
+            kept.append(place)
+    return kept
 
 
 def _axis(

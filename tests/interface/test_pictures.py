@@ -33,3 +33,13 @@ def test_missing_columns_and_rows_are_named() -> None:
         lines(frame, "a", "c", "t")
     with pytest.raises(MissingInputError, match="nothing to draw"):
         bars(frame[:0], "a", "b", "t")
+
+
+def test_points_that_cannot_be_told_apart_are_drawn_once() -> None:
+    ranks = list(range(1, 20_001))
+    frame = pd.DataFrame({"rank": ranks, "users": [300 / rank for rank in ranks]})
+    path = re.findall(r'class="stroke" d="M([^"]*)"', lines(frame, "rank", "users", "t", x_scale="log").html)[0]
+    points = [tuple(map(float, point.split())) for point in path.split("L")]
+    assert 100 < len(points) < 1_500 and points == sorted(points, key=lambda point: point[0])
+    every = re.findall(r'class="stroke" d="M([^"]*)"', lines(frame[::100], "rank", "users", "t", x_scale="log").html)[0]
+    assert every.split("L")[0] == path.split("L")[0], "the ends stay"
