@@ -15,7 +15,7 @@ from recsys_spark.report.page import Figure, render_figure
 
 __all__ = ["Picture", "bars", "lines"]
 
-HEIGHT = 360
+HEIGHT = 440
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,27 @@ class Picture:
 
     def _repr_html_(self) -> str:
         """Show the page in a notebook."""
-        style = f"width:100%;max-width:46rem;height:{self.height}px;border:0"
+        style = f"width:100%;max-width:36rem;height:{self.height}px;border:0"
         return f'<iframe srcdoc="{escape(self.html, quote=True)}" style="{style}"></iframe>'
 
 
-def bars(frame: pd.DataFrame, x: str, y: str, title: str) -> Picture:
+def bars(frame: pd.DataFrame, x: str, y: str, title: str, interval: tuple[str, str] | None = None) -> Picture:
     """Return a picture of one bar a row: column `x` names it, column `y` is its height.
+
+    `interval` names the columns of the lower and upper limit of the height.
 
     Raises:
         ConfigError: The frame has no such column.
         MissingInputError: The frame has no rows.
     """
-    _check(frame, x, y)
-    rows = [Bar(str(name), [float(value)]) for name, value in zip(frame[x], frame[y], strict=True)]
+    _check(frame, x, y, *(interval or ()))
+    ranges: list[Any] = [None] * len(frame)
+    if interval is not None:
+        low, high = interval
+        ranges = [(float(a), float(b)) for a, b in zip(frame[low], frame[high], strict=True)]
+    rows = [
+        Bar(str(name), [float(value)], limits) for name, value, limits in zip(frame[x], frame[y], ranges, strict=True)
+    ]
     return _picture(bar_chart(title, x, y, rows), title)
 
 

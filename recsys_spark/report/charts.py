@@ -31,10 +31,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar with stacked parts, in data units, bottom first; `name` stands below it."""
+    """One bar with stacked parts, in data units, bottom first; `name` stands below it.
+
+    `interval` is the range (low, high) of the uncertain height.
+    """
 
     name: str
     parts: Sequence[float]
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def bar_chart(
     """Return a chart of stacked bars, or None if there is no bar; `gap` is the free share of a bar's place."""
     if not bars:
         return None
-    top = max(*(sum(bar.parts) for bar in bars), 1e-12)
+    top = max(1e-12, *(value for bar in bars for value in (sum(bar.parts), *(bar.interval or ()))))
     y_place, y_ticks = _axis(0.0, top, "linear", HEIGHT - BOTTOM, TOP)
     step = (WIDTH - RIGHT - LEFT) / len(bars)
     parts: list[list[tuple[float, float, float, float, str]]] = [[] for _ in range(max(len(b.parts) for b in bars))]
@@ -120,6 +124,11 @@ def bar_chart(
             parts[part].append(_rounded(x, up, step * (1 - gap), y_place(below) - up, text))
             below += value
     marks = tuple(Mark(colour, "bar", rectangles=tuple(part)) for colour, part in enumerate(parts))
+    marks += tuple(
+        Mark(0, "interval", _interval(LEFT + step * (place + 0.5), *map(y_place, bar.interval)))
+        for place, bar in enumerate(bars)
+        if bar.interval is not None
+    )
     every = math.ceil(len(bars) / MAX_TICKS)
     ticks = tuple(
         Tick(round(LEFT + step * (place + 0.5), 1), bar.name) for place, bar in enumerate(bars) if place % every == 0
@@ -151,6 +160,10 @@ def _line(colour: int, series: Series, x_place: Callable[[float], float], y_plac
     few = series.style != "dashed" and len(places) <= 40
     circles = tuple((x, y, text) for (x, y), text in zip(places, texts, strict=True)) if few else ()
     return Mark(colour, series.style, path, circles)
+
+
+def _interval(x: float, low: float, high: float) -> str:
+    return f"M{x - 5:.1f} {high:.1f}h10M{x:.1f} {high:.1f}V{low:.1f}M{x - 5:.1f} {low:.1f}h10"
 
 
 def _apart(places: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -20,6 +20,19 @@ def test_a_picture_is_a_frame_and_untrusted_text_stays_text() -> None:
     assert "<img" not in page and page.count("<rect") == 2 and f"<title>{'&lt;/script&gt;'}" in page
 
 
+def test_intervals_are_lines_over_the_bars() -> None:
+    frame = pd.DataFrame({"name": ["a", "b"], "n": [2, 1], "low": [1, 0.5], "high": [4, 1.5]})
+    page = bars(frame, "name", "n", "t", interval=("low", "high")).html
+    drawn = re.findall(
+        r'<g class="c0 interval">\s*<path class="stroke" d="M([\d.]+) ([\d.]+)h10M[\d.]+ [\d.]+V([\d.]+)M', page
+    )
+    tops = [float(y) for y in re.findall(r'<rect x="[\d.]+" y="([\d.]+)"', page)]
+    assert [float(high) < top < float(low) for (_, high, low), top in zip(drawn, tops, strict=True)] == [True, True]
+    assert drawn[0][1] == "12.0", "the axis reaches the highest limit"
+    with pytest.raises(ConfigError, match="no column 'no'"):
+        bars(frame, "name", "n", "t", interval=("low", "no"))
+
+
 def test_lines_of_groups() -> None:
     frame = pd.DataFrame({"epoch": [1, 2, 1, 2], "loss": [4.0, 2.0, 3.0, 1.0], "kind": ["x", "x", "y", "y"]})
     page = lines(frame, "epoch", "loss", "Loss", by="kind").html
