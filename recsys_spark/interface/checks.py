@@ -19,10 +19,12 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import RecsysError
 from recsys_spark.core.libraries import install_command
 from recsys_spark.core.paths import local_path
+from recsys_spark.runtime.class_archive import archive_file, archive_option
 from recsys_spark.runtime.delta_jars import invalid_jars, pinned_jars
 
 __all__ = [
     "Check",
+    "check_class_archive",
     "check_delta_jars",
     "check_disk",
     "check_gpu",
@@ -129,6 +131,13 @@ def check_delta_jars() -> Check:
         remedy = "run python -m recsys_spark.runtime.delta_jars"
         return failed("delta jars", f"missing or changed: {', '.join(invalid)}", remedy)
     return ok("delta jars", ", ".join(pinned_jars()))
+
+
+def check_class_archive() -> Check:
+    """State whether the JVM maps its classes from an archive; jobs run without one too."""
+    if archive_option():
+        return ok("java classes", f"mapped from {archive_file()}")
+    return ok("java classes", "loaded at each start; python -m recsys_spark.runtime.class_archive halves the start")
 
 
 def check_gpu() -> Check:

@@ -11,6 +11,7 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.interface.checks import (
     Check,
+    check_class_archive,
     check_delta_jars,
     check_disk,
     check_gpu,
@@ -62,6 +63,7 @@ def _checks(flags: Sequence[str], *, starts_spark: bool) -> Iterator[Check]:
     yield java
     jars = check_delta_jars()
     yield jars
+    yield check_class_archive()
     yield check_torch()
     yield check_petastorm()
     yield check_gpu()

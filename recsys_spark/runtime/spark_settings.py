@@ -16,6 +16,7 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.training import TrainingSettings
 from recsys_spark.core.atomic_files import atomic_write
 from recsys_spark.core.names import NETWORKS
+from recsys_spark.runtime.class_archive import archive_option
 
 __all__ = [
     "COMPILE_LARGE_METHODS",
@@ -75,7 +76,7 @@ def local_settings(config: BaseConfig) -> dict[str, str]:
     # As a URI, because a blank in a path would end the option.
     log4j = Path(str(files("recsys_spark") / "resources" / "log4j2.properties")).absolute().as_uri()
     compiler = FIRST_COMPILER if small else COMPILE_LARGE_METHODS
-    java = f"{compiler} -Dlog4j2.configurationFile={log4j} -Dderby.stream.error.file={os.devnull}"
+    java = f"{archive_option()}{compiler} -Dlog4j2.configurationFile={log4j} -Dderby.stream.error.file={os.devnull}"
     return {
         **DELTA,
         **JOB_SETTINGS,
