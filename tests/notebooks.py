@@ -46,11 +46,9 @@ def small_outputs(outputs: list[Any]) -> list[Any]:
     kept = []
     for output in outputs:
         if output.output_type == "stream":
-            # The summary lines of jobs have times and paths of the machine.
-            lines = [line for line in output.text.splitlines(keepends=True) if "/" not in line]
-            if output.name == "stderr" or not lines:
+            # The summaries of jobs have times and paths of the machine.
+            if output.name == "stderr" or "/" in output.text:
                 continue
-            output.text = "".join(lines)
         if len(nbformat.v4.writes(nbformat.v4.new_notebook(cells=[_cell(output)]))) <= MAX_OUTPUT:
             kept.append(output)
     return kept

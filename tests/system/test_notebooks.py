@@ -55,8 +55,8 @@ def test_outputs_without_use_for_readers_are_left_out() -> None:
     new = nbformat.v4.new_output
     outputs = [
         new("stream", name="stderr", text="a log line\n"),
-        new("stream", name="stdout", text="summary /a/path\nthree rows\n"),
-        new("stream", name="stdout", text="only /a/path\n"),
+        new("stream", name="stdout", text="Tables:\nplays /a/path\n"),
+        new("stream", name="stdout", text="three rows\n"),
         new("execute_result", data={"text/plain": "x" * MAX_OUTPUT}),
         new("execute_result", data={"text/plain": "7"}),
     ]
