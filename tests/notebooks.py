@@ -45,10 +45,9 @@ def small_outputs(outputs: list[Any]) -> list[Any]:
     """Return the outputs worth keeping: values and printed lines, without logs, paths and large pages."""
     kept = []
     for output in outputs:
-        if output.output_type == "stream":
-            # The summaries of jobs have times and paths of the machine.
-            if output.name == "stderr" or "/" in output.text:
-                continue
+        # The summaries of jobs have times and paths of the machine.
+        if output.output_type == "stream" and (output.name == "stderr" or "/" in output.text):
+            continue
         if len(nbformat.v4.writes(nbformat.v4.new_notebook(cells=[_cell(output)]))) <= MAX_OUTPUT:
             kept.append(output)
     return kept
