@@ -59,4 +59,5 @@ class PairScorer:
         n_columns = network.shape.n_columns
         for first in range(0, n_columns, TILE_ITEMS):
             with torch.no_grad():
-                yield first, network.score_block(hidden, first, min(first + TILE_ITEMS, n_columns)).numpy()
+                scores = network.score_block(hidden, first, min(first + TILE_ITEMS, n_columns))
+            yield Tile(first, scores.numpy())

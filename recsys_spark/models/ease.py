@@ -153,7 +153,7 @@ class EaseScorer:
             scores = np.full((queries.shape[0], width), -np.inf, dtype=np.float32)
             if stop > start:
                 scores[:, items[start:stop] - first] = histories @ self._weights(used, slice(start, stop))
-            yield first, scores
+            yield Tile(first, scores)
 
     def _weights(self, used: NDArray[np.intp], columns: slice) -> NDArray[np.float32]:
         """Return the rows of `used` and some columns as one contiguous array, (used, columns)."""

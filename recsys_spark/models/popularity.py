@@ -15,7 +15,7 @@ from recsys_spark.core.errors import TrainingError
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.models.settings.popularity import PopularitySettings
 from recsys_spark.ranking.item_matrix import ItemMatrix
-from recsys_spark.ranking.products import products
+from recsys_spark.ranking.products import dot_scores
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
 from recsys_spark.ranking.scores import Scores, Tile, exclude_items
 
@@ -44,9 +44,7 @@ class PopularityScorer:
         return Queries(np.arange(len(users)), ones, np.full(len(users), Origin.POPULAR))
 
     def score(self, queries: NDArray[np.float32]) -> Scores:
-        # A product with one is exact, so nothing needs refining.
-        scores = Scores(len(queries), products(self.matrix, queries))
-        return exclude_items(scores, self.matrix.norms() > 0)
+        return dot_scores(self.matrix, queries)
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class GroupPopularityScorer:
 
     def _tiles(self, groups: NDArray[np.int64]) -> Iterator[Tile]:
         for number in range(self.matrix.n_tiles):
-            yield number * self.matrix.tile_items, self.matrix.tile(number).T[groups]
+            yield Tile(number * self.matrix.tile_items, self.matrix.tile(number).T[groups])
 
 
 class Popularity(ModelKind):

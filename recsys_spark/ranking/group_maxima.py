@@ -33,6 +33,10 @@ class GroupMaxima:
             np.maximum(maxima, tile[:, start:stop], out=maxima)
             start = stop
 
+    def keep(self, rows: NDArray[np.intp]) -> None:
+        """Keep some of the rows, in this order."""
+        self.maxima = self.maxima[rows]
+
     def lower_bound(self) -> NDArray[np.float32]:
         """Return a lower bound, (n_rows,), of the n-th best score of each row so far.
 

@@ -2,53 +2,88 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys_spark.ranking.norm_order import NormOrder
+
 __all__ = ["Scores", "Tile", "exclude_items", "exclude_pairs"]
 
-Tile = tuple[int, NDArray[np.float32]]
+Integers = NDArray[np.integer[Any]]
+
+
+class Tile(NamedTuple):
+    """Scores (n, width) of the items at positions [first, first + width).
+
+    `rows` (n,) are ascending rows of the block, None for all of it. A row that is left out is left out of later tiles.
+    """
+
+    first: int
+    scores: NDArray[np.float32]
+    rows: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
 class Scores:
     """Scores of a block of rows, users or items, for every item.
 
-    `tiles` yields (first item_idx, scores (n_rows, width)) by ascending item; each array is overwritten by the next
-    one and may be changed in place. `refine(rows, item_idx)` returns exact scores of single pairs, float32 of shape
-    (n,); a tile may differ from them by at most `error`, (n_rows,). Without `refine` the scores of tiles are exact.
+    `tiles` yields tiles by ascending position; each array is overwritten by the next one and may be changed in place.
+    The position of an item is its item_idx, or its place in `order`, which lacks items without a score.
+    `refine(rows, item_idx)` returns exact scores of single pairs, float32 of shape (n,); a tile may differ from them by
+    at most `error`, (n_rows,). Without `refine` the scores of tiles are exact.
+
+    The reader of the tiles raises `floors`, (n_rows,), in place: scores that are not above it have no effect, so that
+    further tiles may leave out rows without others. It is None where tiles leave out nothing.
     """
 
     n_rows: int
     tiles: Iterable[Tile]
     refine: Callable[[NDArray[np.intp], NDArray[np.int32]], NDArray[np.float32]] | None = None
-    error: NDArray[np.float32] | float = 0.0
+    error: NDArray[np.floating[Any]] | float = 0.0
+    order: NormOrder | None = None
+    floors: NDArray[np.float32] | None = None
 
 
 def exclude_items(scores: Scores, allowed: NDArray[np.bool_]) -> Scores:
     """Exclude the items whose place in `allowed`, (n_items,), is False."""
     penalty = np.where(allowed, np.float32(0), np.float32(-np.inf))
+    if scores.order is not None:
+        penalty = penalty[scores.order.item_idx]
 
     def tiles() -> Iterator[Tile]:
-        for first, tile in scores.tiles:
-            part = penalty[first : first + tile.shape[1]]
-            yield first, np.add(tile, part, out=tile) if part.any() else tile
+        for tile in scores.tiles:
+            part = penalty[tile.first : tile.first + tile.scores.shape[1]]
+            if part.any():
+                np.add(tile.scores, part, out=tile.scores)
+            yield tile
 
     return replace(scores, tiles=tiles())
 
 
-def exclude_pairs(scores: Scores, rows: NDArray[np.integer[Any]], item_idx: NDArray[np.integer[Any]]) -> Scores:
-    """Exclude single (row, item) pairs, in any order, such as a user's played items."""
+def exclude_pairs(scores: Scores, rows: Integers, item_idx: Integers) -> Scores:
+    """Exclude single (row, item) pairs, in any order, such as a user's played items.
+
+    Pairs of items outside the tiles have no effect.
+    """
+    if scores.order is not None:
+        known = item_idx < scores.order.position.size
+        rows, item_idx = rows[known], scores.order.position[item_idx[known]]
     # One sort of packed pairs is many times faster than an argsort by item.
     packed = np.sort((item_idx.astype(np.int64) << 32) | rows.astype(np.int64))
-    items, rows_by_item = packed >> 32, packed & 0xFFFFFFFF
+    positions, rows_by_position = packed >> 32, packed & 0xFFFFFFFF
 
     def tiles() -> Iterator[Tile]:
-        for first, tile in scores.tiles:
-            start, stop = np.searchsorted(items, (first, first + tile.shape[1]))
-            tile[rows_by_item[start:stop], items[start:stop] - first] = -np.inf
-            yield first, tile
+        for tile in scores.tiles:
+            start, stop = np.searchsorted(positions, (tile.first, tile.first + tile.scores.shape[1]))
+            places, columns = rows_by_position[start:stop], positions[start:stop] - tile.first
+            if tile.rows is not None:
+                place_of_row = np.full(scores.n_rows, -1)
+                place_of_row[tile.rows] = np.arange(tile.rows.size)
+                places = place_of_row[places]
+                places, columns = places[places >= 0], columns[places >= 0]
+            tile.scores[places, columns] = -np.inf
+            yield tile
 
     return replace(scores, tiles=tiles())

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.ranking.candidate_keys import EMPTY_KEY, pack_keys, unpack_items, unpack_scores
 from recsys_spark.ranking.group_maxima import GroupMaxima
-from recsys_spark.ranking.scores import Scores
+from recsys_spark.ranking.scores import Scores, Tile
 
 __all__ = ["TopN", "top_n"]
 
 # A tile is compared by the maximum of PARTS scores: a quarter of the comparisons, for few additional candidates.
 PARTS = 4
+# Where more of the maxima pass than one in SPARSE, comparing all scores costs less than gathering those of parts.
+SPARSE = 8
 
 
 class TopN(NamedTuple):
@@ -43,8 +45,8 @@ def top_n(scores: Scores, n: int, exact_scores: bool = True) -> TopN:
     (3 n + tile width) x 8 bytes. Raises TrainingError on a NaN score.
     """
     shortlist = _Shortlist(scores, n, exact_scores)
-    for first, tile in scores.tiles:
-        shortlist.update(first, tile)
+    for tile in scores.tiles:
+        shortlist.update(tile)
     return shortlist.ranked()
 
 
@@ -60,40 +62,50 @@ class _Shortlist:
         self.maxima = GroupMaxima(scores.n_rows, n)
         self.keys = np.full((scores.n_rows, self.limit), EMPTY_KEY)
         self.length = np.zeros(scores.n_rows, dtype=np.int64)
-        self.floor = np.full(scores.n_rows, -np.inf, dtype=np.float32)
-        self.bound = self.floor.copy()
+        self.order = scores.order
+        self.rows = np.arange(scores.n_rows)
+        self.bound = np.full(scores.n_rows, -np.inf, dtype=np.float32)
+        self.floor = self.bound.copy() if scores.floors is None else scores.floors
         self.seen = 0
         self.seen_at_rise = 0
 
-    def update(self, first: int, tile: NDArray[np.float32]) -> None:
-        """Add the items of a tile, (n_rows, width), that may be among the best."""
-        best = _best_of_parts(tile, -(-tile.shape[1] // PARTS))
-        self.maxima.update(first, best)
-        self.seen += tile.shape[1]
+    def update(self, tile: Tile) -> None:
+        """Add the items of a tile that may be among the best."""
+        self._drop_rows(tile.rows)
+        width = tile.scores.shape[1]
+        best = _best_of_parts(tile.scores, max(-(-width // PARTS), min(width, self.maxima.n_groups)))
+        self.maxima.update(tile.first, best)
+        self.seen += width
         # Twice as many scores halve the share that passes; raising floors more often costs more than it saves.
         if self.seen >= 2 * self.seen_at_rise:
             self._raise_floors()
-        # The negated comparison keeps NaN among the candidates, where it is detected.
-        losers = best <= self.floor[:, None]
-        flat = np.flatnonzero(np.logical_not(losers, out=losers))
-        rows = flat // best.shape[1]
-        self._update_parts(first, tile, best.shape[1], rows, flat - rows * best.shape[1])
+        floor = self.floor[self.rows, None]
+        passed = np.flatnonzero(_not_below(best, floor))
+        if passed.size < best.size // SPARSE:
+            row, columns, score = _scores_of_parts(tile.scores, best.shape[1], passed)
+            flat = np.flatnonzero(_not_below(score, floor.ravel()[row, None]))
+            row, column, score = row[flat // score.shape[1]], columns.ravel()[flat], score.ravel()[flat]
+        else:
+            flat = np.flatnonzero(_not_below(tile.scores, floor))
+            row, score = flat // width, tile.scores.ravel()[flat]
+            column = flat - row * width
+        self._add(tile.first, row, column, score)
         if self.length.max() > self.limit:
             self._prune()
 
-    def _update_parts(
-        self, first: int, tile: NDArray[np.float32], part: int, rows: NDArray[np.intp], places: NDArray[np.intp]
+    def _drop_rows(self, rows: NDArray[np.intp] | None) -> None:
+        """Stop raising floors of rows that the tiles leave out from now on."""
+        if rows is not None and rows.size < self.rows.size:
+            self.maxima.keep(np.searchsorted(self.rows, rows))
+            self.rows = rows
+
+    def _add(
+        self, first: int, row: NDArray[np.intp], column: NDArray[np.intp], score: NDArray[np.float32]
     ) -> None:
-        """Add scores above the floors, at these places of all parts of a tile."""
-        width = tile.shape[1]
-        columns = places[:, None] + np.arange(0, width, part)
-        score = tile.ravel().take(rows[:, None] * width + columns, mode="clip")
-        if width % part:
-            score[columns >= width] = -np.inf
+        """Add candidates of a tile, by ascending row."""
         _check_no_nan(score)
-        flat = np.flatnonzero(score > self.floor.take(rows)[:, None])
-        winners = pack_keys(score.ravel().take(flat), columns.ravel().take(flat) + first)
-        self._append(rows.take(flat // columns.shape[1]), winners)
+        items = column + first if self.order is None else self.order.item_idx.take(column + first)
+        self._append(self.rows.take(row), pack_keys(score, items))
 
     def ranked(self) -> TopN:
         """Return the lists of all rows."""
@@ -105,9 +117,10 @@ class _Shortlist:
         if self.seen == self.seen_at_rise:
             return
         # The largest value that cannot belong to the n best.
-        self.bound = np.nextafter(self.maxima.lower_bound() - 2 * self.error, np.float32(-np.inf))
-        # The floor of a settled row may be higher: of equal scores only the items seen first count.
-        np.maximum(self.floor, self.bound, out=self.floor)
+        rows = self.rows
+        self.bound[rows] = np.nextafter(self.maxima.lower_bound() - 2 * self.error[rows], np.float32(-np.inf))
+        # The floor of a settled row may be higher.
+        self.floor[rows] = np.maximum(self.floor[rows], self.bound[rows])
         self.seen_at_rise = self.seen
 
     def _append(self, rows: NDArray[np.intp], keys: NDArray[np.int64]) -> None:
@@ -142,6 +155,9 @@ class _Shortlist:
         best = self._best_keys(rows)
         # The last score may be that of its tile, so that both sides have an error.
         self.floor[rows] = unpack_scores(best[:, -1]) - 2 * self.error[rows]
+        if self.order is not None:
+            # Items seen later may have a lower item_idx and win a tie.
+            self.floor[rows] = np.nextafter(self.floor[rows], np.float32(-np.inf))
         self.keys[rows] = EMPTY_KEY
         self.keys[rows, : self.n] = best
         self.length[rows] = self.n
@@ -193,6 +209,25 @@ def _best_of_parts(tile: NDArray[np.float32], part: int) -> NDArray[np.float32]:
         beside = best[:, : rest.shape[1]]
         np.maximum(beside, rest, out=beside)
     return best
+
+
+def _scores_of_parts(
+    tile: NDArray[np.float32], part: int, passed: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Return rows (m,), columns and scores (m, parts) of places `passed` in the best of all parts of a tile."""
+    width = tile.shape[1]
+    rows = passed // part
+    columns = (passed - rows * part)[:, None] + np.arange(0, width, part)
+    scores = tile.ravel().take(rows[:, None] * width + columns, mode="clip")
+    if width % part:
+        scores[columns >= width] = -np.inf
+    return rows, columns, scores
+
+
+def _not_below(scores: NDArray[np.float32], floor: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return True for scores above the floors, and for NaN, so that it is detected."""
+    losers = scores <= floor
+    return np.logical_not(losers, out=losers)
 
 
 def _check_no_nan(score: NDArray[np.float32]) -> None:

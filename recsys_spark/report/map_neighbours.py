@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from recsys_spark.ranking.scores import Scores, exclude_pairs
+from recsys_spark.ranking.scores import Scores, Tile, exclude_pairs
 from recsys_spark.ranking.top_n import top_n
 
 __all__ = ["nearest", "neighbour_preservation", "random_preservation", "unit_length"]
@@ -53,5 +53,5 @@ def random_preservation(n: int, k: int) -> float:
 
 
 def _nearest_of(unit: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    scores = Scores(rows.size, [(0, unit[rows] @ unit.T)])
+    scores = Scores(rows.size, [Tile(0, unit[rows] @ unit.T)])
     return top_n(exclude_pairs(scores, np.arange(rows.size), rows), k).item_idx.astype(np.int64)

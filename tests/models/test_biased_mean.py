@@ -47,7 +47,7 @@ def test_predictions_are_the_mean_with_both_biases(spark: SparkSession, tmp_path
     scorer = model.scorer(write_item_matrix(fitted.matrix, tmp_path / "items", N_ITEMS, 1 << 20))
     users = scorer.encode(UserBlock(None, histories()))
     assert users.rows.tolist() == [0, 1, 2], "who rated nothing that is known is not served"
-    found = np.hstack([tile for _, tile in scorer.score(users.values).tiles])
+    found = all_scores(scorer.score(users.values), N_ITEMS)
     mean, items, moves = by_hand()
     for user in range(3):
         for item in range(N_ITEMS):

@@ -61,8 +61,8 @@ def scores_of(scorer: EaseScorer, users: UserBlock, n_items: int) -> NDArray[np.
     queries = scorer.encode(users)
     scores = scorer.score(queries.values)
     found = np.full((scores.n_rows, n_items), -np.inf, dtype=np.float32)
-    for first, tile in scores.tiles:
-        found[:, first : first + tile.shape[1]] = tile
+    for tile in scores.tiles:
+        found[:, tile.first : tile.first + tile.scores.shape[1]] = tile.scores
     return found
 
 

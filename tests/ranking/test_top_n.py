@@ -20,7 +20,7 @@ def in_tiles(matrix: NDArray[np.float32], width: int) -> Iterator[Tile]:
         # Scorers reuse the memory of a tile as well.
         tile = buffer.ravel()[: part.size].reshape(part.shape)
         tile[:] = part
-        yield first, tile
+        yield Tile(first, tile)
 
 
 def brute_force(matrix: NDArray[np.float32], n: int) -> list[list[tuple[int, float]]]:
