@@ -70,20 +70,20 @@ def exclude_pairs(scores: Scores, rows: Integers, item_idx: Integers) -> Scores:
     if scores.order is not None:
         known = item_idx < scores.order.position.size
         rows, item_idx = rows[known], scores.order.position[item_idx[known]]
-    # One sort of packed pairs is many times faster than an argsort by item.
-    packed = np.sort((item_idx.astype(np.int64) << 32) | rows.astype(np.int64))
-    positions, rows_by_position = packed >> 32, packed & 0xFFFFFFFF
 
     def tiles() -> Iterator[Tile]:
+        place_of_row = np.arange(scores.n_rows)
+        left_rows, positions = rows, item_idx
         for tile in scores.tiles:
-            start, stop = np.searchsorted(positions, (tile.first, tile.first + tile.scores.shape[1]))
-            places, columns = rows_by_position[start:stop], positions[start:stop] - tile.first
             if tile.rows is not None:
-                place_of_row = np.full(scores.n_rows, -1)
+                place_of_row[:] = -1
                 place_of_row[tile.rows] = np.arange(tile.rows.size)
-                places = place_of_row[places]
-                places, columns = places[places >= 0], columns[places >= 0]
-            tile.scores[places, columns] = -np.inf
+            # Few scans of all pairs that are left cost less than sorting them by position.
+            is_here = positions < tile.first + tile.scores.shape[1]
+            places, columns = place_of_row[left_rows[is_here]], positions[is_here] - tile.first
+            inside = places >= 0
+            tile.scores[places[inside], columns[inside]] = -np.inf
             yield tile
+            left_rows, positions = left_rows[~is_here], positions[~is_here]
 
     return replace(scores, tiles=tiles())

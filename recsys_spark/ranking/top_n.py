@@ -18,15 +18,10 @@ from numpy.typing import NDArray
 
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.ranking.candidate_keys import EMPTY_KEY, pack_keys, unpack_items, unpack_scores
-from recsys_spark.ranking.group_maxima import GroupMaxima
+from recsys_spark.ranking.group_maxima import lower_bound
 from recsys_spark.ranking.scores import Scores, Tile
 
 __all__ = ["TopN", "top_n"]
-
-# A tile is compared by the maximum of PARTS scores: a quarter of the comparisons, for few additional candidates.
-PARTS = 4
-# Where more of the maxima pass than one in SPARSE, comparing all scores costs less than gathering those of parts.
-SPARSE = 8
 
 
 class TopN(NamedTuple):
@@ -58,70 +53,50 @@ class _Shortlist:
         self.exact_scores = exact_scores
         self.limit = 3 * n
         self.refine = scores.refine
+        self.order = scores.order
         self.error = np.broadcast_to(np.float32(scores.error), scores.n_rows)
-        self.maxima = GroupMaxima(scores.n_rows, n)
         self.keys = np.full((scores.n_rows, self.limit), EMPTY_KEY)
         self.length = np.zeros(scores.n_rows, dtype=np.int64)
-        self.order = scores.order
+        self.floor = np.full(scores.n_rows, -np.inf, np.float32) if scores.floors is None else scores.floors
+        # The rows of the last tile.
         self.rows = np.arange(scores.n_rows)
-        self.bound = np.full(scores.n_rows, -np.inf, dtype=np.float32)
-        self.floor = self.bound.copy() if scores.floors is None else scores.floors
         self.seen = 0
         self.seen_at_rise = 0
 
     def update(self, tile: Tile) -> None:
         """Add the items of a tile that may be among the best."""
-        self._drop_rows(tile.rows)
+        if tile.rows is not None:
+            self.rows = tile.rows
         width = tile.scores.shape[1]
-        best = _best_of_parts(tile.scores, max(-(-width // PARTS), min(width, self.maxima.n_groups)))
-        self.maxima.update(tile.first, best)
         self.seen += width
-        # Twice as many scores halve the share that passes; raising floors more often costs more than it saves.
-        if self.seen >= 2 * self.seen_at_rise:
-            self._raise_floors()
-        floor = self.floor[self.rows, None]
-        passed = np.flatnonzero(_not_below(best, floor))
-        if passed.size < best.size // SPARSE:
-            row, columns, score = _scores_of_parts(tile.scores, best.shape[1], passed)
-            flat = np.flatnonzero(_not_below(score, floor.ravel()[row, None]))
-            row, column, score = row[flat // score.shape[1]], columns.ravel()[flat], score.ravel()[flat]
-        else:
-            flat = np.flatnonzero(_not_below(tile.scores, floor))
-            row, score = flat // width, tile.scores.ravel()[flat]
-            column = flat - row * width
-        self._add(tile.first, row, column, score)
-        if self.length.max() > self.limit:
-            self._prune()
-
-    def _drop_rows(self, rows: NDArray[np.intp] | None) -> None:
-        """Stop raising floors of rows that the tiles leave out from now on."""
-        if rows is not None and rows.size < self.rows.size:
-            self.maxima.keep(np.searchsorted(self.rows, rows))
-            self.rows = rows
-
-    def _add(
-        self, first: int, row: NDArray[np.intp], column: NDArray[np.intp], score: NDArray[np.float32]
-    ) -> None:
-        """Add candidates of a tile, by ascending row."""
+        if not self.seen_at_rise:
+            self._raise_floors(self.rows, lower_bound(tile.scores, self.n))
+        # The negated comparison keeps NaN among the candidates, where it is detected.
+        losers = tile.scores <= self.floor[self.rows, None]
+        flat = np.flatnonzero(np.logical_not(losers, out=losers))
+        score, place = tile.scores.ravel().take(flat), flat // width
         _check_no_nan(score)
-        items = column + first if self.order is None else self.order.item_idx.take(column + first)
-        self._append(self.rows.take(row), pack_keys(score, items))
+        item_idx = flat - place * width + tile.first
+        if self.order is not None:
+            item_idx = self.order.item_idx.take(item_idx)
+        self._append(self.rows.take(place), pack_keys(score, item_idx))
+        # Twice as many scores halve the share that passes; raising floors more often costs more than it saves.
+        if self.seen >= 2 * self.seen_at_rise or self.length.max(initial=0) > self.limit:
+            self._prune()
 
     def ranked(self) -> TopN:
         """Return the lists of all rows."""
         keys = self._best_keys(np.arange(self.length.size))
         return TopN(unpack_items(keys), unpack_scores(keys), np.minimum(self.length, self.n))
 
-    def _raise_floors(self) -> None:
-        """Raise bounds and floors by the scores seen so far."""
-        if self.seen == self.seen_at_rise:
-            return
+    def _raise_floors(self, rows: NDArray[np.intp], score: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raise the floors of rows whose n-th best score is not below `score`, and return what they are at least."""
         # The largest value that cannot belong to the n best.
-        rows = self.rows
-        self.bound[rows] = np.nextafter(self.maxima.lower_bound() - 2 * self.error[rows], np.float32(-np.inf))
+        bound: NDArray[np.float32] = np.nextafter(score - 2 * self.error[rows], np.float32(-np.inf))
         # The floor of a settled row may be higher.
-        self.floor[rows] = np.maximum(self.floor[rows], self.bound[rows])
+        self.floor[rows] = np.maximum(self.floor[rows], bound)
         self.seen_at_rise = self.seen
+        return bound
 
     def _append(self, rows: NDArray[np.intp], keys: NDArray[np.int64]) -> None:
         """Append candidates, by ascending row, to those of their rows."""
@@ -138,14 +113,17 @@ class _Shortlist:
             self.keys = np.pad(self.keys, ((0, 0), (0, missing)), constant_values=EMPTY_KEY)
 
     def _prune(self) -> None:
-        """Raise the floors and drop candidates below the bounds."""
-        self._raise_floors()
-        width = int(self.length.max(initial=0))
-        kept = np.flatnonzero(self.keys[:, :width] < pack_keys(self.bound, np.zeros(self.bound.size))[:, None])
-        keys = self.keys[:, :width].ravel().take(kept)
-        self.keys[:, :width] = EMPTY_KEY
-        self.length[:] = 0
-        self._append(kept // width, keys)
+        """Raise floors to the n-th best candidates, and drop candidates below."""
+        rows = self.rows
+        width = max(int(self.length[rows].max(initial=0)), self.n)
+        self._reserve(width)
+        keys = self.keys[rows, :width]
+        keys.partition(self.n - 1, axis=1)
+        bound = self._raise_floors(rows, unpack_scores(keys[:, self.n - 1]))
+        kept = np.flatnonzero(keys < pack_keys(bound, np.zeros(rows.size))[:, None])
+        self.keys[rows, :width] = EMPTY_KEY
+        self.length[rows] = 0
+        self._append(rows.take(kept // width), keys.ravel().take(kept))
         crowded = np.flatnonzero(self.length > self.limit)
         if crowded.size:
             self._settle(crowded)
@@ -196,38 +174,6 @@ class _Shortlist:
         exact = self.refine(rows[row], item_idx)
         _check_no_nan(exact)
         keys[row, place] = pack_keys(exact, item_idx)
-
-
-def _best_of_parts(tile: NDArray[np.float32], part: int) -> NDArray[np.float32]:
-    """Return the best score of each place over the parts of a tile, (n_rows, part)."""
-    n_rows, width = tile.shape
-    whole = width // part
-    # One reduction over the tile takes a third less time than a maximum of every two parts.
-    best: NDArray[np.float32] = tile[:, : whole * part].reshape(n_rows, whole, part).max(axis=1)
-    if width % part:
-        rest = tile[:, whole * part :]
-        beside = best[:, : rest.shape[1]]
-        np.maximum(beside, rest, out=beside)
-    return best
-
-
-def _scores_of_parts(
-    tile: NDArray[np.float32], part: int, passed: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return rows (m,), columns and scores (m, parts) of places `passed` in the best of all parts of a tile."""
-    width = tile.shape[1]
-    rows = passed // part
-    columns = (passed - rows * part)[:, None] + np.arange(0, width, part)
-    scores = tile.ravel().take(rows[:, None] * width + columns, mode="clip")
-    if width % part:
-        scores[columns >= width] = -np.inf
-    return rows, columns, scores
-
-
-def _not_below(scores: NDArray[np.float32], floor: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return True for scores above the floors, and for NaN, so that it is detected."""
-    losers = scores <= floor
-    return np.logical_not(losers, out=losers)
 
 
 def _check_no_nan(score: NDArray[np.float32]) -> None:
