@@ -9,8 +9,20 @@ import pytest
 from numpy.typing import NDArray
 
 from recsys_spark.ranking.item_matrix import ItemMatrix
+from recsys_spark.ranking.scores import Scores
 
 MakeMatrix = Callable[..., ItemMatrix]
+
+
+def all_scores(scores: Scores, n_items: int) -> NDArray[np.float32]:
+    """Return the scores of tiles by item_idx, (n_rows, n_items); minus infinity for an item in no tile."""
+    found = np.full((scores.n_rows, n_items), -np.inf, dtype=np.float32)
+    for tile in scores.tiles:
+        positions = np.arange(tile.first, tile.first + tile.scores.shape[1])
+        items = positions if scores.order is None else scores.order.item_idx[positions]
+        rows = np.arange(scores.n_rows) if tile.rows is None else tile.rows
+        found[rows[:, None], items] = tile.scores
+    return found
 
 
 @pytest.fixture

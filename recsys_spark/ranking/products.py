@@ -17,7 +17,6 @@ TILE_ITEMS = 4096
 # With bounds a first tile sets the floors. Later ones are wider, as far as their scores fit in the cache.
 FIRST_TILE_ITEMS = 1024
 TILE_SCORES = 1 << 20
-GROWTH = 1.0
 # Vectors of this many pairs fit in the processor's inner caches.
 CHUNK_PAIRS = 1024
 UNIT_ROUNDOFF = 2.0**-24
@@ -77,7 +76,7 @@ def _bounded_products(
             return
         if not kept.all():
             rows, queries = rows[kept], queries[kept]
-        width = min(max(FIRST_TILE_ITEMS, int(first * GROWTH)), max(1, TILE_SCORES // rows.size))
+        width = min(max(FIRST_TILE_ITEMS, first // 2), max(1, TILE_SCORES // rows.size))
         items = order.vectors(first, min(first + width, int(ends.max())))
         scores = buffer[: len(rows) * len(items)].reshape(len(rows), len(items))
         yield Tile(first, np.matmul(queries, items.T, out=scores), rows)

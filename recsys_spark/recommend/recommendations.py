@@ -98,7 +98,7 @@ def recommend(
     fallback: Scorer,
     settings: ListSettings,
     n_tasks: int | None = None,
-    block_users: int = 256,
+    block_users: int = 512,
 ) -> DataFrame:
     """Return (user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users`.
 

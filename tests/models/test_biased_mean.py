@@ -12,6 +12,7 @@ from recsys_spark.models.biased_mean import BiasedMean
 from recsys_spark.models.settings.biased_mean import BiasedMeanSettings
 from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.ranking.scorer import Histories, UserBlock
+from tests.matrices import all_scores
 
 RATINGS = [(0, 0, 5.0), (0, 1, 4.0), (1, 0, 3.0), (1, 3, 1.0), (2, 1, 2.0), (2, 3, None), (2, 0, 4.0)]
 N_ITEMS, BY_ITEM, BY_USER = 5, 2.0, 3.0

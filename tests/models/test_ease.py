@@ -17,7 +17,7 @@ from recsys_spark.models.settings.ease import EaseSettings
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Histories, Origin, UserBlock
 from recsys_spark.recommend.recommendations import ListSettings, recommend, recommendation_users
-from tests.matrices import MakeMatrix
+from tests.matrices import MakeMatrix, all_scores
 
 SCHEMA = "user_idx INT, item_idx INT, play_count BIGINT"
 
@@ -59,11 +59,7 @@ def block(*items: list[int]) -> UserBlock:
 def scores_of(scorer: EaseScorer, users: UserBlock, n_items: int) -> NDArray[np.float32]:
     """Return the scores of all items; minus infinity for an item in no tile."""
     queries = scorer.encode(users)
-    scores = scorer.score(queries.values)
-    found = np.full((scores.n_rows, n_items), -np.inf, dtype=np.float32)
-    for tile in scores.tiles:
-        found[:, tile.first : tile.first + tile.scores.shape[1]] = tile.scores
-    return found
+    return all_scores(scorer.score(queries.values), n_items)
 
 
 @pytest.fixture(autouse=True)

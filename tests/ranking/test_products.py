@@ -10,6 +10,7 @@ from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.products import cosine_scores, dot_scores
 from recsys_spark.ranking.scores import Scores
 from recsys_spark.ranking.top_n import top_n
+from tests.matrices import all_scores
 
 ScoreFunction = Callable[[ItemMatrix, NDArray[np.float32]], Scores]
 MakeMatrix = Callable[..., ItemMatrix]
@@ -29,7 +30,7 @@ def test_tiles_are_within_their_error_of_exact_scores(make_matrix: MakeMatrix, s
     vectors = vectors_of(3000, rank)
     queries = vectors_of(40, rank, seed=1)[1:7]
     scores = score(make_matrix(vectors, tile_items=1500), queries)
-    tiles = np.concatenate([tile.copy() for _, tile in scores.tiles], axis=1)
+    tiles = all_scores(scores, len(vectors))
     has_vector = vectors.any(axis=1)
     assert (tiles[:, ~has_vector] == -np.inf).all()
     exact = queries.astype(np.float64) @ vectors.T.astype(np.float64)
