@@ -123,12 +123,12 @@ def test_floors_come_from_allowed_items_alone(make_matrix: MakeMatrix) -> None:
 
 
 def test_items_at_the_bound_of_a_floor_still_win_ties(make_matrix: MakeMatrix) -> None:
-    """All scores equal the product of the norms; the lowest items have equal norms and come in any tile."""
-    items = np.full((200, 1), 2.0, np.float32)
-    items[150:] = 3
-    best = top_n(dot_scores(make_matrix(items), np.ones((3, 1), np.float32)), 60)
-    expected = np.concatenate([np.arange(150, 200), np.arange(10)])
-    assert (best.item_idx == expected).all()
+    """All scores are equal; the lowest items come last, and their scores equal the product of the norms."""
+    items = np.full((200, 2), 2.0, np.float32)
+    items[:, 1] = np.arange(200) // 30
+    best = top_n(dot_scores(make_matrix(items), np.array([[1, 0], [2, 0]], np.float32)), 20)
+    assert (best.item_idx == np.arange(20)).all()
+    assert (best.score == [[2], [4]]).all()
 
 
 def test_users_without_a_direction_get_the_lowest_items(make_matrix: MakeMatrix) -> None:
