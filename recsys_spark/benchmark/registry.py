@@ -1,6 +1,7 @@
 """Registry of measures, and the table of their results."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from rich.table import Table
 
@@ -11,6 +12,7 @@ from recsys_spark.benchmark.factorization_measures import epoch_matrix_factoriza
 from recsys_spark.benchmark.file_measures import small_files
 from recsys_spark.benchmark.gender_measures import gender_prediction, gender_training
 from recsys_spark.benchmark.job_measures import als_job, ingestion, ingestion_again, row_scaling
+from recsys_spark.benchmark.kernel_measures import list_kernel
 from recsys_spark.benchmark.list_measures import item_similarity_lists, recommendations
 from recsys_spark.benchmark.lsa_measures import lsa
 from recsys_spark.benchmark.network_measures import epoch_svae, first_layer_3700, first_layer_100000
@@ -42,6 +44,8 @@ MEASURES: dict[str, Measure] = {
     "lsa": lsa,
     "item_similarity": item_similarity_lists,
     "recommendations": recommendations,
+    "list_kernel_20": partial(list_kernel, 20),
+    "list_kernel_100": partial(list_kernel, 100),
     "small_data": small_data,
     "judging": full_ranking,
     "ranking_metrics": ranking_metrics,

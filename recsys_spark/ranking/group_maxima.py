@@ -16,9 +16,9 @@ SMALLEST_STEP = np.finfo(np.float32).tiny
 
 
 def lower_bound(scores: NDArray[np.float32], n: int) -> NDArray[np.float32]:
-    """Return a lower bound, (n_rows,), of the n-th best of the scores (n_rows, width) of each row.
+    """Return a lower bound, (n_rows,), of the n-th best score of each row.
 
-    Minus infinity for rows with fewer than n finite scores; undefined for rows with NaN.
+    `scores` are (n_rows, width). Minus infinity for rows with fewer than n finite scores; undefined for rows with NaN.
     """
     maxima = _group_maxima(scores, max(MIN_GROUPS, 1 << (2 * n - 1).bit_length()))
     low = maxima.min(axis=1)

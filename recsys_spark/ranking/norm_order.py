@@ -4,7 +4,6 @@ A score is at most the product of two norms (Cauchy-Schwarz), so that the order 
 """
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class NormOrder:
         return self.matrix.rows(item_idx)
 
     def count_above(self, norms: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return the number of items with a norm above each of these, which may be negative; all for NaN."""
+        """Return the number of items with a norm above each of these values; all items for NaN."""
         counts: NDArray[np.intp] = np.searchsorted(-self.norms, -norms)
         return counts
 

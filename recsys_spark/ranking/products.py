@@ -23,10 +23,11 @@ UNIT_ROUNDOFF = 2.0**-24
 
 
 def dot_scores(matrix: ItemMatrix, queries: NDArray[np.float32]) -> Scores:
-    """Return dot products of `queries`, (n, rank), with the vectors of all items that have one.
+    """Return dot products of `queries`, (n, rank), with all item vectors.
 
-    Items come by descending norm, and tiles leave out rows whose floor no further item can pass. Exact scores are
-    summed in double precision and rounded to float32: equal vectors have equal scores in any block.
+    Items without a vector have no score. The others come by descending norm, and tiles leave out rows whose floor no
+    further item can pass. Exact scores are summed in double precision and rounded to float32: equal vectors have equal
+    scores in any block.
     """
     order, lengths = order_by_norm(matrix), _vector_lengths(queries)
 
@@ -64,11 +65,14 @@ def _bounded_products(
     error: NDArray[np.float64],
     floors: NDArray[np.float32],
 ) -> Iterator[Tile]:
-    """Yield products by position of items, without rows whose remaining products are not above their floors."""
+    """Yield products by position of items.
+
+    Rows are left out as soon as no further item can have a score above their floors.
+    """
     buffer = np.empty(max(TILE_SCORES, len(queries)), dtype=np.float32)
     rows, first = np.arange(len(queries)), 0
     while True:
-        # |u| |v| + error <= floor: neither the product nor its rounded value is above the floor.
+        # |u| |v| + error <= floor: neither the exact product nor that of a tile is above the floor.
         with np.errstate(invalid="ignore", divide="ignore"):
             ends = order.count_above((floors[rows] - error[rows]) / lengths[rows])
         kept = ends > first
@@ -83,9 +87,7 @@ def _bounded_products(
         first += len(items)
 
 
-def _scaled_products(
-    matrix: ItemMatrix, queries: NDArray[np.float32], scale: NDArray[np.float32]
-) -> Iterator[Tile]:
+def _scaled_products(matrix: ItemMatrix, queries: NDArray[np.float32], scale: NDArray[np.float32]) -> Iterator[Tile]:
     """Yield products of `queries` with item vectors multiplied by `scale`, (n_items,), tile by tile."""
     buffer = np.empty(len(queries) * TILE_ITEMS, dtype=np.float32)
     for number in range(matrix.n_tiles):

@@ -1,9 +1,13 @@
 """Exact top-N lists from tiles of scores, without a users x items matrix.
 
-Partitioning every full row costs several times the matrix product. Here each row has a shortlist and a lower bound of
-its n-th best score (group_maxima.py): one maximum a score, one comparison for several scores, and only the few
-candidates are copied. Plain numpy is so several times faster than `torch.topk` on full rows; there is no second
-implementation.
+Partitioning every full row costs several times the matrix product. Here each row has a shortlist, and a floor below its
+n-th best score so far: a score is compared with the floor once, and only the few candidates are copied. The first
+floors come from group_maxima.py, later ones from the shortlists. Plain numpy is so several times faster than
+`torch.topk` on full rows; there is no second implementation.
+
+Where scores are dot products, items come by descending norm (norm_order.py). A score is at most the product of two
+norms, so that a row is done when this bound falls to its floor. Tiles then leave the row out, and the products of a
+block shrink with its rows. Denied and seen items are excluded before floors rise.
 
 A float32 product is not reproducible to the last bit: it depends on the place of a row in its block and on the
 processor, and equal vectors get unequal scores. Scores of tiles are therefore approximate, with a margin. Where a
@@ -90,7 +94,10 @@ class _Shortlist:
         return TopN(unpack_items(keys), unpack_scores(keys), np.minimum(self.length, self.n))
 
     def _raise_floors(self, rows: NDArray[np.intp], score: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raise the floors of rows whose n-th best score is not below `score`, and return what they are at least."""
+        """Raise the floors of rows, and return lower bounds of them.
+
+        The n-th best score of each row is at least `score`.
+        """
         # The largest value that cannot belong to the n best.
         bound: NDArray[np.float32] = np.nextafter(score - 2 * self.error[rows], np.float32(-np.inf))
         # The floor of a settled row may be higher.

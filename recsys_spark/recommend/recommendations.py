@@ -23,6 +23,7 @@ from recsys_spark.ranking.scores import exclude_items, exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 
 __all__ = [
+    "BLOCK_USERS",
     "ListSettings",
     "block_columns",
     "dense_vectors",
@@ -33,6 +34,8 @@ __all__ = [
     "user_block",
 ]
 
+# Users of a block share the reading of item vectors; their scores of a tile fit in the processor's outer cache.
+BLOCK_USERS = 512
 # Optional column of user_block.
 GROUP_COLUMN = "popular_group"
 SCHEMA = "user_idx INT, position INT, item_idx INT, score DOUBLE, origin STRING"
@@ -98,7 +101,7 @@ def recommend(
     fallback: Scorer,
     settings: ListSettings,
     n_tasks: int | None = None,
-    block_users: int = 512,
+    block_users: int = BLOCK_USERS,
 ) -> DataFrame:
     """Return (user_idx INT, position INT from 1, item_idx INT, score DOUBLE, origin STRING) for `users`.
 

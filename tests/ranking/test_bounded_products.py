@@ -23,7 +23,7 @@ FEW_VALUES = (-2.0, -1.0, 0.0, 0.0, 1.0, 2.0)
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use small tiles and a small head, so that little data has several tiles and leaves out rows."""
+    """Use small tiles and a small head, so that little data leaves out rows."""
     monkeypatch.setattr(products, "FIRST_TILE_ITEMS", 8)
     monkeypatch.setattr(products, "TILE_SCORES", 128)
     monkeypatch.setattr(norm_order, "HEAD_BYTES", 400)
@@ -63,7 +63,9 @@ def assert_equal(actual: TopN, expected: TopN) -> None:
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(problem=problems(), n=st.integers(1, 60), seen=st.sampled_from([0, 2, 40]), denied=st.sampled_from([0, 0.3, 0.95]))
+@given(
+    problem=problems(), n=st.integers(1, 60), seen=st.sampled_from([0, 2, 40]), denied=st.sampled_from([0, 0.3, 0.95])
+)
 def test_lists_are_those_of_all_products(
     make_matrix: MakeMatrix,
     problem: tuple[Vectors, Vectors, np.random.Generator],
