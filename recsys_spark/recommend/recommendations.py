@@ -109,7 +109,8 @@ def recommend(
     or fold_in, content for items of settings.content), else the list of `fallback` (popular), which may use a column
     popular_group INT of `users`. Order: score descending, then item_idx ascending. Lists are shorter than k where fewer
     items are left. `n_tasks` repartitions the users, about four tasks for each core; None keeps their partitions. A
-    task holds an Arrow batch of users and block_users x (3 k + 4096) x 8 bytes beside the mapped matrices.
+    task holds an Arrow batch of users, block_users x (3 k + 4096) x 8 bytes, and a copy of up to 16 MB of the mapped
+    item vectors (norm_order.py).
     """
     partitioned = users if n_tasks is None else users.repartition(n_tasks, "user_idx")
     lists = partial(_list_batches, scorer, fallback, settings, block_users)
