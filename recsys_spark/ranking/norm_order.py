@@ -30,6 +30,7 @@ class NormOrder:
         self.matrix = matrix
         self.item_idx = order.astype(np.int32)
         self.norms = norms[order]
+        self._ascending = -self.norms
         self.position = np.full(norms.size, order.size, dtype=np.int32)
         self.position[order] = np.arange(order.size, dtype=np.int32)
         self._head = matrix.rows(self.item_idx[: HEAD_BYTES // (4 * matrix.rank)])
@@ -50,7 +51,7 @@ class NormOrder:
 
     def count_above(self, norms: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the number of items with a norm above each of these values; all items for NaN."""
-        counts: NDArray[np.intp] = np.searchsorted(-self.norms, -norms)
+        counts: NDArray[np.intp] = np.searchsorted(self._ascending, -norms)
         return counts
 
 
