@@ -20,6 +20,8 @@ from recsys_spark.preparation.held_out_pairs import ROLES
 from recsys_spark.publish.publication import VIEWS
 from recsys_spark.ranking.scorer import Origin
 from recsys_spark.runtime.report import RunStatus
+from recsys_spark.storage.constraints import MINIMUM
+from recsys_spark.storage.constraints import NULLABLE as TABLE_NULLABLE
 from recsys_spark.storage.descriptions import ROWS, column_description
 from recsys_spark.storage.schemas import TABLES
 
@@ -53,22 +55,9 @@ KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "current_gender_predictions": (("user_id",),),
 }
 
-# Columns of a table that may be null. Forgotten users and items keep their number without an id.
+# Columns of a table or view that may be null.
 NULLABLE = {
-    "plays": "rating played_at",
-    "plays_quarantine": "raw",
-    "ingested_files": "rows_read rows_valid rows_duplicate rows_quarantined",
-    "users": "gender age country attributes",
-    "items": "name attributes",
-    "user_index": "user_id",
-    "item_index": "item_id",
-    "interactions": "rating last_played_at",
-    "splits": "rating last_played_at",
-    "models": "split_id parent_version selection_metric published_at retired_at gate",
-    "gender_predictions": "gender",
-    "evaluations": "ci_low ci_high",
-    "trials": "value epochs seconds",
-    "job_runs": "error",
+    **TABLE_NULLABLE,
     "current_item_similarity": "item_name similar_item_name",
     "current_recommendations": "item_name",
     "current_gender_predictions": "gender",
@@ -87,15 +76,6 @@ VALUES: dict[tuple[str, str], tuple[str, ...]] = {
     ("trials", "state"): tuple(s.name.lower() for s in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)),
     ("suppressions", "scope"): (*GENDER_SCOPES, KEY_SCOPE),
     ("job_runs", "status"): get_args(RunStatus),
-}
-
-# Smallest values of counts and positions.
-MINIMUM = {
-    ("plays", "play_count"): 1,
-    ("interactions", "play_count"): 1,
-    ("splits", "play_count"): 1,
-    ("item_similarity", "position"): 1,
-    ("recommendations", "position"): 1,
 }
 
 # Column -> column of another table that has each of its values. Vectors are written before the row of their model.

@@ -20,7 +20,7 @@ from recsys_spark.interface.root import Root
 from recsys_spark.metrics import diversity, ranking
 from recsys_spark.runtime.termination import Terminated
 from recsys_spark.storage.descriptions import ROWS, column_description
-from recsys_spark.storage.schemas import TABLES
+from recsys_spark.storage.schemas import TABLES, Table
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate_reference.py. -->"
@@ -67,19 +67,27 @@ def tables_page() -> str:
         "All are Delta tables that engines other than Spark can read. A new release may add columns; it never renames"
         " or removes one. Times are UTC. Each commit states its run and the versions of the tables that it was made"
         " from (`DESCRIBE HISTORY`). The version that serves a table is the row of `models` with"
-        " `array_contains(serves, 'recommendations')`."
+        " `array_contains(serves, 'recommendations')`.",
+        "Columns are created as `NOT NULL` where the table says so. In a catalog (`tables.schema`) the conditions are"
+        " `CHECK` constraints too; in folders the jobs alone keep them."
+        " [Schema changes](../how-to/schema-changes.md) has the details.",
     ]
     for name, table in TABLES.items():
         rows = [
-            (f"`{column}`", f"`{sql_type}`", column_description(name, column))
+            (f"`{column}`", f"`{sql_type}`", _constraints(table, column), column_description(name, column))
             for column, sql_type in table.types.items()
         ]
         parts += [
             f"## {name}",
             f"{ROWS[name]} Made by `{table.made_by}`.",
-            _table(("column", "type", "meaning"), rows),
+            _table(("column", "type", "constraints", "meaning"), rows),
         ]
     return _page("Tables", *parts)
+
+
+def _constraints(table: Table, column: str) -> str:
+    parts = ["" if column in table.nullable else "NOT NULL", table.checks.get(column, "")]
+    return ", ".join(f"`{part}`" for part in parts if part)
 
 
 def exit_codes_page() -> str:

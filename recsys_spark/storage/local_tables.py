@@ -32,12 +32,19 @@ def can_write(root: Path) -> bool:
 
 
 def create_table(folder: Path, table: Table, record: str) -> None:
-    """Create an empty table with `record` as user metadata, unless it exists; the folder has no other files."""
+    """Create an empty table with `record` as user metadata, unless it exists; the folder has no other files.
+
+    It has no CHECK constraints: delta-rs adds them in a second commit only, after which versions would differ from
+    those of tables that Spark creates.
+    """
     from deltalake import CommitProperties, DeltaTable, Schema
 
+    schema = table.schema
+    for column in schema:
+        column.nullable = column.name in table.nullable
     DeltaTable.create(
         folder,
-        schema=Schema.from_json(table.schema.json()),
+        schema=Schema.from_json(schema.json()),
         mode="ignore",
         configuration=dict(table.properties),
         commit_properties=CommitProperties(custom_metadata={"userMetadata": record}),

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from recsys_spark.storage.constraints import NULLABLE, checks
+
 if TYPE_CHECKING:
     from pyspark.sql import types as T
 
@@ -33,7 +35,7 @@ class Table:
 
     @property
     def schema(self) -> "T.StructType":
-        """Return the columns as a Spark type."""
+        """Return the columns as a Spark type, all nullable: the table refuses nulls, and says in which column."""
         from pyspark.sql import types as T
 
         schema = T.StructType.fromDDL(self.columns)
@@ -59,6 +61,16 @@ class Table:
     def properties(self) -> dict[str, str]:
         """Return the Delta properties that the table is created with."""
         return COMMON_PROPERTIES | self.extra_properties
+
+    @property
+    def nullable(self) -> frozenset[str]:
+        """Return the columns that may be null; the others are created as NOT NULL."""
+        return frozenset(NULLABLE.get(self.name, "").split())
+
+    @property
+    def checks(self) -> dict[str, str]:
+        """Return column -> SQL condition on its values, for the CHECK constraints of a catalog."""
+        return checks(self.name)
 
 
 # Statistics on vector values take space without any use for data skipping.

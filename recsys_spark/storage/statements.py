@@ -12,14 +12,20 @@ from recsys_spark.storage.schemas import Table
 __all__ = ["create_statement", "merge_statement", "temporary_view", "view_statement"]
 
 
-def create_statement(address: str, table: Table, comments: bool = False) -> str:
-    """Return the statement that creates an empty table unless it exists."""
+def create_statement(address: str, table: Table, in_catalog: bool = False) -> str:
+    """Return the statement that creates an empty table unless it exists.
+
+    Tables of a catalog have comments and CHECK constraints. As properties, the constraints are part of the first
+    commit; added by ALTER TABLE, they would cost one more commit each.
+    """
     columns = ", ".join(
-        f"`{name}` {sql_type}{_comment(column_description(table.name, name)) if comments else ''}"
+        f"`{name}` {sql_type}{'' if name in table.nullable else ' NOT NULL'}"
+        f"{_comment(column_description(table.name, name)) if in_catalog else ''}"
         for name, sql_type in table.types.items()
     )
-    properties = ", ".join(f"'{key}' = '{value}'" for key, value in table.properties.items())
-    comment = _comment(ROWS[table.name]) if comments else ""
+    conditions = {f"delta.constraints.{name}": check for name, check in table.checks.items()} if in_catalog else {}
+    properties = ", ".join(f"'{key}' = {_quoted(value)}" for key, value in {**table.properties, **conditions}.items())
+    comment = _comment(ROWS[table.name]) if in_catalog else ""
     return f"CREATE TABLE IF NOT EXISTS {address} ({columns}) USING DELTA{comment} TBLPROPERTIES ({properties})"
 
 
@@ -30,8 +36,12 @@ def view_statement(address: str, table: str, query: str) -> str:
 
 
 def _comment(text: str) -> str:
-    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f" COMMENT '{quoted}'"
+    return f" COMMENT {_quoted(text)}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def merge_statement(

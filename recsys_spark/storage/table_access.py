@@ -142,7 +142,7 @@ class TableAccess:
                 create_table(folder, TABLES[name], record)
                 return
         try:
-            self.spark.sql(create_statement(self.sql_address(name), TABLES[name], comments=self.uses_catalog))
+            self.spark.sql(create_statement(self.sql_address(name), TABLES[name], in_catalog=self.uses_catalog))
         except AnalysisException as error:
             raise ConfigError(f"{address} cannot be created as a Delta table: {error}") from error
 

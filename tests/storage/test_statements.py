@@ -20,7 +20,7 @@ def test_a_row_is_deleted_before_it_could_be_updated() -> None:
 
 
 def test_comments_are_quoted() -> None:
-    created = create_statement("s.items", TABLES["items"], comments=True)
+    created = create_statement("s.items", TABLES["items"], in_catalog=True)
     assert "`name` STRING COMMENT 'Name of the item.'" in created and "USING DELTA COMMENT 'One item, " in created
     assert "COMMENT" not in create_statement("s.items", TABLES["items"])
     assert view_statement("s.v", "users", "SELECT 1").endswith("version only.' AS SELECT 1")
