@@ -2,7 +2,8 @@
 
 Version ranges are here, exact versions with hashes in requirements/. The base is for clusters with their own Spark,
 such as Databricks, where pip must not install a second one. `[spark]` adds Spark, `[torch]` the libraries of
-training, `[cli]` the reader of the quick answers of `recsys`, `[connect]` the client of Spark Connect.
+training, `[cli]` the reader of the quick answers of `recsys`, `[connect]` the client of Spark Connect, `[mlflow]` that
+of MLflow.
 """
 
 import re
@@ -31,6 +32,7 @@ TORCH = [
 ]
 CLI = ["deltalake>=1.6,<2"]
 CONNECT = ["grpcio>=1.67", "grpcio-status>=1.67", "googleapis-common-protos>=1.65"]
+MLFLOW = ["mlflow-skinny>=3,<4", "SQLAlchemy>=2", "alembic>=1.10"]  # the latter two for a database without a server
 TEST = [
     "duckdb>=1.4",
     "hypothesis>=6.100",
@@ -78,8 +80,8 @@ setup(
         "torch": TORCH,
         "cli": CLI,
         "connect": CONNECT,
-        "mlflow": ["mlflow>=2.14"],
-        "test": [*SPARK, *TORCH, *CLI, *CONNECT, *TEST],
+        "mlflow": MLFLOW,
+        "test": [*SPARK, *TORCH, *CLI, *CONNECT, *MLFLOW, *TEST],
     },
     entry_points={"console_scripts": commands()},
 )

@@ -2,6 +2,7 @@
 
 import logging
 
+from recsys_spark.runtime.input_checks import check_tracking
 from recsys_spark.runtime.job import Job, JobRun
 
 log = logging.getLogger("recsys_spark.publish_model")
@@ -11,6 +12,7 @@ def work(run: JobRun) -> None:
     """Publish or roll back in one commit on models, or in none if nothing changes."""
     from recsys_spark.models.versions import find_model
     from recsys_spark.publish.publication import create_views, publish, roll_back
+    from recsys_spark.publish.tracking import track_publication
 
     if run.config.publish.rollback:
         served = roll_back(run.tables)
@@ -20,6 +22,7 @@ def work(run: JobRun) -> None:
     create_views(run.tables)
     for table, version in served.items():
         log.info("%s serves %s", version, table)
+    track_publication(run.tables, run.config)
     run.count(tables_served=len(served))
 
 
@@ -29,7 +32,8 @@ job = Job(
     work,
     reads=("evaluations", "job_runs", "models", "item_similarity", "recommendations", "gender_predictions"),
     writes=("models",),
-    settings=("publish", "model", "evaluation.part", "split.protocol"),
+    settings=("publish", "model", "evaluation.part", "split.protocol", "mlflow"),
+    checks=(check_tracking,),
 )
 main, entry_point = job.main, job.entry_point
 

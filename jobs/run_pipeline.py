@@ -1,7 +1,7 @@
 """Run every job from raw files to published tables, in order."""
 
 from recsys_spark.core.names import all_kinds
-from recsys_spark.runtime.input_checks import check_source_path
+from recsys_spark.runtime.input_checks import check_source_path, check_tracking
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -9,8 +9,10 @@ def work(run: JobRun) -> None:
     """Run the steps in order, then print a summary; each step has its row in job_runs."""
     from recsys_spark.pipeline.steps import plan_steps, run_steps
     from recsys_spark.pipeline.summary import print_summary
+    from recsys_spark.publish.tracking import pipeline_run
 
-    run_steps(run, plan_steps(run.config))
+    with pipeline_run(run) as tracked:
+        run_steps(tracked, plan_steps(run.config))
     report = run.report.outputs.get("report")
     print_summary(run.tables, run.config.tables.root, None if report is None else str(report))
 
@@ -48,10 +50,11 @@ job = Job(
         "report",
         "gender",
         "suppress.key",
+        "mlflow",
         *(f"models.{kind}" for kind in all_kinds()),
     ),
     may_be_first=True,
-    checks=(check_source_path,),
+    checks=(check_source_path, check_tracking),
 )
 main, entry_point = job.main, job.entry_point
 

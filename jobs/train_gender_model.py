@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from recsys_spark.core.logs import step
+from recsys_spark.runtime.input_checks import check_tracking
 from recsys_spark.runtime.job import Job, JobRun
 
 
 def work(run: JobRun) -> None:
     """Train the configured classifier, unless its version exists."""
     from recsys_spark.gender.classifier_training import plan_classifier, train_classifier
+    from recsys_spark.publish.tracking import track_training
 
     plan = plan_classifier(run.tables, run.config, run.config.gender.features)
     run.report.model_version = plan.version
@@ -16,6 +18,7 @@ def work(run: JobRun) -> None:
         with step(f"training {plan.version}"):
             folder = Path(run.config.files_root) / plan.artifact
             run.count(**train_classifier(run.tables, run.config, plan, folder))
+    track_training(run.tables, run.config, plan.version)
 
 
 job = Job(
@@ -33,7 +36,8 @@ job = Job(
         "suppressions",
     ),
     writes=("models", "model files"),
-    settings=("gender", "model", "suppress.key", "outputs"),
+    settings=("gender", "model", "suppress.key", "outputs", "mlflow"),
+    checks=(check_tracking,),
 )
 main, entry_point = job.main, job.entry_point
 

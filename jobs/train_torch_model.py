@@ -2,7 +2,7 @@
 
 from recsys_spark.core.logs import step
 from recsys_spark.core.names import NETWORKS
-from recsys_spark.runtime.input_checks import check_split
+from recsys_spark.runtime.input_checks import check_split, check_tracking
 from recsys_spark.runtime.job import Job, JobRun
 
 
@@ -12,6 +12,7 @@ def work(run: JobRun) -> None:
     from recsys_spark.models.training_plan import plan_training
     from recsys_spark.networks.network import load_network
     from recsys_spark.preparation.shard_sets import check_shards, plan_shards
+    from recsys_spark.publish.tracking import track_training
 
     plan = plan_training(run.tables, run.config, run.config.network_kind())
     run.report.model_version = plan.version
@@ -21,6 +22,7 @@ def work(run: JobRun) -> None:
         check_shards(shards, plan.kind)
         with step(f"training {plan.version}"):
             run.count(**train_network(run.tables, run.config, plan, shards))
+    track_training(run.tables, run.config, plan.version)
 
 
 job = Job(
@@ -29,8 +31,8 @@ job = Job(
     work,
     reads=("shards", "interactions", "splits", "user_index", "item_index", "users"),
     writes=("models", "user_vectors", "item_vectors", "model files"),
-    settings=("model", "split", "shards", "training", "outputs", *(f"models.{kind}" for kind in NETWORKS)),
-    checks=(check_split,),
+    settings=("model", "split", "shards", "training", "outputs", "mlflow", *(f"models.{kind}" for kind in NETWORKS)),
+    checks=(check_split, check_tracking),
 )
 main, entry_point = job.main, job.entry_point
 

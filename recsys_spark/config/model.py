@@ -20,6 +20,7 @@ from recsys_spark.config.evaluation import (
 from recsys_spark.config.gender import GenderSettings, SuppressSettings
 from recsys_spark.config.kinds import load_settings
 from recsys_spark.config.map import MapSettings
+from recsys_spark.config.mlflow import MlflowSettings
 from recsys_spark.config.pipeline import PipelineSettings
 from recsys_spark.config.recommendations import RecommendationsSettings
 from recsys_spark.config.report import ReportSettings
@@ -171,6 +172,7 @@ class BaseConfig(Section):
     compare: CompareSettings = CompareSettings()  # type: ignore[call-arg]
     search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
     publish: PublishSettings = PublishSettings()  # type: ignore[call-arg]
+    mlflow: MlflowSettings = MlflowSettings()  # type: ignore[call-arg]
     gender: GenderSettings = GenderSettings()  # type: ignore[call-arg]
     suppress: SuppressSettings = SuppressSettings()  # type: ignore[call-arg]
     pipeline: PipelineSettings = PipelineSettings()  # type: ignore[call-arg]

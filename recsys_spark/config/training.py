@@ -66,6 +66,3 @@ class TrainingSettings(Section):
         description="Maximum memory of a process for the weights of a network, their gradients, the optimiser's state"
         " and the running average (bytes); users x width arrays are dense.",
     )
-    tracking_uri: str | None = Field(
-        None, description="MLflow address for the metrics of each epoch; unset: no tracking."
-    )

@@ -18,6 +18,7 @@ EXTRAS = {
     "torch": "torch",
     "petastorm": "torch",
     "deltalake": "cli",
+    "mlflow": "mlflow",
 }
 
 

@@ -110,7 +110,6 @@ def build_train_spec(
         timeout_minutes=training.timeout_minutes,
         max_steps=training.max_steps,
         stop_after=stop_after or _epochs_of_parent(plan),
-        tracking_uri=training.tracking_uri,
     )
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "check_gpu",
     "check_java",
     "check_libraries",
+    "check_mlflow",
     "check_petastorm",
     "check_python",
     "check_roots",
@@ -104,6 +105,12 @@ def check_petastorm() -> Check:
         except Exception as error:  # Versions that do not fit together fail in many ways.
             return Check("petastorm", "warning", f"cannot be imported: {error}", f"run {install_command('torch')}")
     return check
+
+
+def check_mlflow(config: BaseConfig | None) -> Iterator[Check]:
+    """Check that the client of MLflow is installed where mlflow.tracking_uri is set."""
+    if config is not None and config.mlflow.tracking_uri is not None:
+        yield _check_installed("mlflow", ("mlflow-skinny",), "failed", "mlflow")
 
 
 def check_java() -> Check:

@@ -17,6 +17,7 @@ from recsys_spark.interface.checks import (
     check_gpu,
     check_java,
     check_libraries,
+    check_mlflow,
     check_petastorm,
     check_python,
     check_roots,
@@ -69,6 +70,7 @@ def _checks(flags: Sequence[str], *, starts_spark: bool) -> Iterator[Check]:
     yield check_gpu()
     config, finding = _configuration(flags)
     yield finding
+    yield from check_mlflow(config)
     yield from check_disk(config)
     yield from check_roots(config)
     if starts_spark and all(check.state == "ok" for check in (spark, java, jars)):

@@ -17,7 +17,7 @@ from recsys_spark.models.versions import ModelVersion, not_before
 from recsys_spark.publish.gate import GateDecision, check_gate
 from recsys_spark.storage.tables import Tables
 
-__all__ = ["OUTPUT_TABLES", "VIEWS", "create_views", "publication_notice", "publish", "roll_back"]
+__all__ = ["OUTPUT_TABLES", "VIEWS", "create_views", "publication_notice", "publish", "roll_back", "serving_versions"]
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +120,16 @@ def roll_back(tables: Tables) -> dict[str, str]:
             )
         _serve(tables, earlier, published=None)
     return earlier
+
+
+def serving_versions(tables: Tables) -> dict[str, tuple[str, str | None]]:
+    """Return output table -> its serving version, and the target of a rollback if any."""
+    published, found = _published(tables), {}
+    for table in OUTPUT_TABLES:
+        place = next((place for place, version in enumerate(published) if table in version.serves), None)
+        if place is not None:
+            found[table] = (published[place].version, _served_before(tables, table, published[place + 1 :]))
+    return found
 
 
 def create_views(tables: Tables) -> None:

@@ -1,14 +1,16 @@
 """Checks of inputs before a Spark session is started."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.split import protocol_of
-from recsys_spark.core.errors import MissingInputError
+from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.core.libraries import install_command
 from recsys_spark.core.paths import local_path
 
-__all__ = ["check_protocol", "check_source_path", "check_split"]
+__all__ = ["check_protocol", "check_source_path", "check_split", "check_tracking"]
 
 GLOB = re.compile(r"[*?\[\]{}]")
 
@@ -30,6 +32,14 @@ def check_source_path(config: BaseConfig) -> None:
 def check_protocol(config: BaseConfig) -> None:
     """Raise ConfigError unless split.protocol is set."""
     protocol_of(config.split)
+
+
+def check_tracking(config: BaseConfig) -> None:
+    """Raise ConfigError where mlflow.tracking_uri is set and MLflow is not installed."""
+    if config.mlflow.tracking_uri is not None and find_spec("mlflow") is None:
+        raise ConfigError(
+            f"mlflow.tracking_uri is set, and mlflow is not installed: run {install_command('mlflow')}, or unset it"
+        )
 
 
 def check_split(config: BaseConfig) -> None:

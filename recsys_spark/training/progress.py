@@ -17,11 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class EpochLog:
-    """Log file with one JSON line per epoch; also sent to MLflow if there is a tracking URI."""
+    """Log file with one JSON line per epoch."""
 
-    def __init__(self, file: Path, tracking_uri: str | None, run_name: str) -> None:
+    def __init__(self, file: Path) -> None:
         self.file = file
-        self._mlflow = _mlflow(tracking_uri, run_name)
 
     def write(self, line: dict[str, Any], epochs: int, left: str = "") -> None:
         """Add a line; NaN is written as null, and left out of the log message.
@@ -33,9 +32,6 @@ class EpochLog:
         metric = "" if plain["metric"] is None else "%(metric_name)s %(metric).5g, "
         text = "epoch %(number)d of %(epochs)d: loss %(loss).5g, " + metric + "%(seconds).1f s%(left)s"
         log.info(text, line | {"number": line["epoch"] + 1, "epochs": epochs, "left": left})
-        if self._mlflow is not None:
-            numbers = {key.replace("@", "_at_"): v for key, v in plain.items() if isinstance(v, int | float)}
-            self._mlflow.log_metrics(numbers, step=line["epoch"])
 
     def truncate(self, epochs: int) -> None:
         """Keep the lines of the first epochs; a resumed run writes the later ones again."""
@@ -49,11 +45,6 @@ class EpochLog:
         # As a new file: volumes of Databricks and other mounted object stores refuse to append.
         with atomic_write(self.file) as draft:
             draft.write_text("".join(lines))
-
-    def close(self) -> None:
-        """End the MLflow run, if there is one."""
-        if self._mlflow is not None:
-            self._mlflow.end_run()
 
 
 def logged_seconds(file: Path) -> float:
@@ -99,14 +90,3 @@ def log_trial(steps: int, seconds: float, epoch_steps: int) -> None:
     minutes = seconds / max(1, steps) * epoch_steps / 60
     message = "a trial of %d steps took %.1f s: an epoch of %d steps would take %.1f minutes"
     log.info(message, steps, seconds, epoch_steps, minutes)
-
-
-def _mlflow(tracking_uri: str | None, run_name: str) -> Any:
-    if tracking_uri is None:
-        return None
-    import mlflow
-
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_experiment("recsys_spark")
-    mlflow.start_run(run_name=run_name)
-    return mlflow

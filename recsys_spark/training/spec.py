@@ -36,7 +36,6 @@ class TrainSpec:
     timeout_minutes: float = 10.0
     max_steps: int = 0
     stop_after: int = 0
-    tracking_uri: str | None = None
 
     def network_settings(self) -> NetworkSettings:
         """Return the settings as an instance of the network's settings class."""

@@ -73,7 +73,7 @@ class _Trainer:
         self.average = RunningAverage(self.network, self.settings.average)
         self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
         self.best = Checkpoints(Path(spec.folder) / "best", keep=1)
-        self.log = EpochLog(Path(spec.folder) / "log.jsonl", spec.tracking_uri, Path(spec.folder).name)
+        self.log = EpochLog(Path(spec.folder) / "log.jsonl")
         self.state = TrainingState(self._epoch_schedule(0).n_streams)
         self.fingerprint = spec.fingerprint(*data.digests)
         self.saved_at = time.monotonic()
@@ -240,7 +240,6 @@ class _Trainer:
             if self.ranks.is_first:
                 save_network(self.spec, self.network, data.statistics)
         self.ranks.wait()
-        self.log.close()
         epoch = self._epoch_schedule(0)
         rows = [epoch.rows_of_rank(rank) for rank in range(self.ranks.world)]
         if self.spec.max_steps and self.ranks.is_first:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from recsys_spark.config.load import load_config
 from recsys_spark.interface import checks
 from recsys_spark.interface.commands import main
 
@@ -73,6 +74,14 @@ def test_missing_libraries_name_the_command(monkeypatch: pytest.MonkeyPatch) -> 
     assert checks.check_spark_libraries().remedy.startswith("run python -m pip install ")
     assert checks.check_torch().state == checks.check_petastorm().state == "warning"
     assert checks.check_libraries().state == "failed"
+
+
+def test_the_client_of_mlflow_is_missed_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "version", lambda name: (_ for _ in ()).throw(PackageNotFoundError(name)))
+    flags = ["--tables.root", "data", "--mlflow.tracking_uri", "sqlite:///m.db"]
+    (found,) = checks.check_mlflow(load_config(flags, {}))
+    assert (found.name, found.state) == ("mlflow", "failed") and found.remedy.startswith("run ")
+    assert [*checks.check_mlflow(load_config(flags[:2], {})), *checks.check_mlflow(None)] == []
 
 
 def test_lost_jars_name_the_command_that_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,10 @@ def test_job_runs_keeps_no_items_of_a_query_and_no_passwords(
     ]
 
     def work(run: JobRun) -> None:
-        assert run.config.training.tracking_uri == ADDRESS
+        assert run.config.mlflow.tracking_uri == ADDRESS
         raise errors.pop(0)
 
-    flags = ["--tables.root", str(tmp_path), "--training.tracking_uri", ADDRESS, "--items", "My Song", "Hers"]
+    flags = ["--tables.root", str(tmp_path), "--mlflow.tracking_uri", ADDRESS, "--items", "My Song", "Hers"]
     lines = []
     for _ in range(2):
         Job("demo", "", work).main(flags)
@@ -40,7 +40,7 @@ def test_job_runs_keeps_no_items_of_a_query_and_no_passwords(
     ]
     for text in [*map(str, rows), lines[1]["error"]]:
         assert "s3cret" not in text and "ada" not in text
-    assert json.loads(rows[0]["params"])["training"]["tracking_uri"] == "https://tracking.example.org/api"
+    assert json.loads(rows[0]["params"])["mlflow"]["tracking_uri"] == "https://tracking.example.org/api"
 
 
 @pytest.mark.parametrize(

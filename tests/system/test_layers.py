@@ -52,6 +52,7 @@ ONLY_IN = {
     "safetensors": "inference.autoencoder_codes training.checkpoint training.weights",
     "torch.distributed": "training.ranks",
     "deltalake": "storage.local_tables storage.stored_tables",
+    "mlflow": "publish.mlflow_store",
     "importlib.import_module": "__init__ interface.registry interface.checks core.names pipeline.steps",
     "pickle": "",
     "cloudpickle": "",

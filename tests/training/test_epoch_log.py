@@ -12,7 +12,7 @@ def line(epoch: int) -> dict[str, object]:
 
 def test_each_epoch_makes_a_new_file_with_all_lines(tmp_path):
     file, earlier = tmp_path / "log.jsonl", tmp_path / "earlier"
-    log = EpochLog(file, None, "run")
+    log = EpochLog(file)
     log.write(line(0), 3)
     os.link(file, earlier)
     log.write(line(1), 3)
@@ -25,7 +25,7 @@ def test_each_epoch_makes_a_new_file_with_all_lines(tmp_path):
 
 def test_a_resumed_run_keeps_the_first_epochs(tmp_path):
     file = tmp_path / "log.jsonl"
-    log = EpochLog(file, None, "run")
+    log = EpochLog(file)
     log.truncate(1)
     assert not file.exists()
     for epoch in range(3):

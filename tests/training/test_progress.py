@@ -36,6 +36,6 @@ def test_the_line_of_an_epoch_counts_from_one_and_its_file_from_zero(
 ) -> None:
     line = {"epoch": 2, "loss": 0.5, "metric": 0.25, "metric_name": "ndcg@100", "seconds": 1.25}
     with caplog.at_level(logging.INFO):
-        EpochLog(tmp_path / "log.jsonl", None, "run").write(line, 20, ", about 25 s left")
+        EpochLog(tmp_path / "log.jsonl").write(line, 20, ", about 25 s left")
     assert caplog.messages == ["epoch 3 of 20: loss 0.5, ndcg@100 0.25, 1.2 s, about 25 s left"]
     assert json.loads((tmp_path / "log.jsonl").read_text()) == line
