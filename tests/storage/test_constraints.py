@@ -95,6 +95,8 @@ def first_commit(folder: Path) -> dict[str, Any]:
     return {kind: action for line in lines for kind, action in json.loads(line).items()}
 
 
+# Types are parsed by Spark.
+@pytest.mark.usefixtures("spark")
 def test_a_table_of_delta_rs_refuses_nulls_in_one_commit_and_needs_no_newer_writer(tmp_path: Path) -> None:
     folder = tmp_path / "recommendations"
     create_table(folder, TABLES["recommendations"], "{}")
