@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 __all__ = ["VERSION_TAG", "ModelRecord", "Point", "metric_name", "model_record"]
@@ -111,4 +111,5 @@ def _milliseconds(time: datetime) -> int:
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+    # Rows have times of the machine's zone.
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
