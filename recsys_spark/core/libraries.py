@@ -19,6 +19,8 @@ EXTRAS = {
     "petastorm": "torch",
     "deltalake": "cli",
     "mlflow": "mlflow",
+    "grpc": "connect",
+    "grpc_status": "connect",
 }
 
 

@@ -13,7 +13,8 @@ __all__ = ["StoredModel", "serving_model", "stored_model"]
 REMEDIES = {
     "item_similarity": "run build_item_similarity and publish_model first",
     "recommendations": "run build_recommendations and publish_model first",
-    "gender_predictions": "run train_gender_model, predict_gender and publish_model --model.kind gender first",
+    "gender_predictions": "run train_gender_model, predict_gender and publish_model --model.kind gender first, with"
+    " gender.all_users true if every user states a gender",
 }
 
 

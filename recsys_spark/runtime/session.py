@@ -17,7 +17,9 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
+from recsys_spark.core.libraries import install_command
 from recsys_spark.core.logs import step
+from recsys_spark.runtime.connect_server import check_server
 from recsys_spark.runtime.spark_context import has_delta_classes, state_cores
 from recsys_spark.runtime.spark_settings import DELTA, JOB_SETTINGS, WORKER_ENVIRONMENT, local_settings, user_folder
 from recsys_spark.storage.locks import Locks
@@ -100,7 +102,17 @@ def _local_catalog(config: BaseConfig) -> AbstractContextManager[None]:
 
 
 def _submitted_session() -> SparkSession:
-    return SparkSession.builder.getOrCreate()
+    """Return the session of spark-submit, or of the server in SPARK_REMOTE.
+
+    Raises ConfigError for a server that does not answer, or a missing client.
+    """
+    if REMOTE not in os.environ:
+        return SparkSession.builder.getOrCreate()
+    check_server(os.environ[REMOTE])
+    try:
+        return SparkSession.builder.getOrCreate()
+    except ImportError as error:
+        raise ConfigError(f"Spark Connect needs more libraries ({error}): run {install_command('connect')}") from error
 
 
 def _local_session(config: BaseConfig) -> SparkSession:

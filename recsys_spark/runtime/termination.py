@@ -1,12 +1,17 @@
 """End of a job by SIGTERM, which cancelled schedules and machines that stop send."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 __all__ = ["Terminated", "raise_on_sigterm", "termination_in"]
+
+# Seconds in which the end of a run can be recorded. A later signal kills: Spark may not answer any more.
+GRACE_SECONDS = 30.0
 
 
 class Terminated(BaseException):
@@ -22,8 +27,8 @@ class Terminated(BaseException):
 def raise_on_sigterm() -> Iterator[None]:
     """Raise Terminated in the block when the process receives SIGTERM.
 
-    Later signals are ignored until the block ends, so that the end of the run can be recorded. Only the main thread can
-    receive signals; nothing changes in others.
+    Later signals are ignored for GRACE_SECONDS, so that the end of the run can be recorded, and then end the process.
+    Only the main thread can receive signals; nothing changes in others.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -50,5 +55,12 @@ def termination_in(error: BaseException | None) -> Terminated | None:
 
 
 def _end(_: int, __: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    first = time.monotonic()
+
+    def kill_later(number: int, _: FrameType | None) -> None:
+        if time.monotonic() - first > GRACE_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, kill_later)
     raise Terminated

@@ -82,6 +82,22 @@ def test_the_handler_is_replaced_within_the_block_alone() -> None:
     assert failures == []
 
 
+def test_a_run_that_cannot_end_is_killed_by_a_later_signal() -> None:
+    program = """
+import os, signal
+from recsys_spark.runtime import termination
+termination.GRACE_SECONDS = LIMIT
+with termination.raise_on_sigterm():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+    for grace, code in (("-1", -signal.SIGTERM), ("30", 1)):
+        done = subprocess.run([sys.executable, "-c", program.replace("LIMIT", grace)], check=False, capture_output=True)
+        assert done.returncode == code, done.stderr.decode()
+
+
 def test_a_termination_is_found_behind_the_errors_that_it_caused() -> None:
     try:
         try:
