@@ -22,6 +22,11 @@ SETTINGS = [
     "plays",
     "--source.path",
     "hdfs:///raw/plays/*.csv",
+    # The columns of your files; without a time every row counts as a play of its own, without a name items have none.
+    "--source.columns.item_name",
+    "title",
+    "--source.columns.played_at",
+    "played_at",
 ]
 # The steps of run_pipeline for these settings: (job, kind of its model or None).
 STEPS = [

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.status import Status
 
-__all__ = ["configure_logs", "plain_console", "progress_detail", "step", "table_console"]
+__all__ = ["configure_logs", "plain_console", "progress_detail", "shown_logs", "step", "table_console"]
 
 log = logging.getLogger("recsys_spark")
 # Seconds between two updates of the live line, and between two lines of a log.
@@ -61,6 +61,22 @@ def configure_logs(level: str) -> None:
         formatter.converter = time.gmtime
         handler.setFormatter(formatter)
     log.addHandler(handler)
+
+
+@contextmanager
+def shown_logs(level: str) -> Iterator[None]:
+    """Show the log in the block, unless the program has logs of its own."""
+    if log.handlers or logging.getLogger().handlers:
+        yield
+        return
+    before, propagates = log.level, log.propagate
+    configure_logs(level)
+    try:
+        yield
+    finally:
+        log.handlers.clear()
+        log.propagate = propagates
+        log.setLevel(before)
 
 
 @contextmanager

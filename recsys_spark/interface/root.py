@@ -10,8 +10,9 @@ import pandas as pd
 from recsys_spark.config.load import load_config
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.core.logs import shown_logs
 from recsys_spark.interface.pictures import Picture
-from recsys_spark.interface.title_list import TitleList
+from recsys_spark.interface.title_list import TitleList, several
 from recsys_spark.storage.queries import Queries
 from recsys_spark.storage.schemas import TABLES
 
@@ -132,7 +133,7 @@ class Root:
         config = self._configured({"recommendations.top_k": top})
         tables = self._tables()
         model = load_model(config.files_root, find_model(tables, config.model.kind, version))
-        found = list_for_titles(tables, config, model, _several(titles))
+        found = list_for_titles(tables, config, model, several(titles))
         scored = zip(found.items.item_idx.tolist(), found.items.score.tolist(), strict=True)
         rows = [(position, found.names[item], score) for position, (item, score) in enumerate(scored, start=1)]
         items = pd.DataFrame(rows, columns=["position", "item", "score"])
@@ -152,7 +153,7 @@ class Root:
 
         queries = self._queries()
         version = serving_model(queries, "gender_predictions")
-        return predict_titles(queries, version, self.config, _several(titles), self._tables)
+        return predict_titles(queries, version, self.config, several(titles), self._tables)
 
     def has(self, table: str) -> bool:
         """Return True if a table of the product was made.
@@ -205,7 +206,7 @@ class Root:
             raise MissingInputError(f'there is no report at {error.filename}: run("build_report") writes it') from None
 
     def run(self, job: str, settings: Mapping[str, object] | None = None) -> "Report":
-        """Run a job, such as `run_pipeline` or `ingest_plays`, and return its report.
+        """Run a job, such as `run_pipeline` or `ingest_plays`, and return its report; its steps are logged.
 
         Args:
             job: Name of the job; `recsys` lists all.
@@ -218,7 +219,9 @@ class Root:
 
         if job not in job_names():
             raise ConfigError(f"there is no job {job!r}; there are {', '.join(job_names())}")
-        return find_job(job)(self.spark, self._configured(settings or {}))
+        config = self._configured(settings or {})
+        with shown_logs(config.run.log_level):
+            return find_job(job)(self.spark, config)
 
     def _configured(self, settings: Mapping[str, object]) -> BaseConfig:
         """Return the configuration with further settings."""
@@ -243,8 +246,3 @@ class Root:
 def _check_table(name: str) -> None:
     if name not in TABLES:
         raise ConfigError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
-
-
-def _several(titles: Sequence[str]) -> Sequence[str]:
-    """Return the titles; one text is one title, not a list of letters."""
-    return [titles] if isinstance(titles, str) else list(titles)

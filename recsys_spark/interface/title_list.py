@@ -1,10 +1,11 @@
 """Recommendations for a list of titles, as a notebook gets them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-__all__ = ["TitleList"]
+__all__ = ["TitleList", "several"]
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,8 @@ class TitleList:
     def _repr_html_(self) -> str:
         """Show the items as a notebook shows a DataFrame."""
         return str(self.items.to_html(index=False))
+
+
+def several(titles: Sequence[str]) -> Sequence[str]:
+    """Return the titles; one text is one title, not a list of letters."""
+    return [titles] if isinstance(titles, str) else list(titles)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 
 from recsys_spark.core import logs
-from recsys_spark.core.logs import progress_detail, step
+from recsys_spark.core.logs import progress_detail, shown_logs, step
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +61,18 @@ def test_a_terminal_shows_seconds_and_details(monkeypatch: pytest.MonkeyPatch) -
     with progress_detail(lambda: "1 of 2 tasks"), step("training"):
         wait_for(seen)
     assert shown[0] == "training: 0 s, 1 of 2 tasks"
+
+
+def test_logs_are_shown_in_the_block_unless_the_program_has_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs.log, "handlers", [])
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with shown_logs("info"), step("a step"):
+        pass
+    logs.log.info("after the block")
+    assert "a step: 0.0 s" in (shown := capsys.readouterr().err) and "after" not in shown
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])
+    with shown_logs("info"), step("a step"):
+        assert logs.log.handlers == []
+    assert capsys.readouterr().err == ""
