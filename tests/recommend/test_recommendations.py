@@ -20,7 +20,7 @@ from recsys_spark.models.settings.popularity import PopularitySettings
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.matrix_writer import write_item_matrix
 from recsys_spark.ranking.scorer import FoldIn, Origin, Queries, Scorer, UserBlock
-from recsys_spark.ranking.scores import Scores
+from recsys_spark.ranking.scores import Scores, Tile
 from recsys_spark.recommend.recommendations import (
     ListSettings,
     recommend,
@@ -211,7 +211,7 @@ def co_occurrence(weights: NDArray[np.float32]) -> Scorer:
             return Queries(rows, history[rows], np.full(rows.size, Origin.MODEL))
 
         def score(self, queries: NDArray[np.float32]) -> Scores:
-            return Scores(len(queries), [(0, queries @ self.weights)])
+            return Scores(len(queries), [Tile(0, queries @ self.weights)])
 
     return CoOccurrence(weights)
 
