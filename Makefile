@@ -43,7 +43,7 @@ export UV_HTTP_TIMEOUT ?= 300
 .PHONY: help run reproduce test test-slow check check-deploy check-dbt docs peers wheel lock jdk
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
 run: jdk $(RUN_READY) ## run the whole pipeline on a generated sample
 	$(BIN)/python jobs/run_pipeline.py --config conf/local.yaml $(ARGS)

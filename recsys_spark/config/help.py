@@ -37,7 +37,7 @@ def section_help(topic: str) -> str:
         return "\n".join(f"  --models.{kind}.KEY VALUE  (keys: --help models.{kind})" for kind in all_kinds())
     if not found:
         near = get_close_matches(topic, topics(keys), n=5, cutoff=0.5)
-        nearest = f"; the nearest names are {', '.join(near)}" if near else ""
+        nearest = f"; the nearest names are {', '.join(map(repr, near))}" if near else ""
         raise ConfigError(f"no section or setting has the name {topic!r}{nearest}; --help all lists all settings")
     return "\n".join(_described(key, info) for key, info in found.items())
 
@@ -89,7 +89,7 @@ def type_text(annotation: Any) -> str:
         return "|".join(type_text(choice) for choice in arguments if choice is not type(None))
     if origin in (list, tuple):
         return "A,B,..."
-    return {"str": "TEXT", "int": "INTEGER", "float": "NUMBER", "bool": "true|false"}.get(
+    return {"str": "TEXT", "int": "INTEGER", "float": "NUMBER", "bool": "true|false", "datetime": "TIME"}.get(
         getattr(annotation, "__name__", ""), str(annotation)
     )
 

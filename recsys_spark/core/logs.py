@@ -11,8 +11,9 @@ from functools import cache
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.status import Status
+from rich.table import Column, Table
 
-__all__ = ["configure_logs", "plain_console", "progress_detail", "shown_logs", "step", "table_console"]
+__all__ = ["configure_logs", "plain_console", "progress_detail", "shown_logs", "step", "table_console", "text_table"]
 
 log = logging.getLogger("recsys_spark")
 # Seconds between two updates of the live line, and between two lines of a log.
@@ -39,6 +40,14 @@ def table_console(width: int) -> Console:
     Files and pipes have no width of their own. They get `width` columns, so that names are not cut.
     """
     return Console(width=None if sys.stdout.isatty() else width)
+
+
+def text_table(*columns: str, title: str | None = None, show_lines: bool = False) -> Table:
+    """Return a table for names from the data, which are wrapped and never cut.
+
+    By default rich cuts words in lines with wide characters.
+    """
+    return Table(*(Column(name, overflow="fold") for name in columns), title=title, show_lines=show_lines)
 
 
 def plain_console() -> Console:

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
-from recsys_spark.core.logs import plain_console
+from recsys_spark.core.logs import plain_console, text_table
 from recsys_spark.gender.linear_model import LinearModel, base_rates, block_probabilities
 from recsys_spark.ranking.scorer import Histories, UserBlock
 from recsys_spark.recommend.item_match import ItemMatch
@@ -145,7 +144,7 @@ def print_prediction(prediction: TitlePrediction) -> None:
         console.print(f"base rate: {_base_rate_text(prediction)}")
     _print_titles(console, prediction)
     if prediction.contributions:
-        table = Table("title", "log odds", title="Contribution of titles")
+        table = text_table("title", "log odds", title="Contribution of titles")
         shown = prediction.contributions[:SHOWN]
         shown += tuple(pair for pair in prediction.contributions[SHOWN:][-SHOWN:] if pair[1] < 0)
         for title, change in shown:

@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return find_job(job).main(arguments)
     names = [*COMMANDS, *map(command_name, job_names())]
     near = get_close_matches(name, names, n=3, cutoff=0.5)
-    remedy = f"the nearest names are {', '.join(near)}" if near else "recsys without arguments lists all commands"
+    remedy = (
+        f"the nearest names are {', '.join(map(repr, near))}" if near else "recsys without arguments lists all commands"
+    )
     print(f"recsys: there is no command {name!r}: {remedy}", file=sys.stderr)
     return 2
 

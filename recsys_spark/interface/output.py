@@ -18,7 +18,9 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]
     """Print a table with these columns of the rows."""
     table = Table(title=title, title_justify="left")
     for name in columns:
-        table.add_column(name, justify="right" if name in ("position", "similarity", "score") else "left")
+        table.add_column(
+            name, overflow="fold", justify="right" if name in ("position", "similarity", "score") else "left"
+        )
     for row in rows:
         table.add_row(*(_text(row[name]) for name in columns))
     # Brackets in names are not markup.

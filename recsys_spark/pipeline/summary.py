@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import functions as F
 from rich.table import Table
 
-from recsys_spark.core.logs import table_console
+from recsys_spark.core.logs import table_console, text_table
 from recsys_spark.recommend.served_neighbours import neighbours_by_name
 from recsys_spark.storage.tables import Tables
 
@@ -23,7 +23,7 @@ def print_summary(tables: Tables, root: str | None, report: str | None = None) -
     """
     rows = neighbours_by_name(tables).collect()
     if rows:
-        table = Table("item", "users", "most similar", title="Nearest neighbours of the most played items")
+        table = text_table("item", "users", "most similar", title="Nearest neighbours of the most played items")
         for row in rows:
             table.add_row(row["name"], str(row["users"]), " · ".join(row["similar"]))
         table_console(140).print(table)

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.table import Table
 
-from recsys_spark.core.logs import table_console
+from recsys_spark.core.logs import table_console, text_table
 from recsys_spark.recommend.neighbour_lists import overlaps
 
 __all__ = ["show_agreement", "show_lists", "show_overlap"]
@@ -29,7 +29,9 @@ def show_lists(lists: DataFrame, shown: DataFrame, items: DataFrame, versions: S
         cells.setdefault((row["item_id"], row["model"]), []).append(row["name"] or row["neighbour"])
     common = {(row["item_id"], row["first"], row["second"]): row["overlap"] for row in overlaps(near).collect()}
     near.unpersist()
-    table = Table("item", "users", *versions, "in common", title="Nearest neighbours, side by side", show_lines=True)
+    table = text_table(
+        "item", "users", *versions, "in common", title="Nearest neighbours, side by side", show_lines=True
+    )
     rows = shown.join(names, on="item_id", how="left").orderBy(F.desc("users"), "item_idx").collect()
     for row in rows:
         lines = ["\n".join(cells.get((row["item_id"], version), ["-"])) for version in versions]

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from rich.table import Table
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.core.logs import plain_console
+from recsys_spark.core.logs import plain_console, text_table
 from recsys_spark.models.popularity import PopularityScorer
 from recsys_spark.models.versions import ModelVersion
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -159,7 +159,7 @@ def _given_items(tables: Tables, model: TrainedModel, given: list[int]) -> Given
 
 
 def _list_table(entries: list[tuple[str, float]]) -> Table:
-    table = Table("position", "item", "score")
+    table = text_table("position", "item", "score")
     for position, (name, score) in enumerate(entries, start=1):
         table.add_row(str(position), name, f"{score:.4f}")
     return table

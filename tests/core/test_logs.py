@@ -1,5 +1,6 @@
 """Progress of steps: lines of a log while the work goes on, and a live line at a terminal."""
 
+import io
 import logging
 import sys
 import threading
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.status import Status
 
 from recsys_spark.core import logs
-from recsys_spark.core.logs import progress_detail, shown_logs, step
+from recsys_spark.core.logs import progress_detail, shown_logs, step, text_table
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +77,13 @@ def test_logs_are_shown_in_the_block_unless_the_program_has_its_own(
     with shown_logs("info"), step("a step"):
         assert logs.log.handlers == []
     assert capsys.readouterr().err == ""
+
+
+def test_names_with_wide_characters_are_wrapped_and_never_cut() -> None:
+    table = text_table("item", "most similar")
+    name = "Silver Mirror 🔥 · Burning Ribbon 2 · Find the Velvet Violet · 勇气的花火 · Find the Electric River"
+    table.add_row("Shadow in the Faded Island", name)
+    for width in range(60, 90):
+        console = Console(width=width, file=io.StringIO())
+        console.print(table)
+        assert isinstance(console.file, io.StringIO) and "…" not in console.file.getvalue(), width
