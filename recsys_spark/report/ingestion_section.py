@@ -51,7 +51,8 @@ def _by_day(days: list[Mapping[str, float]]) -> list[Figure]:
     bars = [Bar(_day(str(day["day"])), [float(day[part] or 0) for part in PARTS]) for day in days[-MAX_BARS:]]
     chart = bar_chart("Rows of each day of ingestion by result", "day of ingestion", "rows", bars, PARTS)
     sentence = (
-        "A large part of duplicate rows means that a delivery repeats earlier ones; quarantined rows were refused."
+        "Rows of plays, users and items. A large part of duplicates means that a delivery repeats earlier ones;"
+        " quarantined rows were refused."
     )
     return [Figure("Rows by day", sentence, chart)] if chart else []
 

@@ -107,14 +107,15 @@ def _curves(models: list[Row], files_root: Path | None) -> list[Figure]:
     chosen = list(logs.items())[:MAX_CURVES]
     losses = [Series(version, _points(epochs, "loss", relative=True)) for version, epochs in chosen]
     metrics = [Series(version, _points(epochs, "metric", relative=False)) for version, epochs in chosen]
-    figures = []
+    figures: list[Figure] = []
+    name = f"{chosen[0][0]}: a" if len(chosen) == 1 else "A"
     loss = line_chart("Training loss by epoch", "epoch", "loss, first epoch = 1", losses, y_from_zero=False)
     if loss:
-        sentence = "A loss that still falls at the end means that more epochs may help."
+        sentence = f"{name} loss that still falls at the end means that more epochs may help."
         figures.append(Figure("Training loss", sentence, loss))
     metric = line_chart("Validation metric by epoch", "epoch", "validation metric", metrics, y_from_zero=False)
     if metric:
-        sentence = "A curve that falls at the end means that the network learns the training data by heart."
+        sentence = f"{name} curve that falls at the end means that the network learns the training data by heart."
         figures.append(Figure("Validation during training", sentence, metric))
     return figures
 
