@@ -1,0 +1,1 @@
+"""Second solver of the kind `als`: conjugate gradient on CSR blocks in files."""
