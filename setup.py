@@ -20,6 +20,7 @@ BASE = [
     "rich>=13",
     "safetensors>=0.4",
     "scipy>=1.13",
+    "numba>=0.61",
     "jinja2>=3.1",
 ]
 SPARK = ["pyspark>=4.0.1,<4.1", "delta-spark>=4.0.1,<4.1"]

@@ -5,7 +5,7 @@ A kind of model declares the values of each setting that the search for settings
 
 from dataclasses import dataclass
 
-__all__ = ["Choice", "Range", "SearchSpace"]
+__all__ = ["Choice", "Range", "SearchSpace", "search_space_of"]
 
 
 @dataclass(frozen=True)
@@ -28,3 +28,12 @@ class Choice:
 
 
 SearchSpace = dict[str, Range | Choice]
+
+
+def search_space_of(settings: object) -> SearchSpace:
+    """Return the search space of settings.
+
+    It is `searched` where it depends on their values, else `search_space`, or empty.
+    """
+    space: SearchSpace = getattr(settings, "searched", getattr(settings, "search_space", {}))
+    return space

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import TrainingError
+from recsys_spark.core.search_space import search_space_of
 from recsys_spark.evaluation.evaluated_models import build_evaluation_setup, ensure_popularity
 from recsys_spark.evaluation.evaluation_inputs import EvaluatedModel, build_evaluation_inputs
 from recsys_spark.evaluation.metric_values import compute_metric_values
@@ -32,7 +33,7 @@ Objective = Callable[[Trial], float]
 
 def _plan_trial(tables: Tables, config: BaseConfig, kind: str, pairs: TrainingPairs, trial: Trial) -> TrainingPlan:
     given: BaseModel = config.settings_of(kind)
-    drawn = draw_settings(trial, given.search_space)  # type: ignore[attr-defined]
+    drawn = draw_settings(trial, search_space_of(given))
     settings = type(given).model_validate({**given.model_dump(), **drawn})
     return plan_version(tables, config, kind, settings, pairs)
 

@@ -11,6 +11,7 @@ from recsys_spark.config.split import RATING_PROTOCOLS, protocol_of
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.logs import step
 from recsys_spark.core.names import NETWORKS
+from recsys_spark.core.search_space import search_space_of
 from recsys_spark.evaluation.search_objectives import network_objective, spark_objective
 from recsys_spark.evaluation.search_records import record_trials, show_trials
 from recsys_spark.evaluation.search_study import finished_trials, open_study, run_trials
@@ -35,7 +36,7 @@ def search_settings(tables: Tables, config: BaseConfig) -> int:
     pairs = _validated_pairs(tables, config)
     split_id, seed = pairs.split_id, config.run.seed
     assert split_id is not None
-    search_space = getattr(settings, "search_space", {})
+    search_space = search_space_of(settings)
     if not search_space:
         raise ConfigError(f"models.{kind} declares no search space: choose another model.kind")
     # Named by all that is the same in every trial: the data, the settings that are not searched, the seed.

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 PYTHONS, JAVAS = ((3, 11), (3, 12)), (17, 21)
-LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "rich", "safetensors", "scipy")
+LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "rich", "safetensors", "scipy", "numba")
 # Free bytes below which a disk is full for a small run, and for most runs.
 FULL, SCARCE = 1 << 30, 10 << 30
 

@@ -17,6 +17,7 @@ from recsys_spark.inference.autoencoder_codes import AutoencoderCodes
 from recsys_spark.interface.item_search import match_titles
 from recsys_spark.interface.serving import StoredModel, stored_model
 from recsys_spark.models.als_fold_in import AlsFoldIn
+from recsys_spark.models.block_als.objective import Objective
 from recsys_spark.preparation.single_plays import single_play_weights
 from recsys_spark.ranking.dot_scorer import DotScorer
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -93,7 +94,7 @@ def _scorer(
     try:
         matrix = ItemMatrix.open(folder / "items")
         if source.kind == "als":
-            return DotScorer(matrix, AlsFoldIn(settings["reg_param"], settings["alpha"], settings["implicit"])), matrix
+            return DotScorer(matrix, AlsFoldIn(Objective.of(settings))), matrix
         if source.kind == "lsa":
             # scipy takes longer to import than the rest of the answer.
             from recsys_spark.models.lsa_fold_in import LsaFoldIn

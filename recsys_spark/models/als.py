@@ -1,4 +1,4 @@
-"""Alternating least squares (ALS) by Spark's MLlib.
+"""Alternating least squares (ALS) by Spark's MLlib, or by conjugate gradient on blocks (block_als).
 
 Implicit mode explains every pair, played or not, and weights the played ones by confidence (Hu, Koren and
 Volinsky 2008); explicit mode fits ratings. MLlib scales the regularisation by the number of a row's ratings
@@ -6,7 +6,7 @@ Volinsky 2008); explicit mode fits ratings. MLlib scales the regularisation by t
 not probabilities.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +17,9 @@ from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.models.als_fold_in import AlsFoldIn
+from recsys_spark.models.block_als.fit import fit_blocks, start_from
+from recsys_spark.models.block_als.objective import Objective
+from recsys_spark.models.block_als.training import Passes
 from recsys_spark.models.kind import Fitted, ModelKind
 from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.preparation.weighting import Bm25Statistics, fit_bm25, read_bm25, with_confidence, write_bm25
@@ -104,14 +107,14 @@ def als_factors(model: ALSModel, n_observations: int) -> AlsFactors:
 
 
 class Als(ModelKind):
-    """The kind `als`: MLlib's factors as vectors, and fold-in by the closed form."""
+    """The kind `als`: factors as vectors, and fold-in by the closed form."""
 
     Settings: ClassVar[type[BaseModel]] = AlsSettings
 
     @property
     def mllib_values(self) -> int:
         """Return the rank: a model of MLlib holds the factors of all users and items."""
-        return int(self.settings.rank)
+        return int(self.settings.rank) if self.settings.solver == "mllib" else 0
 
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Train, and write the statistics of the weights below `folder`.
@@ -119,14 +122,45 @@ class Als(ModelKind):
         Later histories get the same weights by them.
         """
         statistics = write_bm25(fit_bm25(interactions), folder) if self._needs_statistics else None
+        if self.settings.solver == "block_cg":
+            return self._fit_blocks(
+                als_observations(interactions, self.settings, statistics), folder, seed, parallelism
+            )
         factors = fit_als(interactions, self.settings, seed, parallelism, statistics)
         metrics = {"observations": float(factors.n_observations)}
         return Fitted(factors.item_vectors, factors.user_vectors, factors.item_vectors, metrics)
 
+    def _fit_blocks(self, observations: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
+        settings: AlsSettings = self.settings
+        passes = Passes(
+            Objective.of(settings.model_dump()),
+            settings.rank,
+            settings.max_iter,
+            settings.cg_steps,
+            seed,
+            settings.start_scale,
+            settings.tolerance,
+        )
+        if self.start is not None:
+            vectors = {"users": self.start.user_vectors, "items": self.start.item_vectors}
+            passes = replace(passes, start=start_from(vectors, passes))
+        used = "not isnan(confidence)" + (" and confidence <> 0" if settings.implicit else "")
+        pairs = observations.where(used).select("user_idx", "item_idx", "confidence")
+        start = None if self.start is None else self.start.version
+        key = {"settings": settings.model_dump(mode="json"), "seed": seed, "start": start}
+        fit = fit_blocks(pairs, folder / "checkpoints", settings.blocks or 2 * parallelism, passes, key)
+        if fit is None:
+            raise TrainingError(_no_observations(settings))
+        metrics = {
+            "observations": float(fit.n_observations),
+            "objective": fit.objectives[-1],
+            "passes": float(len(fit.objectives)),
+        }
+        return Fitted(fit.item_vectors, fit.user_vectors, fit.item_vectors, metrics)
+
     def scorer(self, matrix: ItemMatrix) -> Scorer:
         """Return a scorer by dot products, with fold-in for users without a vector."""
-        settings = self.settings
-        return DotScorer(matrix, AlsFoldIn(settings.reg_param, settings.alpha, settings.implicit))
+        return DotScorer(matrix, AlsFoldIn(Objective.of(self.settings.model_dump())))
 
     def with_confidence(self, interactions: DataFrame, folder: Path) -> DataFrame:
         """Add the confidence of training: the weights, or in explicit mode the ratings."""

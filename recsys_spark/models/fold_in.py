@@ -2,15 +2,17 @@
 
 With fixed item vectors, ALS has a closed form for each user. Its solution for a new history is the vector that training
 would have computed, so new users need no retraining. Users are solved in batches of padded arrays of similar length,
-since a loop over users in Python would be slow. The scaling is MLlib's: regularisation grows with the length of the
-history.
+since a loop over users in Python would be slow. Weights and regularisation are those of training.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recsys_spark.models.block_als.objective import Objective
 
 __all__ = ["fold_in_explicit", "fold_in_implicit"]
 
@@ -26,39 +28,38 @@ def fold_in_implicit(
     indptr: Integers,
     indices: Integers,
     confidence: Floats,
-    reg_param: float,
-    alpha: float,
+    objective: Objective,
+    n_items: int,
 ) -> NDArray[np.float32]:
     """Return the vectors, (n_users, k), of histories given as CSR rows over the items.
 
-    item_vectors (n_items, k), gram its product with itself (k, k) over all items of the model, indptr
-    (n_users + 1,), indices and confidence (nnz,). Solves (Y'Y + sum alpha |r_i| y_i y_i' + reg_param n I) x =
-    sum over r_i > 0 of (1 + alpha r_i) y_i with n = number of r_i > 0 (Hu, Koren and Volinsky 2008; the
-    scaling by n is MLlib's). Entries for items outside the matrix, with a zero vector or without a confidence
-    (NaN) are ignored; a history without other entries has a zero vector. Peak memory is about 100 MB, or the length of
-    the longest history x k x 16 bytes if that is more.
+    item_vectors (m, k), gram the product with itself (k, k) of the vectors of all `n_items` items of the model, indptr
+    (n_users + 1,), indices and confidence (nnz,). Solves (w Y'Y + sum alpha |r_i| y_i y_i' + ridge I) x =
+    sum over r_i > 0 of (w + alpha r_i) y_i with w and ridge of the objective (Hu, Koren and Volinsky 2008). Entries for
+    items outside the matrix, with a zero vector or without a confidence (NaN) are ignored; a history without other
+    entries has a zero vector. Peak memory is about 100 MB, or the length of the longest history x k x 16 bytes if that
+    is more.
     """
     confidence = np.asarray(confidence, dtype=np.float64)
-    positive = confidence > 0
-    curvature = alpha * np.abs(confidence)
+    curvature, target, positive = objective.pair_terms(confidence)
     return _solve(
         item_vectors,
         _Histories(indptr, indices, _has_vector(item_vectors, indices) & (np.nan_to_num(confidence) != 0)),
         curvature=curvature,
-        target=np.where(positive, 1 + curvature, 0),
+        target=target,
         counted=positive,
-        gram=gram,
-        reg_param=reg_param,
+        gram=objective.base_weight * gram,
+        ridge=partial(objective.ridge, n_others=n_items),
     )
 
 
 def fold_in_explicit(
-    item_vectors: Floats, indptr: Integers, indices: Integers, rating: Floats, reg_param: float
+    item_vectors: Floats, indptr: Integers, indices: Integers, rating: Floats, objective: Objective
 ) -> NDArray[np.float32]:
     """Return the vectors, (n_users, k), of rated histories given as CSR rows over the items.
 
-    Solves (sum y_i y_i' + reg_param n I) x = sum rating_i y_i over n ratings: ALS with weighted regularisation (Zhou et
-    al. 2008). Arguments, ignored entries and memory are as in fold_in_implicit.
+    Solves (sum y_i y_i' + ridge I) x = sum rating_i y_i over n ratings: ALS with weighted regularisation (Zhou et al.
+    2008). Arguments, ignored entries and memory are as in fold_in_implicit.
     """
     rating = np.asarray(rating, dtype=np.float64)
     ones = np.ones(rating.size)
@@ -69,7 +70,7 @@ def fold_in_explicit(
         target=rating,
         counted=ones,
         gram=np.zeros((item_vectors.shape[1],) * 2),
-        reg_param=reg_param,
+        ridge=partial(objective.ridge, n_others=0),
     )
 
 
@@ -113,9 +114,9 @@ def _solve(
     target: Floats,
     counted: NDArray[Any],
     gram: Floats,
-    reg_param: float,
+    ridge: Callable[[Floats], Floats],
 ) -> NDArray[np.float32]:
-    """Solve for each user: (gram + sum curvature_i y_i y_i' + reg_param sum counted_i I) x = sum target_i y_i."""
+    """Solve for each user: (gram + sum curvature_i y_i y_i' + ridge(sum counted_i) I) x = sum target_i y_i."""
     rank = item_vectors.shape[1]
     curvature, target, counted = (values[histories.entries] for values in (curvature, target, counted))
     vectors = np.zeros((histories.lengths.size, rank), dtype=np.float32)
@@ -123,8 +124,8 @@ def _solve(
         items = item_vectors[histories.indices[places]].astype(np.float64)
         weighted = items * np.where(is_entry, curvature[places], 0)[:, :, None]
         system = gram + np.matmul(weighted.transpose(0, 2, 1), items)
-        ridge = reg_param * np.where(is_entry, counted[places], 0).sum(axis=1)
-        system[:, np.arange(rank), np.arange(rank)] += ridge[:, None]
+        counts = np.where(is_entry, counted[places], 0).sum(axis=1)
+        system[:, np.arange(rank), np.arange(rank)] += ridge(counts)[:, None]
         right = np.matmul(np.where(is_entry, target[places], 0)[:, None, :], items)
         vectors[users] = np.linalg.solve(system, right.transpose(0, 2, 1))[:, :, 0]
     return vectors

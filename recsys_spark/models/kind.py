@@ -16,7 +16,7 @@ from recsys_spark.core.names import KINDS, load_named
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 
-__all__ = ["Fitted", "ModelKind", "load_kind"]
+__all__ = ["Fitted", "ModelKind", "StartVectors", "load_kind"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,26 @@ class Fitted:
     cached: tuple[DataFrame, ...] = ()
 
 
+@dataclass(frozen=True)
+class StartVectors:
+    """Vectors of an earlier version, for a kind that can start from them; columns as in Fitted."""
+
+    version: str
+    user_vectors: DataFrame
+    item_vectors: DataFrame
+
+
 class ModelKind(ABC):
-    """One kind of model with its settings."""
+    """One kind of model with its settings.
+
+    `start` has the vectors of a warm start, if the settings ask for one.
+    """
 
     Settings: ClassVar[type[BaseModel]]
     has_item_vectors: ClassVar[bool] = True
     has_user_vectors: ClassVar[bool] = True
     history_order: ClassVar[str] = "column"
+    start: StartVectors | None = None
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -67,7 +80,8 @@ class ModelKind(ABC):
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Train on interactions (one row a pair).
 
-        Other files that scoring needs are written below `folder`. Raises TrainingError when there is nothing to train
+        Other files that scoring needs are written below `folder`. Its folder `checkpoints` is kept when a training is
+        killed, and removed after it. Raises TrainingError when there is nothing to train
         on.
         """
 

@@ -1,5 +1,6 @@
 """Training on Spark: vectors in Delta tables, the scoring matrix in files, a row in models."""
 
+import logging
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.models.kind import Fitted, ModelKind, load_kind
+from recsys_spark.models.kind import Fitted, ModelKind, StartVectors, load_kind
 from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
@@ -23,7 +24,11 @@ from recsys_spark.storage.tables import Tables
 
 __all__ = ["fitted_model", "train"]
 
+log = logging.getLogger(__name__)
+
 VALUE_BYTES = 4
+# Folder of a version for what a killed training goes on from.
+CHECKPOINTS = "checkpoints"
 
 
 @contextmanager
@@ -40,9 +45,8 @@ def fitted_model(
     n_users, n_items = index_sizes(tables)
     model = load_kind(plan.kind)(plan.settings)
     _check_connect(tables, config, model.mllib_values * (n_users + n_items), plan.kind)
-    # Another number of blocks gives other factors, so files of a killed run must not mix with new ones.
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    model.start = _start_vectors(tables, plan)
+    _clear(folder)
     with checkpoint_dir(tables.spark, Path(config.files_root) / "checkpoints"):
         fitted = model.fit(plan.pairs.train, folder, plan.seed, parallelism(tables.spark))
         try:
@@ -71,6 +75,7 @@ def train(tables: Tables, config: BaseConfig, plan: TrainingPlan) -> dict[str, i
     metrics = {**fitted.metrics, "fit_seconds": time.monotonic() - started}
     described = {**plan.row, "selection_metric": model.metric}
     record_model(tables, plan.version, plan.kind, plan.params, metrics, plan.artifact, **described)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return {name: int(value) for name, value in fitted.metrics.items()}
 
 
@@ -83,3 +88,30 @@ def _check_connect(tables: Tables, config: BaseConfig, values: int, kind: str) -
             f" spark.max_connect_model_bytes = {limit:,}: raise it if the server takes more, lower models.{kind}.rank,"
             " train lsa or ease instead, or run the job with spark-submit"
         )
+
+
+def _clear(folder: Path) -> None:
+    """Remove the files of a killed run, except its checkpoints.
+
+    Another number of blocks gives other factors, so old files must not mix with new ones.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name == CHECKPOINTS:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _start_vectors(tables: Tables, plan: TrainingPlan) -> StartVectors | None:
+    if plan.start is None:
+        return None
+    version = plan.start.version
+    log.info("starting from the vectors of %s", version)
+    users, items = (
+        tables.read(f"{side}_vectors").where(F.col("model_version") == version).select(f"{side}_idx", "vector")
+        for side in ("user", "item")
+    )
+    return StartVectors(version, users, items)

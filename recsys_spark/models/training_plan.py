@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
-from recsys_spark.core.errors import MissingInputError
+from recsys_spark.core.errors import ConfigError, MissingInputError
 from recsys_spark.core.names import training_job
 from recsys_spark.core.shard_spec import side_fields
-from recsys_spark.models.versions import ModelVersion, find_model, is_recorded, version_name
+from recsys_spark.models.versions import ModelVersion, find_model, find_versions, is_recorded, version_name
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.storage.model_files import missing_files
@@ -27,7 +28,8 @@ class TrainingPlan:
     """One model version to train.
 
     `parent` is set for a last fit (`model.fit`): the version on the training part of the split that chose the settings.
-    Its metrics stand for the last fit's, which no part of the split can measure.
+    Its metrics stand for the last fit's, which no part of the split can measure. `start` is the version whose vectors a
+    warm start begins with. The name of the version does not depend on it: the same data are trained on once.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class TrainingPlan:
     pairs: TrainingPairs
     seed: int
     parent: ModelVersion | None = None
+    start: ModelVersion | None = None
 
     @property
     def artifact(self) -> str:
@@ -45,7 +48,8 @@ class TrainingPlan:
     @property
     def params(self) -> dict[str, Any]:
         """Return the content of the column `params` of models: settings, seed and model.fit."""
-        return {"settings": self.settings.model_dump(mode="json"), "seed": self.seed, "fit": self.pairs.fit}
+        params = {"settings": self.settings.model_dump(mode="json"), "seed": self.seed, "fit": self.pairs.fit}
+        return params if self.start is None else {**params, "start": self.start.version}
 
     @property
     def row(self) -> dict[str, str | None]:
@@ -97,4 +101,38 @@ def plan_version(
                 f"{training_job(kind)} --model.kind {kind} with the same settings and without model.fit first"
             )
         parent = find_model(tables, kind, name)
-    return TrainingPlan(kind, settings, version, pairs, seed, parent)
+    return TrainingPlan(
+        kind, settings, version, pairs, seed, parent, _start_version(tables, kind, settings, pairs, version)
+    )
+
+
+def _start_version(
+    tables: Tables, kind: str, settings: BaseModel, pairs: TrainingPairs, version: str
+) -> ModelVersion | None:
+    """Return the version whose vectors a warm start begins with.
+
+    It is the newest other one on the same part of the data; None if the settings ask for no warm start. A model on a
+    split starts from models on splits only: another one has seen the held-out pairs. Raises ConfigError for a version
+    of another rank.
+    """
+    if not getattr(settings, "warm_start", False):
+        return None
+    if is_recorded(tables, version):
+        # A training that makes lost files again has the same start.
+        start = find_model(tables, kind, version).params.get("start")
+        return next(find_versions(tables, F.col("model_version") == start), None)
+    is_split = F.col("split_id").isNull() if pairs.fit == "everything" else F.col("split_id").isNotNull()
+    if pairs.split_id is None:
+        is_split = F.col("split_id").isNull()
+    others = find_versions(tables, (F.col("algorithm") == kind) & is_split & (F.col("model_version") != version))
+    found = next((other for other in others if other.fit == pairs.fit), None)
+    if found is None:
+        log.info("there is no earlier version of %s to start from: starting from random vectors", kind)
+        return None
+    rank, wanted = found.params["settings"]["rank"], settings.rank  # type: ignore[attr-defined]
+    if rank != wanted:
+        raise ConfigError(
+            f"models.{kind}.warm_start: {found.version} has rank {rank}, not {wanted}: set models.{kind}.rank to {rank}"
+            f", or train once with models.{kind}.warm_start false"
+        )
+    return found

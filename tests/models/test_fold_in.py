@@ -8,10 +8,13 @@ from pyspark.sql import DataFrame, SparkSession
 from recsys_spark.config.weighting import Weighting
 from recsys_spark.models import fold_in
 from recsys_spark.models.als import als_observations, fit_als
+from recsys_spark.models.block_als.objective import Objective
 from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
 from recsys_spark.models.settings.als import AlsSettings
 
 Array = NDArray[np.float32]
+
+IMPLICIT, EXPLICIT = (Objective(0.1, 2.0, implicit) for implicit in (True, False))
 
 
 def as_array(vectors: DataFrame, key: str) -> Array:
@@ -46,10 +49,11 @@ def test_equals_the_vectors_of_training(interactions: DataFrame, weighting: Weig
     indices = np.array([row["item_idx"] for row in rows])
     confidence = np.array([np.nan if row["confidence"] is None else row["confidence"] for row in rows])
     indptr = np.searchsorted([row["user_idx"] for row in rows], np.arange(61))
+    objective = Objective.of(settings.model_dump())
     if implicit:
-        folded = fold_in_implicit(items, items.T @ items, indptr, indices, confidence, 0.1, 3.0)
+        folded = fold_in_implicit(items, items.T @ items, indptr, indices, confidence, objective, 40)
     else:
-        folded = fold_in_explicit(items, indptr, indices, confidence, 0.1)
+        folded = fold_in_explicit(items, indptr, indices, confidence, objective)
     difference = np.linalg.norm(folded - trained, axis=1) / np.linalg.norm(trained, axis=1)
     assert difference.max() < 1e-4
 
@@ -70,7 +74,7 @@ def test_batches_equal_one_solve_a_user(monkeypatch: pytest.MonkeyPatch, batch_b
     gram = items.T @ items
     indptr, indices = ragged(rng, 40)
     confidence = rng.choice([-2.0, 0.0, 0.5, 3.0], indices.size)
-    actual = fold_in_implicit(items, gram, indptr, indices, confidence, reg_param=0.2, alpha=4.0)
+    actual = fold_in_implicit(items, gram, indptr, indices, confidence, Objective(0.2, 4.0, implicit=True), 40)
     assert actual.dtype == np.float32
     for user in range(len(indptr) - 1):
         entries = range(indptr[user], indptr[user + 1])
@@ -94,8 +98,8 @@ def test_invalid_entries_are_ignored() -> None:
     clean = np.array([2, 0]), np.array([1.0, 2.0])
     for args in ((noisy, 6), (clean, 2)):
         (indices, values), n = args
-        implicit = fold_in_implicit(items, gram, np.array([0, n]), indices, values, 0.1, 2.0)
-        explicit = fold_in_explicit(items, np.array([0, n]), indices, values, 0.1)
+        implicit = fold_in_implicit(items, gram, np.array([0, n]), indices, values, IMPLICIT, 6)
+        explicit = fold_in_explicit(items, np.array([0, n]), indices, values, EXPLICIT)
         if n == 6:
             with_noise = implicit, explicit
     np.testing.assert_array_equal(with_noise, (implicit, explicit))
@@ -104,6 +108,6 @@ def test_invalid_entries_are_ignored() -> None:
 def test_history_without_valid_entries_has_a_zero_vector() -> None:
     items = np.ones((3, 2), dtype=np.float32)
     indptr, indices, values = np.array([0, 0, 2]), np.array([7, 8]), np.ones(2)
-    assert not fold_in_implicit(items, items.T @ items, indptr, indices, values, 0.1, 1.0).any()
-    assert not fold_in_explicit(items, indptr, indices, values, 0.1).any()
-    assert fold_in_implicit(items, items.T @ items, np.array([0]), indices[:0], values[:0], 0.1, 1.0).shape == (0, 2)
+    assert not fold_in_implicit(items, items.T @ items, indptr, indices, values, IMPLICIT, 3).any()
+    assert not fold_in_explicit(items, indptr, indices, values, EXPLICIT).any()
+    assert fold_in_implicit(items, items.T @ items, np.array([0]), indices[:0], values[:0], IMPLICIT, 3).shape == (0, 2)

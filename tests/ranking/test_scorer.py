@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recsys_spark.models.als_fold_in import AlsFoldIn
+from recsys_spark.models.block_als.objective import Objective
 from recsys_spark.models.fold_in import fold_in_explicit, fold_in_implicit
 from recsys_spark.models.popularity import GroupPopularityScorer, PopularityScorer
 from recsys_spark.ranking.dot_scorer import DotScorer, ExtendedScorer
@@ -41,14 +42,14 @@ def matrix(make_matrix: MakeMatrix) -> ItemMatrix:
 @pytest.mark.parametrize("implicit", [True, False])
 def test_fold_in_uses_only_items_of_the_model(matrix: ItemMatrix, implicit: bool) -> None:
     """Items newer than the model and items without a vector have no effect."""
-    encoder = AlsFoldIn(reg_param=0.1, alpha=2.0, implicit=implicit)
+    encoder = AlsFoldIn(Objective(0.1, 2.0, implicit))
     actual = encoder(matrix, histories([1, 4, 7, 30], [30], [], [9]))
     items = matrix.rows(np.arange(10))
     in_model = (np.array([0, 2, 2, 2, 3]), np.array([1, 7, 9]), np.ones(3))
     if implicit:
-        expected = fold_in_implicit(items, items.T @ items, *in_model, 0.1, 2.0)
+        expected = fold_in_implicit(items, items.T @ items, *in_model, Objective(0.1, 2.0, implicit), len(items))
     else:
-        expected = fold_in_explicit(items, *in_model, 0.1)
+        expected = fold_in_explicit(items, *in_model, Objective(0.1, 2.0, implicit))
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
@@ -57,7 +58,7 @@ def test_queries_and_origins_of_users(matrix: ItemMatrix) -> None:
     vectors = np.zeros((5, 3), dtype=np.float32)
     vectors[0] = [1, 2, 3]
     block = UserBlock(vectors, histories([0], [], [1, 2], [30], []))
-    scorer = DotScorer(matrix, AlsFoldIn(0.1, 2.0, implicit=True))
+    scorer = DotScorer(matrix, AlsFoldIn(Objective(0.1, 2.0, implicit=True)))
     rows, values, origins = scorer.encode(block)
     assert rows.tolist() == [0, 2]
     assert origins.tolist() == [Origin.MODEL, Origin.FOLD_IN]
@@ -86,7 +87,7 @@ def test_an_extended_scorer_encodes_as_its_base_and_scores_more_items(
     matrix: ItemMatrix, make_matrix: MakeMatrix
 ) -> None:
     more = make_matrix(np.vstack([matrix.whole(), [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]]))
-    base = DotScorer(matrix, AlsFoldIn(0.1, 2.0, implicit=True))
+    base = DotScorer(matrix, AlsFoldIn(Objective(0.1, 2.0, implicit=True)))
     assert isinstance(base, ProductScorer) and not isinstance(PopularityScorer(matrix), ProductScorer)
     scorer = ExtendedScorer(base, more)
     block = UserBlock(None, histories([1, 2], [10], [7]))
@@ -103,6 +104,6 @@ def test_an_extended_scorer_encodes_as_its_base_and_scores_more_items(
 
 def test_scorers_are_small_to_send(make_matrix: MakeMatrix) -> None:
     matrix = make_matrix(np.ones((50_000, 8)))
-    scorer = DotScorer(matrix, AlsFoldIn(0.1, 2.0, implicit=True))
+    scorer = DotScorer(matrix, AlsFoldIn(Objective(0.1, 2.0, implicit=True)))
     scorer.encode(UserBlock(None, histories([1, 2])))
     assert len(pickle.dumps(scorer)) < 2000

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.models.als import als_observations, fit_als
 from recsys_spark.models.als_fold_in import AlsFoldIn
+from recsys_spark.models.block_als.objective import Objective
 from recsys_spark.models.popularity import PopularityScorer, popularity_scores
 from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.models.settings.popularity import PopularitySettings
@@ -67,7 +68,7 @@ def board(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Boar
         factors.user_vectors,
         als_observations(train.unionByName(late), SETTINGS),
     ).persist()
-    encoder = AlsFoldIn(SETTINGS.reg_param, SETTINGS.alpha, implicit=True)
+    encoder = AlsFoldIn(Objective.of(SETTINGS.model_dump()))
     return Board(users, DotScorer(matrix, encoder), PopularityScorer(popular))
 
 

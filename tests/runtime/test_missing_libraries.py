@@ -49,7 +49,8 @@ def test_help_of_all_jobs_loads_no_heavy_library() -> None:
     ids=["help", "completion", "configuration"],
 )
 def test_settings_of_all_kinds_are_read_without_heavy_libraries(program: str) -> None:
-    heavy = ("pyspark", "delta", "py4j", "torch", "petastorm", "numpy", "scipy", "pandas", "pyarrow", "deltalake")
+    engines = ("pyspark", "delta", "py4j", "torch", "petastorm", "deltalake")
+    heavy = (*engines, "numba", "numpy", "scipy", "pandas", "pyarrow")
     done = run(f"{program}\nassert not {set(heavy)!r} & set(sys.modules)", *heavy)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--models.cdae.units" in done.stdout and "--models.als.rank" in done.stdout

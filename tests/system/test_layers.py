@@ -46,6 +46,7 @@ MAX_TOP_LEVEL_ENTRIES = 26
 ONLY_IN = {
     "delta": "",
     "fcntl": "storage.locks",
+    "numba": "models.block_als.kernel",
     "py4j": "storage.spark_errors",
     "petastorm": "training.shard_loader",
     "pyspark.ml": "models.als training.distributed gender.features gender.mllib_fit gender.reliability",

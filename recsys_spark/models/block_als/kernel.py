@@ -63,7 +63,10 @@ def _compiled() -> Callable[..., float]:
     return compiled
 
 
-def _solve_rows(indptr, indices, weights, targets, ridge, eigenvalues, factors, rows, steps):  # type: ignore[no-untyped-def]
+# One function, as numba compiles and caches it as one.
+def _solve_rows(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    indptr, indices, weights, targets, ridge, eigenvalues, factors, rows, steps
+):
     k = rows.shape[1]
     right = np.empty(k, np.float32)
     residual = np.empty(k, np.float32)
@@ -94,11 +97,12 @@ def _solve_rows(indptr, indices, weights, targets, ridge, eigenvalues, factors, 
                 right[f] += target * y[f]
                 residual[f] += rest * y[f]
                 inverse[f] += weight * y[f] * y[f]
-        norm = np.float32(0)
+        # In float64, as the square of a residual may exceed the range of float32.
+        norm = 0.0
         for f in range(k):
             inverse[f] = np.float32(1) / max(inverse[f], TINY)
             direction[f] = inverse[f] * residual[f]
-            norm += direction[f] * residual[f]
+            norm += np.float64(direction[f]) * np.float64(residual[f])
         for _ in range(steps):
             if not norm > TINY:
                 break
@@ -117,13 +121,13 @@ def _solve_rows(indptr, indices, weights, targets, ridge, eigenvalues, factors, 
                 curvature += direction[f] * product[f]
             if not curvature > 0:
                 break
-            length = norm / curvature
-            following = np.float32(0)
+            length = np.float32(norm / curvature)
+            following = 0.0
             for f in range(k):
                 x[f] += length * direction[f]
                 residual[f] -= length * product[f]
-                following += inverse[f] * residual[f] * residual[f]
-            growth = following / norm
+                following += np.float64(inverse[f]) * np.float64(residual[f]) * np.float64(residual[f])
+            growth = np.float32(following / norm)
             norm = following
             for f in range(k):
                 direction[f] = inverse[f] * residual[f] + growth * direction[f]

@@ -3,8 +3,8 @@
 Implicit mode gives every pair the confidence unobserved_weight, and a played one alpha x weight more; explicit mode has
 the rated pairs alone. A row with n positive entries is regularised by
 reg_param (n + unobserved_weight m)^reg_exponent, where m is the size of the other side if reg_all_pairs is set, else 0
-(Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS"). With an exponent of 1 and m = 0 it is the
-scaling of MLlib (Zhou et al. 2008), with an exponent of 0 the plain sum of squares.
+(Rendle, Krichene, Zhang and Koren 2022, "Revisiting the Performance of iALS on Item Recommendation Benchmarks"). An
+exponent of 1 with m = 0 is the scaling of MLlib (Zhou et al. 2008), an exponent of 0 the plain sum of squares.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Objective:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Objective":
-        """Return the objective of settings of the kind `als`, which may be of an earlier release."""
+        """Return the objective of settings of the kind `als`, also of an earlier release."""
         return cls(**{name: settings[name] for name in cls.__dataclass_fields__ if name in settings})
 
     @property
@@ -48,7 +48,9 @@ class Objective:
         if not self.implicit:
             return np.ones_like(confidence), confidence, np.ones(confidence.shape, dtype=bool)
         positive = confidence > 0
-        weights = self.alpha * np.abs(confidence)
+        # A weight beyond the range of its type becomes infinite, and the solver refuses the result.
+        with np.errstate(over="ignore"):
+            weights = self.alpha * np.abs(confidence)
         return weights, np.where(positive, self.unobserved_weight + weights, 0).astype(confidence.dtype), positive
 
     def constant(self, confidence: Floats, targets: Floats) -> float:
