@@ -139,7 +139,7 @@ class Als(ModelKind):
             settings.cg_steps,
             seed,
             settings.start_scale,
-            settings.tolerance,
+            settings.stop_below,
         )
         if self.start is not None:
             vectors = {"users": self.start.user_vectors, "items": self.start.item_vectors}

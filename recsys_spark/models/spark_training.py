@@ -82,11 +82,12 @@ def train(tables: Tables, config: BaseConfig, plan: TrainingPlan) -> dict[str, i
 def _check_connect(tables: Tables, config: BaseConfig, values: int, kind: str) -> None:
     """Check the size of a model of MLlib for a Spark Connect server."""
     size, limit = VALUE_BYTES * values, config.spark.max_connect_model_bytes
+    solver = "set models.als.solver to block_cg, " if kind == "als" else ""
     if is_remote(tables.spark) and size > limit:
         raise ConfigError(
             f"the factors of {kind} take {size:,} bytes, and a Spark Connect server is given at most"
             f" spark.max_connect_model_bytes = {limit:,}: raise it if the server takes more, lower models.{kind}.rank,"
-            " train lsa or ease instead, or run the job with spark-submit"
+            f" {solver}train lsa or ease instead, or run the job with spark-submit"
         )
 
 

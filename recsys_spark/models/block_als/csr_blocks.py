@@ -68,15 +68,14 @@ def balanced_bounds(counts: NDArray[np.int64], width: int, length: int, n_blocks
     return (0, *inner.tolist(), length)
 
 
-def build_side(observations: DataFrame, side: str, folder: Path, n_blocks: int) -> Side:
+def build_side(observations: DataFrame, side: str, folder: Path, length: int, n_blocks: int) -> Side:
     """Write the blocks of one side of `observations` (user_idx, item_idx, confidence) and return their bounds.
 
-    `folder` must be visible to all executors. A task holds the entries of one block, about 40 bytes each.
+    `length` is the largest row number plus one. `folder` must be visible to all executors. A task holds the entries of
+    one block, about 40 bytes each.
     """
     names = ("user_idx", "item_idx") if side == "users" else ("item_idx", "user_idx")
     row, column = map(F.col, names)
-    (largest,) = observations.agg(F.max(row)).collect()
-    length = int(largest[0]) + 1
     width = -(-length // MAX_BUCKETS)
     buckets = observations.groupBy(F.floor(row / width).cast("int").alias("bucket")).count().collect()
     counts = np.zeros(-(-length // width), dtype=np.int64)

@@ -4,6 +4,7 @@ A folder belongs to one attempt of one pass and is never written again: tasks th
 the files of the next attempt. `basis` is orthogonal: stored rows times its transpose are the factors.
 """
 
+import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,12 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys_spark.core.atomic_files import UNSUPPORTED
 from recsys_spark.core.errors import MissingInputError
 from recsys_spark.models.block_als.csr_blocks import Side, save_array
 
 __all__ = ["BlockResult", "Factors", "finish_factors", "map_rotated", "read_factors", "write_factors"]
 
 Reals = NDArray[np.float32]
+
+# Rows that are converted to float64 at a time.
+GRAM_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,11 @@ class Factors:
 
 def write_factors(folder: str, block: int, rows: Reals) -> None:
     """Write the factors of a block, (n, k), and their product."""
-    wide = rows.astype(np.float64)
-    save_array(Path(folder) / f"gram-{block:05d}.npy", wide.T @ wide)
+    gram = np.zeros((rows.shape[1],) * 2)
+    for first in range(0, len(rows), GRAM_ROWS):
+        wide = rows[first : first + GRAM_ROWS].astype(np.float64)
+        gram += wide.T @ wide
+    save_array(Path(folder) / f"gram-{block:05d}.npy", gram)
     save_array(Path(folder) / _name(block), rows)
 
 
@@ -94,21 +102,39 @@ def map_rotated(source: str, side: Side, rotation: Reals, folder: str, first: in
 
     The workers of a machine share its pages. The tasks of a pass write it together. Each writes the blocks that no
     other has finished, from block `first` on, and marks a block when it is complete. Two tasks that write the same
-    block write the same bytes.
+    block write the same bytes. A file system that refuses writes within a file, such as a mounted object store, gives
+    every worker a copy of its own in memory instead.
     """
     path, rank = Path(folder) / "others.f32", rotation.shape[0]
-    with path.open("ab") as file:
-        file.truncate(4 * side.length * rank)
-    with path.open("r+b") as file:
-        for block in (np.arange(side.n_blocks) + first) % side.n_blocks:
-            mark = Path(folder) / f"others-{block:05d}.done"
-            if not mark.exists():
-                start, stop = side.rows(block)
-                file.seek(4 * start * rank)
-                file.write(np.ascontiguousarray(read_factors(source, block, stop - start) @ rotation).data)
-                file.flush()
-                mark.touch()
+    try:
+        with path.open("ab") as file:
+            file.truncate(4 * side.length * rank)
+        with path.open("r+b") as file:
+            for block in (np.arange(side.n_blocks) + first) % side.n_blocks:
+                mark = Path(folder) / f"others-{block:05d}.done"
+                if not mark.exists():
+                    file.seek(4 * side.bounds[block] * rank)
+                    file.write(_rotated(source, side, int(block), rotation).data)
+                    file.flush()
+                    mark.touch()
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        return _assembled(folder, source, side, rotation.tobytes())
     return _open_map(str(path), side.length, rank)
+
+
+def _rotated(source: str, side: Side, block: int, rotation: Reals) -> Reals:
+    start, stop = side.rows(block)
+    return np.ascontiguousarray(read_factors(source, block, stop - start) @ rotation)
+
+
+@lru_cache(maxsize=1)
+def _assembled(folder: str, source: str, side: Side, rotation: bytes) -> Reals:
+    """Return the factors in memory; `folder` stands for the pass."""
+    square = np.frombuffer(rotation, np.float32)
+    matrix = square.reshape(-1, math.isqrt(square.size))
+    return np.concatenate([_rotated(source, side, block, matrix) for block in range(side.n_blocks)])
 
 
 @lru_cache(maxsize=2)

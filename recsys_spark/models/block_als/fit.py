@@ -117,18 +117,16 @@ def _build_sides(
     observations: DataFrame, folder: Path, n_blocks: int, key: Mapping[str, Any]
 ) -> dict[str, Side] | None:
     shutil.rmtree(folder, ignore_errors=True)
-    observations = observations.persist()
-    try:
-        if observations.isEmpty():
-            return None
-        sides = {}
-        for name in SIDES:
-            own = folder / f"csr-{name}"
-            own.mkdir(parents=True)
-            with step(f"writing the blocks of {name}"):
-                sides[name] = build_side(observations, name, own, n_blocks)
-    finally:
-        observations.unpersist()
+    # The frame is not persisted, which serverless compute refuses: reading the pairs again takes about as long.
+    (largest,) = observations.agg(*(F.max(name).alias(side) for side, name in COLUMNS.items())).collect()
+    if largest["users"] is None:
+        return None
+    sides = {}
+    for name in SIDES:
+        own = folder / f"csr-{name}"
+        own.mkdir(parents=True)
+        with step(f"writing the blocks of {name}"):
+            sides[name] = build_side(observations, name, own, largest[name] + 1, n_blocks)
     described = {name: {**asdict(side), "folder": Path(side.folder).name} for name, side in sides.items()}
     write_json(folder / SETUP, {"key": dict(key), **described})
     return sides

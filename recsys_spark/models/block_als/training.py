@@ -38,7 +38,7 @@ class Passes:
     """Settings of a run; an iteration is a pass over the items and one over the users.
 
     `start` writes the factors of an earlier version, and None is a random start. The run ends before max_iter
-    iterations when one lowers the objective by a share below `tolerance`.
+    iterations when a pass lowers the objective by a share below `tolerance`.
     """
 
     objective: Objective
@@ -136,10 +136,10 @@ def _is_finished(done: Checkpoint, passes: Passes) -> bool:
     extra = 0 if passes.start is None else 1
     if done.number >= extra + 2 * passes.max_iter:
         return True
-    # Compared at the end of an iteration, which is the pass over the users.
-    if not passes.tolerance or len(done.objectives) < 3 or done.number % 2 != extra:
+    # A random start has one pass more before both sides are solved for vectors that are.
+    if not passes.tolerance or done.number < 3 - extra:
         return False
-    before, after = done.objectives[-3], done.objectives[-1]
+    before, after = done.objectives[-2:]
     return before - after < passes.tolerance * abs(before)
 
 

@@ -9,6 +9,7 @@ from recsys_spark.core.search_space import Choice, Range, SearchSpace
 
 __all__ = ["AlsSettings"]
 
+WARM_TOLERANCE = 1e-3
 # Settings that MLlib cannot express.
 BLOCK_SETTINGS = (
     "unobserved_weight",
@@ -85,11 +86,12 @@ class AlsSettings(WeightingSettings):
         default=0.0,
         ge=0,
         lt=1,
-        description="block_cg: stop when a pass lowers the objective by a smaller share than this; 0: after max_iter.",
+        description="block_cg: stop when a pass lowers the objective by a smaller share than this; 0: after max_iter, "
+        "or 0.001 with warm_start.",
     )
     warm_start: bool = Field(
         default=False,
-        description="block_cg: start from the vectors of the newest version on earlier data; set tolerance as well.",
+        description="block_cg: start from the vectors of the newest earlier version, and stop early.",
     )
 
     @model_validator(mode="after")
@@ -99,6 +101,11 @@ class AlsSettings(WeightingSettings):
         if self.solver == "mllib" and changed:
             raise ValueError(f"{', '.join(changed)}: MLlib has no such setting: set solver to block_cg")
         return self
+
+    @property
+    def stop_below(self) -> float:
+        """Return the tolerance, or its default for a warm start."""
+        return self.tolerance or (WARM_TOLERANCE if self.warm_start else 0.0)
 
     @property
     def searched(self) -> SearchSpace:

@@ -91,7 +91,7 @@ def test_a_warm_start_needs_fewer_passes_and_folds_in_new_rows(spark, tmp_path):
 def test_blocks_hold_the_observations_in_order(spark, tmp_path):
     rows = [(u, i, p, r) for u, i, p, r in rows_of() if u < 30]
     frame = spark.createDataFrame(rows[::-1], SCHEMA).selectExpr("user_idx", "item_idx", "float(play_count) confidence")
-    side = fit.build_side(frame, "items", tmp_path, 4)
+    side = fit.build_side(frame, "items", tmp_path, 40, 4)
     found = []
     for block in range(side.n_blocks):
         csr, first = read_block(side, block), side.rows(block)[0]
