@@ -45,11 +45,15 @@ class RandomStart:
     def __call__(self, block: int) -> BlockResult:
         started, (first, last) = time.perf_counter(), self.side.rows(block)
         chunks = range(first // CHUNK, -(-last // CHUNK))
-        drawn = [np.random.default_rng((self.seed, chunk)).standard_normal((CHUNK, self.rank)) for chunk in chunks]
+        drawn = [
+            np.random.default_rng((self.seed, chunk)).standard_normal((CHUNK, self.rank), dtype=np.float32)
+            for chunk in chunks
+        ]
         offset = first - chunks.start * CHUNK
-        rows = np.concatenate(drawn)[offset : offset + last - first] * (self.scale / np.sqrt(self.rank))
+        rows = np.concatenate(drawn)[offset : offset + last - first]
+        rows *= np.float32(self.scale / np.sqrt(self.rank))
+        rows[np.diff(read_block(self.side, block).indptr) == 0] = 0
         ridge = _row_ridge(self.side, block, self.n_others, self.objective)
-        rows = np.where(np.diff(read_block(self.side, block).indptr)[:, None] > 0, rows, 0).astype(np.float32)
         write_factors(self.folder, block, rows)
         return BlockResult(block, 0.0, _penalty(ridge, rows), time.perf_counter() - started)
 
