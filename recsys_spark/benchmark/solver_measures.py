@@ -151,7 +151,11 @@ def _mllib(bench: Bench, data: _Data, objective: Objective) -> tuple[float, floa
             files[name] = bench.folder / f"mllib-{name}-{iterations}"
             frame.write.parquet(file_uri(files[name]))
         seconds = time.perf_counter() - started
-        return seconds, lambda: total_objective(data.plays, *map(_read_vectors, files.values()), objective)
+
+        def objective_of() -> float:
+            return total_objective(data.plays, _read_vectors(files["users"]), _read_vectors(files["items"]), objective)
+
+        return seconds, objective_of
 
     first, _ = fit(1)
     last, objective_of = fit(ITERATIONS)

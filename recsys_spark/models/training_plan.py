@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
@@ -124,7 +125,8 @@ def _start_version(
     is_split = F.col("split_id").isNull() if pairs.fit == "everything" else F.col("split_id").isNotNull()
     if pairs.split_id is None:
         is_split = F.col("split_id").isNull()
-    others = find_versions(tables, (F.col("algorithm") == kind) & is_split & (F.col("model_version") != version))
+    is_other: Column = (F.col("algorithm") == kind) & (F.col("model_version") != version) & is_split
+    others = find_versions(tables, is_other)
     found = next((other for other in others if other.fit == pairs.fit), None)
     if found is None:
         log.info("there is no earlier version of %s to start from: starting from random vectors", kind)

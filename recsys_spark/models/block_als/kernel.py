@@ -11,7 +11,7 @@ one type each, so that read-only maps of files do not cause another compilation.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, no_type_check
 
 import numba
 import numpy as np
@@ -63,8 +63,9 @@ def _compiled() -> Callable[..., float]:
     return compiled
 
 
-# One function, as numba compiles and caches it as one.
-def _solve_rows(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+# One function, as numba compiles and caches it as one; its types are those of the signature above.
+@no_type_check
+def _solve_rows(  # noqa: PLR0912, PLR0915
     indptr, indices, weights, targets, ridge, eigenvalues, factors, rows, steps
 ):
     k = rows.shape[1]

@@ -112,7 +112,8 @@ def _solve(
     loss, penalty = _checked(run(task, sides[name].n_blocks), sides[name])
     solved = finish_factors(own, sides[name], basis, penalty)
     objectives = (*done.objectives, loss + source.penalty)
-    return replace(done, number=done.number + 1, objectives=objectives, **{name: solved})
+    users, items = (solved, done.items) if name == "users" else (done.users, solved)
+    return replace(done, number=done.number + 1, objectives=objectives, users=users, items=items)
 
 
 def _write_inputs(folder: str, source: Factors, start: Factors | None, objective: Objective) -> NDArray[np.float64]:

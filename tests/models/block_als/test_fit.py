@@ -7,7 +7,7 @@ from scipy import sparse
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.models.als import Als, fit_als
 from recsys_spark.models.block_als import fit
-from recsys_spark.models.block_als.csr_blocks import read_block
+from recsys_spark.models.block_als.csr_blocks import build_side, read_block
 from recsys_spark.models.block_als.objective import Objective
 from recsys_spark.models.kind import StartVectors
 from recsys_spark.models.settings.als import AlsSettings
@@ -88,6 +88,8 @@ def test_a_warm_start_needs_fewer_passes_and_folds_in_new_rows(spark, tmp_path):
     frame = spark.createDataFrame(rows, SCHEMA)
     cold = Als(settings).fit(frame, tmp_path / "cold", 1, 2)
     kind = Als(settings)
+    assert first.user_vectors is not None
+    assert first.item_vectors is not None
     kind.start = StartVectors("als-before", first.user_vectors, first.item_vectors)
     warm = kind.fit(frame, tmp_path / "warm", 1, 2)
     assert warm.metrics["passes"] < cold.metrics["passes"]
@@ -101,8 +103,8 @@ def test_a_warm_start_needs_fewer_passes_and_folds_in_new_rows(spark, tmp_path):
 def test_blocks_hold_the_observations_in_order(spark, tmp_path):
     rows = [(u, i, p, r) for u, i, p, r in rows_of() if u < 30]
     frame = spark.createDataFrame(rows[::-1], SCHEMA).selectExpr("user_idx", "item_idx", "float(play_count) confidence")
-    side = fit.build_side(frame, "items", tmp_path, 40, 4)
-    found = []
+    side = build_side(frame, "items", tmp_path, 40, 4)
+    found: list[tuple[int, int, float]] = []
     for block in range(side.n_blocks):
         csr, first = read_block(side, block), side.rows(block)[0]
         numbers = np.repeat(np.arange(len(csr)), csr.lengths()) + first

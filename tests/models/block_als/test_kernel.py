@@ -18,7 +18,7 @@ OBJECTIVES = {
 }
 
 
-@pytest.fixture(params=OBJECTIVES.values(), ids=OBJECTIVES.keys())
+@pytest.fixture(params=list(OBJECTIVES.values()), ids=list(OBJECTIVES))
 def objective(request):
     return request.param
 
@@ -75,8 +75,8 @@ def solve(matrix, others, objective, steps, start=None):
     eigenvalues, basis = np.linalg.eigh(others.T @ others)
     counts = np.diff(matrix.indptr)
     weights, targets, _ = objective.pair_terms(matrix.data)
-    rows = np.zeros((matrix.shape[0], others.shape[1])) if start is None else start @ basis
-    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    wide = np.zeros((matrix.shape[0], others.shape[1])) if start is None else start @ basis
+    rows = np.ascontiguousarray(wide, dtype=np.float32)
     quadratic = solve_rows(
         matrix.indptr,
         matrix.indices,
@@ -123,8 +123,8 @@ def test_passes_lower_the_objective_to_that_of_exact_passes(objective):
 
 
 def test_rows_without_entries_become_zero_and_rank_may_exceed_the_items():
-    matrix = sparse.csr_matrix((np.float32([1.0]), np.int32([0]), np.int64([0, 0, 1])), shape=(2, 3))
-    matrix.indptr = matrix.indptr.astype(np.int64)
+    matrix = sparse.csr_matrix((np.array([1.0], np.float32), np.array([0]), np.array([0, 0, 1])), shape=(2, 3))
+    matrix.indptr, matrix.indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
     others = np.random.default_rng(2).normal(size=(3, 8))
     rows, _ = solve(matrix, others, MLLIB, 12, start=np.ones((2, 8)))
     assert not rows[0].any()

@@ -52,9 +52,9 @@ def run_here(task, n_blocks):
 
 def train(matrix, folder, passes, run=run_here, n_blocks=3):
     """Return users and items in the original basis, and the checkpoint."""
-    sides = sides_of(matrix, folder, n_blocks)
-    done = run_passes(*sides, folder, passes, run)
-    return *(vectors(done.of(side.name), side) for side in sides), done
+    users, items = sides_of(matrix, folder, n_blocks)
+    done = run_passes(users, items, folder, passes, run)
+    return vectors(done.users, users), vectors(done.items, items), done
 
 
 def vectors(factors, side):
