@@ -102,9 +102,8 @@ def plan_version(
                 f"{training_job(kind)} --model.kind {kind} with the same settings and without model.fit first"
             )
         parent = find_model(tables, kind, name)
-    return TrainingPlan(
-        kind, settings, version, pairs, seed, parent, _start_version(tables, kind, settings, pairs, version)
-    )
+    start = _start_version(tables, kind, settings, pairs, version)
+    return TrainingPlan(kind, settings, version, pairs, seed, parent, start)
 
 
 def _start_version(
@@ -120,13 +119,11 @@ def _start_version(
         return None
     if is_recorded(tables, version):
         # A training that makes lost files again has the same start.
-        start = find_model(tables, kind, version).params.get("start")
-        return next(find_versions(tables, F.col("model_version") == start), None)
-    is_split = F.col("split_id").isNull() if pairs.fit == "everything" else F.col("split_id").isNotNull()
-    if pairs.split_id is None:
-        is_split = F.col("split_id").isNull()
-    is_other: Column = (F.col("algorithm") == kind) & (F.col("model_version") != version) & is_split
-    others = find_versions(tables, is_other)
+        is_start: Column = F.col("model_version") == find_model(tables, kind, version).params.get("start")
+        return next(find_versions(tables, is_start), None)
+    on_split = pairs.split_id is not None and pairs.fit != "everything"
+    is_other: Column = (F.col("algorithm") == kind) & (F.col("model_version") != version)
+    others = find_versions(tables, is_other & (F.col("split_id").isNotNull() == F.lit(on_split)))
     found = next((other for other in others if other.fit == pairs.fit), None)
     if found is None:
         log.info("there is no earlier version of %s to start from: starting from random vectors", kind)

@@ -69,11 +69,8 @@ def _solve_rows(  # noqa: PLR0912, PLR0915
     indptr, indices, weights, targets, ridge, eigenvalues, factors, rows, steps
 ):
     k = rows.shape[1]
-    right = np.empty(k, np.float32)
-    residual = np.empty(k, np.float32)
-    direction = np.empty(k, np.float32)
-    product = np.empty(k, np.float32)
-    inverse = np.empty(k, np.float32)
+    right, residual, inverse = np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32)
+    direction, product = np.empty(k, np.float32), np.empty(k, np.float32)
     total = 0.0
     for row in range(rows.shape[0]):
         first, last = indptr[row], indptr[row + 1]
