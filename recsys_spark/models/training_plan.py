@@ -119,8 +119,8 @@ def _start_version(
         return None
     if is_recorded(tables, version):
         # A training that makes lost files again has the same start.
-        is_start: Column = F.col("model_version") == find_model(tables, kind, version).params.get("start")
-        return next(find_versions(tables, is_start), None)
+        start: str | None = find_model(tables, kind, version).params.get("start")
+        return None if start is None else next(find_versions(tables, F.col("model_version") == start), None)
     on_split = pairs.split_id is not None and pairs.fit != "everything"
     is_other: Column = (F.col("algorithm") == kind) & (F.col("model_version") != version)
     others = find_versions(tables, is_other & (F.col("split_id").isNotNull() == F.lit(on_split)))

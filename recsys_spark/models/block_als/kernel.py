@@ -65,7 +65,7 @@ def _compiled() -> Callable[..., float]:
 
 # One function, as numba compiles and caches it as one; its types are those of the signature above.
 @no_type_check
-def _solve_rows(  # noqa: PLR0912, PLR0915
+def _solve_rows(  # noqa: PLR0912
     indptr, indices, weights, targets, ridge, eigenvalues, factors, rows, steps
 ):
     k = rows.shape[1]
