@@ -38,7 +38,7 @@ def settings_of(**changes):
 @pytest.mark.parametrize("implicit", [True, False])
 def test_reaches_the_objective_of_mllib(spark, tmp_path, implicit):
     rows = rows_of()
-    frame, settings = spark.createDataFrame(rows, SCHEMA), settings_of(implicit=implicit, max_iter=12, rank=4)
+    frame, settings = spark.createDataFrame(rows, SCHEMA), settings_of(implicit=implicit, max_iter=6, rank=4)
     fitted = Als(settings).fit(frame, tmp_path, seed=1, parallelism=2)
     users, items, weights = np.zeros((60, 4)), np.zeros((40, 4)), np.zeros((60, 40))
     for user, item, plays, rating in rows:
@@ -53,7 +53,7 @@ def test_reaches_the_objective_of_mllib(spark, tmp_path, implicit):
         objective = Objective.of(settings.model_dump())
         found.append(objective_of(sparse.csr_matrix(weights), users, items, objective))
     # Each starts from its own random vectors and ends in its own minimum.
-    assert found[0] <= 1.02 * found[1]
+    assert found[0] <= 1.03 * found[1]
     np.testing.assert_allclose(fitted.metrics["objective"], found[0], rtol=1e-4)
 
 
