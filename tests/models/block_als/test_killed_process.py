@@ -1,4 +1,4 @@
-"""A process of the passes that is killed in the middle of a file, and run again."""
+"""A process of the passes is killed in the middle of a file, and run again."""
 
 import signal
 import subprocess
