@@ -1,4 +1,4 @@
-"""A process of the passes is killed in the middle of a file, and run again."""
+"""Processes of a fit are killed in the middle of a file, and run again."""
 
 import signal
 import subprocess
