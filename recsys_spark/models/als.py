@@ -144,7 +144,9 @@ class Als(ModelKind):
         if self.start is not None:
             vectors = {"users": self.start.user_vectors, "items": self.start.item_vectors}
             passes = replace(passes, start=start_from(vectors, passes))
-        used = "not isnan(confidence)" + (" and confidence <> 0" if settings.implicit else "")
+        used = "confidence is not null and not isnan(confidence)" + (
+            " and confidence <> 0" if settings.implicit else ""
+        )
         pairs = observations.where(used).select("user_idx", "item_idx", "confidence")
         start = None if self.start is None else self.start.version
         key = {"settings": settings.model_dump(mode="json"), "seed": seed, "start": start}
