@@ -19,8 +19,6 @@ EXTRAS = {
     "petastorm": "torch",
     "deltalake": "cli",
     "mlflow": "mlflow",
-    "grpc": "connect",
-    "grpc_status": "connect",
 }
 
 

@@ -20,7 +20,7 @@ from recsys_spark.models.als_fold_in import AlsFoldIn
 from recsys_spark.models.block_als.fit import fit_blocks, start_from
 from recsys_spark.models.block_als.objective import Objective
 from recsys_spark.models.block_als.training import Passes
-from recsys_spark.models.kind import Fitted, ModelKind
+from recsys_spark.models.kind import CHECKPOINTS, Fitted, ModelKind
 from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.preparation.weighting import Bm25Statistics, fit_bm25, read_bm25, with_confidence, write_bm25
 from recsys_spark.ranking.dot_scorer import DotScorer
@@ -150,7 +150,7 @@ class Als(ModelKind):
         pairs = observations.where(used).select("user_idx", "item_idx", "confidence")
         start = None if self.start is None else self.start.version
         key = {"settings": settings.model_dump(mode="json"), "seed": seed, "start": start}
-        fit = fit_blocks(pairs, folder / "checkpoints", settings.blocks or 2 * parallelism, passes, key)
+        fit = fit_blocks(pairs, folder / CHECKPOINTS, settings.blocks or 2 * parallelism, passes, key)
         if fit is None:
             raise TrainingError(_no_observations(settings))
         metrics = {

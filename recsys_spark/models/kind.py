@@ -16,7 +16,10 @@ from recsys_spark.core.names import KINDS, load_named
 from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.scorer import Scorer
 
-__all__ = ["Fitted", "ModelKind", "StartVectors", "load_kind"]
+__all__ = ["CHECKPOINTS", "Fitted", "ModelKind", "StartVectors", "load_kind"]
+
+# Folder of a version for what a killed training goes on from.
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,8 @@ class ModelKind(ABC):
     def fit(self, interactions: DataFrame, folder: Path, seed: int, parallelism: int) -> Fitted:
         """Train on interactions (one row a pair).
 
-        Other files that scoring needs are written below `folder`. Its folder `checkpoints` is kept when a training is
-        killed, and removed after it. Raises TrainingError when there is nothing to train
-        on.
+        Other files that scoring needs are written below `folder`. Its folder CHECKPOINTS is kept when a training is
+        killed, and removed after it. Raises TrainingError when there is nothing to train on.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.models.kind import Fitted, ModelKind, StartVectors, load_kind
+from recsys_spark.models.kind import CHECKPOINTS, Fitted, ModelKind, StartVectors, load_kind
 from recsys_spark.models.training_plan import TrainingPlan
 from recsys_spark.models.versions import record_model
 from recsys_spark.preparation.training_pairs import index_sizes
@@ -27,8 +27,6 @@ __all__ = ["fitted_model", "train"]
 log = logging.getLogger(__name__)
 
 VALUE_BYTES = 4
-# Folder of a version for what a killed training goes on from.
-CHECKPOINTS = "checkpoints"
 
 
 @contextmanager

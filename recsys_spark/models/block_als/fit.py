@@ -41,7 +41,7 @@ BATCH_ROWS = 4096
 class BlockFit:
     """Vectors of a fit, and the objective and seconds of each pass.
 
-    Vectors are read from the folder of the fit when they are used.     user_vectors has (user_idx INT, vector
+    Vectors are read from the folder of the fit when they are used. user_vectors has (user_idx INT, vector
     ARRAY<FLOAT>), item_vectors (item_idx INT, vector). Rows exist for the users and items of the observations only.
     """
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys_spark.core.csr import Csr
 from recsys_spark.models.block_als.csr_blocks import Side, read_block
 from recsys_spark.models.block_als.factor_files import BlockResult, map_rotated, read_factors, write_factors
 from recsys_spark.models.block_als.objective import Objective
@@ -52,10 +53,8 @@ class RandomStart:
         offset = first - chunks.start * CHUNK
         rows = np.concatenate(drawn)[offset : offset + last - first]
         rows *= np.float32(self.scale / np.sqrt(self.rank))
-        rows[np.diff(read_block(self.side, block).indptr) == 0] = 0
-        ridge = _row_ridge(self.side, block, self.n_others, self.objective)
-        write_factors(self.folder, block, rows)
-        return BlockResult(block, 0.0, _penalty(ridge, rows), time.perf_counter() - started)
+        penalty = _write_start(self.folder, self.side, block, rows, self.n_others, self.objective)
+        return BlockResult(block, 0.0, penalty, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,8 @@ class GivenStart:
         started, (first, last) = time.perf_counter(), self.side.rows(block)
         rows = np.zeros((last - first, self.rank), np.float32)
         rows[numbers - first] = vectors
-        ridge = _row_ridge(self.side, block, self.n_others, self.objective)
-        rows[np.diff(read_block(self.side, block).indptr) == 0] = 0
-        write_factors(self.folder, block, rows)
-        return BlockResult(block, 0.0, _penalty(ridge, rows), time.perf_counter() - started)
+        penalty = _write_start(self.folder, self.side, block, rows, self.n_others, self.objective)
+        return BlockResult(block, 0.0, penalty, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,8 @@ class Solve:
         else:
             rows = np.ascontiguousarray(read_factors(self.start, block, last - first) @ start_rotation)
         csr = read_block(self.side, block)
-        weights, targets, _ = self.objective.pair_terms(csr.values)
-        ridge = _row_ridge(self.side, block, self.other.n_rows, self.objective)
+        weights, targets, counted = self.objective.pair_terms(csr.values)
+        ridge = _row_ridge(csr, counted, self.other.n_rows, self.objective)
         weights, targets, narrow = (_float32(values) for values in (weights, targets, ridge))
         loss = solve_rows(csr.indptr, csr.indices, weights, targets, narrow, eigenvalues, others, rows, self.steps)
         loss += self.objective.constant(csr.values, targets)
@@ -119,10 +116,17 @@ class Solve:
         return BlockResult(block, loss, _penalty(ridge, rows), time.perf_counter() - started)
 
 
-def _row_ridge(side: Side, block: int, n_others: int, objective: Objective) -> NDArray[np.float64]:
-    """Return the regularisation of the rows of a block, (n,): zero for rows without entries."""
+def _write_start(folder: str, side: Side, block: int, rows: Reals, n_others: int, objective: Objective) -> float:
+    """Write the rows of a start, zero without entries; return their regularisation."""
     csr = read_block(side, block)
+    rows[np.diff(csr.indptr) == 0] = 0
+    write_factors(folder, block, rows)
     _, _, counted = objective.pair_terms(csr.values)
+    return _penalty(_row_ridge(csr, counted, n_others, objective), rows)
+
+
+def _row_ridge(csr: Csr, counted: NDArray[np.bool_], n_others: int, objective: Objective) -> NDArray[np.float64]:
+    """Return the regularisation of rows, (n,): zero without entries; `counted` is of pair_terms."""
     totals = np.concatenate(([0], np.cumsum(counted)))
     ridge = objective.ridge(totals[csr.indptr[1:]] - totals[csr.indptr[:-1]], n_others)
     return np.where(np.diff(csr.indptr) > 0, ridge, 0)
