@@ -140,6 +140,7 @@ class Als(ModelKind):
             seed,
             settings.start_scale,
             settings.stop_below,
+            first_rank=settings.first_rank,
         )
         if self.start is not None:
             vectors = {"users": self.start.user_vectors, "items": self.start.item_vectors}

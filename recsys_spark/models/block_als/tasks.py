@@ -17,7 +17,7 @@ from recsys_spark.models.block_als.csr_blocks import Side, read_block
 from recsys_spark.models.block_als.factor_files import BlockResult, map_rotated, read_factors, write_factors
 from recsys_spark.models.block_als.objective import Objective
 
-__all__ = ["INPUTS", "NOT_FINITE", "GivenStart", "RandomStart", "Solve", "Task"]
+__all__ = ["INPUTS", "NOT_FINITE", "GivenStart", "RandomStart", "Solve", "Task", "random_rows", "write_start"]
 
 Reals = NDArray[np.float32]
 Task = Callable[[int], BlockResult]
@@ -45,15 +45,8 @@ class RandomStart:
 
     def __call__(self, block: int) -> BlockResult:
         started, (first, last) = time.perf_counter(), self.side.rows(block)
-        chunks = range(first // CHUNK, -(-last // CHUNK))
-        drawn = [
-            np.random.default_rng((self.seed, chunk)).standard_normal((CHUNK, self.rank), dtype=np.float32)
-            for chunk in chunks
-        ]
-        offset = first - chunks.start * CHUNK
-        rows = np.concatenate(drawn)[offset : offset + last - first]
-        rows *= np.float32(self.scale / np.sqrt(self.rank))
-        penalty = _write_start(self.folder, self.side, block, rows, self.n_others, self.objective)
+        rows = random_rows(self.seed, first, last, self.rank, self.scale)
+        penalty = write_start(self.folder, self.side, block, rows, self.n_others, self.objective)
         return BlockResult(block, 0.0, penalty, time.perf_counter() - started)
 
 
@@ -71,7 +64,7 @@ class GivenStart:
         started, (first, last) = time.perf_counter(), self.side.rows(block)
         rows = np.zeros((last - first, self.rank), np.float32)
         rows[numbers - first] = vectors
-        penalty = _write_start(self.folder, self.side, block, rows, self.n_others, self.objective)
+        penalty = write_start(self.folder, self.side, block, rows, self.n_others, self.objective)
         return BlockResult(block, 0.0, penalty, time.perf_counter() - started)
 
 
@@ -116,7 +109,20 @@ class Solve:
         return BlockResult(block, loss, _penalty(ridge, rows), time.perf_counter() - started)
 
 
-def _write_start(folder: str, side: Side, block: int, rows: Reals, n_others: int, objective: Objective) -> float:
+def random_rows(seed: int, first: int, last: int, rank: int, scale: float) -> Reals:
+    """Return random rows [first, last) of a side, (last - first, rank).
+
+    Their standard deviation is scale / sqrt(rank). A row has the same numbers whatever the blocks are.
+    """
+    chunks = range(first // CHUNK, -(-last // CHUNK))
+    drawn = [np.random.default_rng((seed, chunk)).standard_normal((CHUNK, rank), dtype=np.float32) for chunk in chunks]
+    offset = first - chunks.start * CHUNK
+    rows: Reals = np.concatenate(drawn)[offset : offset + last - first]
+    rows *= np.float32(scale / np.sqrt(rank))
+    return rows
+
+
+def write_start(folder: str, side: Side, block: int, rows: Reals, n_others: int, objective: Objective) -> float:
     """Write the rows of a start, zero without entries; return their regularisation."""
     csr = read_block(side, block)
     rows[np.diff(csr.indptr) == 0] = 0

@@ -20,6 +20,7 @@ from recsys_spark.core.errors import TrainingError
 from recsys_spark.models.block_als.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from recsys_spark.models.block_als.csr_blocks import Side
 from recsys_spark.models.block_als.factor_files import BlockResult, Factors, finish_factors
+from recsys_spark.models.block_als.growing_rank import Widen, rank_of_pass, widened_basis
 from recsys_spark.models.block_als.objective import Objective
 from recsys_spark.models.block_als.tasks import INPUTS, RandomStart, Solve, Task
 
@@ -38,7 +39,8 @@ class Passes:
     """Settings of a run; an iteration is a pass over the items and one over the users.
 
     `start` writes the factors of an earlier version, and None is a random start. The run ends before max_iter
-    iterations when a pass lowers the objective by a share below `tolerance`.
+    iterations when a pass lowers the objective by a share below `tolerance`. With `first_rank` a random start has
+    that rank, which doubles after each iteration until it is `rank`.
     """
 
     objective: Objective
@@ -49,6 +51,11 @@ class Passes:
     scale: float
     tolerance: float = 0.0
     start: Start | None = None
+    first_rank: int = 0
+
+    def rank_of(self, number: int) -> int:
+        """Return the rank of pass `number`, of which 0 is the first."""
+        return rank_of_pass(number, 0 if self.start is not None else self.first_rank, self.rank)
 
 
 def run_passes(users: Side, items: Side, folder: Path, passes: Passes, run: Runner) -> Checkpoint:
@@ -67,6 +74,8 @@ def run_passes(users: Side, items: Side, folder: Path, passes: Passes, run: Runn
         started = time.monotonic()
         # A warm start first solves for the users, which gives vectors to new ones.
         first = "items" if passes.start is None else "users"
+        if len(done.users.basis) < passes.rank_of(done.number):
+            done = _widen(done, sides, folder, passes, run)
         second = "users" if first == "items" else "items"
         side = first if done.number % 2 == 0 else second
         done = _solve(done, sides, side, folder, passes, run)
@@ -81,14 +90,15 @@ def run_passes(users: Side, items: Side, folder: Path, passes: Passes, run: Runn
 
 def _begin(sides: dict[str, Side], folder: Path, passes: Passes, run: Runner) -> Checkpoint:
     """Write the factors of the start: random users, or both sides of an earlier version."""
-    identity = np.eye(passes.rank)
+    rank = passes.rank_of(0)
+    identity = np.eye(rank)
     found: dict[str, Factors] = {}
     for name, side in sides.items():
         own, n_others = _new_folder(folder, 0, name), sum(s.n_rows for s in sides.values()) - side.n_rows
         if passes.start is not None:
             results = passes.start(side, own, n_others)
         elif name == "users":
-            task = RandomStart(side, n_others, passes.objective, own, passes.rank, passes.scale, passes.seed)
+            task = RandomStart(side, n_others, passes.objective, own, rank, passes.scale, passes.seed)
             results = run(task, side.n_blocks)
         else:
             continue
@@ -96,6 +106,17 @@ def _begin(sides: dict[str, Side], folder: Path, passes: Passes, run: Runner) ->
     begun = Checkpoint(0, found["users"], found.get("items"), ())
     write_checkpoint(folder, begun)
     return begun
+
+
+def _widen(done: Checkpoint, sides: dict[str, Side], folder: Path, passes: Passes, run: Runner) -> Checkpoint:
+    """Give the users the rank of the next pass, and write it as a checkpoint."""
+    users, rank = sides["users"], passes.rank_of(done.number)
+    own, source = _new_folder(folder, done.number, "users"), done.users
+    settings = (passes.objective, own, source.folder, rank, passes.scale, passes.seed + rank)
+    _, penalty = _checked(run(Widen(users, sides["items"].n_rows, *settings), users.n_blocks), users)
+    widened = replace(done, users=finish_factors(own, users, widened_basis(source, rank), penalty))
+    write_checkpoint(folder, widened)
+    return widened
 
 
 def _solve(
@@ -125,7 +146,8 @@ def _write_inputs(folder: str, source: Factors, start: Factors | None, objective
     basis = source.basis @ rotation
     arrays: dict[str, NDArray[Any]] = {
         "rotation": rotation,
-        "start": rotation if start is None else start.basis.T @ basis,
+        # Rows of a lower rank have zeros in the new columns.
+        "start": rotation if start is None else start.basis.T @ basis[: len(start.basis)],
         "eigenvalues": objective.base_weight * np.maximum(eigenvalues, 0),
     }
     with atomic_write(Path(folder) / INPUTS) as draft, draft.open("wb") as file:
@@ -138,7 +160,7 @@ def _is_finished(done: Checkpoint, passes: Passes) -> bool:
     if done.number >= extra + 2 * passes.max_iter:
         return True
     # A random start has one pass more before both sides are solved for vectors that are.
-    if not passes.tolerance or done.number < 3 - extra:
+    if not passes.tolerance or done.number < 3 - extra or passes.rank_of(done.number - 2) < passes.rank:
         return False
     before, after = done.objectives[-2:]
     return before - after < passes.tolerance * abs(before)

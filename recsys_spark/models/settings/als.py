@@ -19,6 +19,7 @@ BLOCK_SETTINGS = (
     "cg_steps",
     "tolerance",
     "warm_start",
+    "first_rank",
 )
 
 
@@ -93,6 +94,13 @@ class AlsSettings(WeightingSettings):
         default=False,
         description="block_cg: start from the vectors of the newest earlier version, and stop early.",
     )
+    first_rank: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="block_cg: length of the vectors in the first pass, doubled after each pass until it is rank; 0: "
+        "rank from the start.",
+    )
 
     @model_validator(mode="after")
     def _check_solver(self) -> Self:
@@ -100,6 +108,11 @@ class AlsSettings(WeightingSettings):
         changed = [name for name in BLOCK_SETTINGS if getattr(self, name) != fields[name].default]
         if self.solver == "mllib" and changed:
             raise ValueError(f"{', '.join(changed)}: MLlib has no such setting: set solver to block_cg")
+        if self.first_rank and self.first_rank << (self.max_iter - 1) < self.rank:
+            raise ValueError(
+                f"first_rank {self.first_rank} does not reach rank {self.rank} in max_iter {self.max_iter} passes: "
+                "raise first_rank or max_iter"
+            )
         return self
 
     @property

@@ -109,6 +109,43 @@ def test_repeated_tasks_give_the_same_bytes(tmp_path):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+def test_a_growing_rank_reaches_the_objective_of_the_full_rank(tmp_path, objective):
+    matrix = plays()
+    changes = {"rank": 8, "max_iter": 12, "scale": 0.3}
+    *_, full = train(matrix, tmp_path / "full", passes_of(objective, **changes))
+    users, items, grown = train(matrix, tmp_path / "grown", passes_of(objective, first_rank=2, **changes))
+    assert users.shape[1] == items.shape[1] == 8
+    np.testing.assert_allclose(grown.objectives[-1], objective_of(matrix, users, items, objective), rtol=1e-4)
+    assert grown.objectives[-1] < 1.02 * full.objectives[-1]
+
+
+@pytest.mark.parametrize("survived", [2, 3, 4, 5])
+def test_a_run_killed_while_its_rank_grows_ends_with_the_same_bytes(tmp_path, survived):
+    passes, calls = passes_of(rank=8, first_rank=2), []
+    expected = train(plays(), tmp_path / "a", passes)
+
+    def dying(task, n_blocks):
+        calls.append(task)
+        if len(calls) > survived:
+            task(1)
+            raise Killed
+        return run_here(task, n_blocks)
+
+    with pytest.raises(Killed):
+        train(plays(), tmp_path / "b", passes, dying)
+    again = train(plays(), tmp_path / "b", passes)
+    assert again[2].objectives == expected[2].objectives
+    for first, second in zip(expected[:2], again[:2], strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_early_stop_waits_for_the_full_rank(tmp_path):
+    *_, done = train(plays(), tmp_path, passes_of(rank=8, first_rank=1, max_iter=50, tolerance=0.5))
+    assert len(done.users.basis) == len(done.items.basis) == 8
+    assert done.number == 8
+
+
 class Killed(Exception):
     pass
 
