@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from pyspark.sql import DataFrame
-
 from recsys_spark.config.model import InteractionsSettings
 from recsys_spark.core.logs import step
 from recsys_spark.preparation.increment import find_increment
 from recsys_spark.preparation.indexing import extend_index
-from recsys_spark.preparation.interactions import aggregate_plays, filter_support, source_kinds
+from recsys_spark.preparation.interactions import aggregate_plays, filter_support, number_plays, source_kinds
 from recsys_spark.storage.tables import Tables
 
 __all__ = ["build_interactions"]
@@ -31,15 +29,15 @@ def build_interactions(tables: Tables, settings: InteractionsSettings) -> dict[s
     with step("numbering new users and items"):
         new_plays = increment.new_plays(plays)
         counts = {f"new_{name}s": extend_index(tables, name, new_plays) for name in ("user", "item")}
-    pairs = aggregate_plays(increment.affected_plays(plays), source_kinds(plays))
-    pairs = filter_support(pairs, settings.min_user_items, settings.min_item_users)
-    rows = _indexed(tables, pairs)
+    numbered = number_plays(increment.affected_plays(plays), tables.read("user_index"), tables.read("item_index"))
     built_from: dict[str, Any] = {
         "plays_version": increment.plays_version,
         "plays_run": increment.plays_run,
         "fingerprint": increment.fingerprint,
     }
     with step("building interactions"):
+        pairs = aggregate_plays(numbered, source_kinds(plays))
+        rows = filter_support(pairs, settings.min_user_items, settings.min_item_users)
         if increment.run_ids is None:
             tables.overwrite("interactions", rows, **built_from)
         else:
@@ -47,8 +45,3 @@ def build_interactions(tables: Tables, settings: InteractionsSettings) -> dict[s
             keys = ("user_idx", "item_idx")
             tables.merge("interactions", rows, keys, update, update_when=CHANGED, **built_from)
     return {**counts, "interactions": tables.read("interactions").count()}
-
-
-def _indexed(tables: Tables, pairs: DataFrame) -> DataFrame:
-    indexed = pairs.join(tables.read("user_index"), on="user_id", how="inner")
-    return indexed.join(tables.read("item_index"), on="item_id", how="inner")

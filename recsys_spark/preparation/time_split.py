@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.split import SplitSettings
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.preparation.interactions import SourceKind, aggregate_plays, source_kinds
+from recsys_spark.preparation.interactions import SourceKind, aggregate_plays, number_plays, source_kinds
 from recsys_spark.preparation.support import k_core
 
 __all__ = ["IndexedPlays", "split_by_time"]
@@ -38,8 +38,8 @@ class IndexedPlays:
 
     def pairs(self, span: Column) -> DataFrame:
         """Aggregate the plays of a span of time: user_idx, item_idx, play_count, rating, last_played_at."""
-        pairs = aggregate_plays(self.plays.where(F.col("played_at").isNotNull() & span), self.sources)
-        return pairs.join(self.user_index, on="user_id").join(self.item_index, on="item_id").drop("user_id", "item_id")
+        numbered = number_plays(self.plays, self.user_index, self.item_index)
+        return aggregate_plays(numbered.where(F.col("played_at").isNotNull() & span), self.sources)
 
 
 def split_by_time(plays: IndexedPlays, settings: SplitSettings) -> DataFrame:

@@ -3,56 +3,16 @@
 Settings were chosen on validation data. Test data are used only for the values in the table.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
-__all__ = ["ENTRIES", "Entry", "Target"]
+from recsys_spark.reproduction.entry import Entry, Target
 
-
-@dataclass(frozen=True)
-class Target:
-    """One metric of an entry, with its published value and the value to reach.
-
-    `published` is None if no comparable value was published; `source` names the publication.
-    """
-
-    metric: str
-    published: float | None
-    source: str
-    reach: float | None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model on one protocol, run with seeds or on folds 1 to `repeats`."""
-
-    name: str
-    data: str
-    kind: str
-    split: Mapping[str, str]
-    targets: tuple[Target, ...]
-    repeats: int
-    settings: Mapping[str, str] = field(default_factory=dict)
-    fit: Literal["train", "train_and_validation"] = "train"
-
-    @property
-    def protocol(self) -> str:
-        """Return the name of the split's protocol."""
-        return self.split["protocol"]
-
-    def flags(self, repeat: int, folder: str) -> dict[str, str]:
-        """Return the command-line flags of repeat 1, 2, ... on the data set in `folder`."""
-        split = {f"split.{key}": value for key, value in self.split.items()}
-        chosen = {f"models.{self.kind}.{key}": value for key, value in self.settings.items()}
-        by_fold = self.protocol == "rating_folds"
-        fold = {"split.fold": str(repeat), "split.folds_path": folder} if by_fold else {}
-        return {"run.seed": "1" if by_fold else str(repeat), "model.kind": self.kind, **split, **fold, **chosen}
-
+__all__ = ["ENTRIES", "PER_USER"]
 
 # Ratings of 3 and more; users and items with at least 10 of them, filtered repeatedly; split 8:1:1 by user.
 PER_USER = {"protocol": "per_user_random", "min_rating": "3", "min_user_items": "10", "min_item_users": "10"}
 POSITIVE = {"min_rating": "4", "min_user_items": "5", "held_out_users": "750"}
+PLAYED = {"protocol": "per_user_random", "min_user_items": "10", "min_item_users": "10"}
 STRONG_RANDOM = {"protocol": "strong_random", **POSITIVE}
 STRONG_TIME = {"protocol": "strong_time", **POSITIVE}
 RATINGS = {"protocol": "rating_random"}
@@ -60,6 +20,7 @@ FOLDS = {"protocol": "rating_folds", "validation_share": "0.05"}
 STRONG_20M = {"protocol": "strong_random", "min_rating": "4", "min_user_items": "5", "held_out_users": "10000"}
 
 UNPUBLISHED = (Target("rmse", None, "", None),)
+UNPUBLISHED_LISTS = (Target("ndcg@10", None, "", None), Target("recall@10", None, "", None))
 BOTH: Final = "train_and_validation"
 
 RECBOLE = "RecBole"
@@ -67,6 +28,11 @@ SVAE_PAPER = "Sachdeva et al. 2019"
 AUTOREC_PAPER = "Sedhain et al. 2015"
 EASE_PAPER = "Steck 2019"
 VAE_PAPER = "Liang et al. 2018"
+
+# ALS with an objective that MLlib lacks: weight of the pairs without plays and exponent of the regularisation.
+TUNED = {"solver": "block_cg", "weighting": "binary", "max_iter": "12", "start_scale": "0.1"}
+TUNED_ON_MOVIES = {**TUNED, "unobserved_weight": "5.4", "reg_param": "0.77", "reg_exponent": "0.865"}
+TUNED_ON_ARTISTS = {**TUNED, "unobserved_weight": "0.4", "reg_param": "0.14", "reg_exponent": "1"}
 
 ENTRIES = (
     Entry(
@@ -100,8 +66,14 @@ ENTRIES = (
         "als",
         PER_USER,
         (Target("ndcg@10", None, "", 0.240), Target("recall@10", None, "", None)),
-        repeats=3,
+        repeats=5,
     ),
+    Entry("ALS, block_cg", "ml-1m", "als", PER_USER, UNPUBLISHED_LISTS, 5, {"solver": "block_cg"}),
+    Entry("ALS, block_cg, tuned", "ml-1m", "als", PER_USER, UNPUBLISHED_LISTS, 5, TUNED_ON_MOVIES),
+    Entry("EASE", "lastfm-gender", "ease", PLAYED, UNPUBLISHED_LISTS, 5, {"reg": "100"}),
+    Entry("ALS, implicit", "lastfm-gender", "als", PLAYED, UNPUBLISHED_LISTS, 5),
+    Entry("ALS, block_cg", "lastfm-gender", "als", PLAYED, UNPUBLISHED_LISTS, 5, {"solver": "block_cg"}),
+    Entry("ALS, block_cg, tuned", "lastfm-gender", "als", PLAYED, UNPUBLISHED_LISTS, 5, TUNED_ON_ARTISTS),
     Entry(
         "Mult-VAE",
         "ml-1m",

@@ -15,7 +15,7 @@ from recsys_spark import __version__
 from recsys_spark.config.load import config_from
 from recsys_spark.config.split import SplitSettings
 from recsys_spark.core.json_lines import append_line, markdown_table, read_lines
-from recsys_spark.reproduction.entries import Entry, Target
+from recsys_spark.reproduction.entry import Entry, Target
 
 __all__ = ["Result", "Results", "key_of", "markdown", "table_rows", "terminal_table"]
 

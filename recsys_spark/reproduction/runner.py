@@ -13,7 +13,7 @@ from recsys_spark.core.logs import step
 from recsys_spark.models.versions import ModelVersion, find_model
 from recsys_spark.pipeline.steps import run_job, training_steps
 from recsys_spark.reproduction.datasets import DataSet
-from recsys_spark.reproduction.entries import Entry
+from recsys_spark.reproduction.entry import Entry
 from recsys_spark.reproduction.results import Result, key_of
 from recsys_spark.runtime.job import JobRun
 from recsys_spark.storage.tables import Tables

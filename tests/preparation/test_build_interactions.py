@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.load import load_config
 from recsys_spark.preparation.increment import find_increment
-from recsys_spark.preparation.interactions import SourceKind, aggregate_plays, source_kinds
+from recsys_spark.preparation.interactions import SourceKind, aggregate_plays, number_plays, source_kinds
 from recsys_spark.storage.tables import Tables
 from tests.conftest import Workspace
 
@@ -127,8 +127,8 @@ def test_plays_of_one_source_are_grouped_as_those_of_many(workspace: Workspace, 
     lines = [f"u{n % 5},i{n % 7},2024-01-{1 + n % 28:02d},{1 + n % 4}\n" for n in range(90)]
     write("a.csv", "user_id,item_id,at,stars\n" + "".join(lines))
     more = [] if flags == TIMED else ["--source.columns.played_at", "at"]
-    workspace.done("ingest_plays", "--source.path", workspace.root.parent / "raw", *flags, *more)
-    plays = workspace.table("plays")
+    deliver(workspace, [*flags, *more])
+    plays = number_plays(*(workspace.table(name) for name in ("plays", "user_index", "item_index")))
     (source,) = source_kinds(plays)
     others = {source, SourceKind("another", "events"), SourceKind("a third", "totals")}
     grouped, general = (sorted(aggregate_plays(plays, each).collect()) for each in ({source}, others))

@@ -13,7 +13,8 @@ from recsys_spark.core.errors import MissingInputError
 from recsys_spark.metrics.ranking import parse_metric
 from recsys_spark.reproduction import entries
 from recsys_spark.reproduction.datasets import find_datasets
-from recsys_spark.reproduction.entries import ENTRIES, PER_USER, Entry, Target
+from recsys_spark.reproduction.entries import ENTRIES, PER_USER
+from recsys_spark.reproduction.entry import Entry, Target
 from recsys_spark.reproduction.results import Result, Results, key_of, markdown, table_rows
 from tests.conftest import Workspace
 

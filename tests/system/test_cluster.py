@@ -105,3 +105,29 @@ def test_an_executor_killed_in_mid_als_is_replaced_and_the_job_finishes(
     assert training.wait(900) == 0, log.read_text()[-3_000:]
     trained = spark.read.format("delta").load(str(root / "user_vectors"))
     assert trained.count() == trained.select("user_idx").distinct().count() == 300
+
+
+def test_block_als_survives_a_lost_executor_with_the_same_vectors(
+    submitter: Submitter, spark: SparkSession, tmp_path: Path
+) -> None:
+    """The first training is undisturbed, the second one loses an executor between two passes."""
+    raw = ["--source.path", str(tmp_path / "raw")]
+    training = ["--model.kind", "als", "--models.als.solver", "block_cg", "--models.als.blocks", "4"]
+    training += ["--models.als.rank", "32", "--models.als.max_iter", "30"]
+    roots = tmp_path / "whole", tmp_path / "disturbed"
+    submitter.done("generate_sample", roots[0], tmp_path / "sample.log", *SAMPLE, *raw)
+    for root in roots:
+        for job in ("ingest_plays", "build_interactions"):
+            submitter.done(job, root, tmp_path / f"{root.name}-{job}.log", *SAMPLE, *raw)
+    submitter.done("train_spark_model", roots[0], tmp_path / "whole.log", *training)
+    log = tmp_path / "disturbed.log"
+    process = submitter.start("train_spark_model", roots[1], log, *training)
+    checkpoints = roots[1] / "_files" / "checkpoints"
+    wait_until(lambda: process.poll() is not None or any(checkpoints.rglob("pass-0004-*")))
+    assert process.poll() is None, log.read_text()[-3_000:]
+    os.kill(executors()[0], signal.SIGKILL)
+    assert process.wait(900) == 0, log.read_text()[-3_000:]
+    for table in ("user_vectors", "item_vectors"):
+        whole, disturbed = (spark.read.format("delta").load(str(root / table)) for root in roots)
+        assert rows_as_text(disturbed) == rows_as_text(whole)
+        assert whole.count() > 0
