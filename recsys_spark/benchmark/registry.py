@@ -18,7 +18,7 @@ from recsys_spark.benchmark.lsa_measures import lsa
 from recsys_spark.benchmark.network_measures import epoch_svae, first_layer_3700, first_layer_100000
 from recsys_spark.benchmark.peer_measures import als_pass, small_data
 from recsys_spark.benchmark.shard_measures import shard_loading
-from recsys_spark.benchmark.solver_measures import als_solver, als_solver_128, als_solver_256
+from recsys_spark.benchmark.solver_measures import als_mllib, als_solver
 from recsys_spark.benchmark.training_measures import epoch_mult_vae, two_processes
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.names import nearest_name
@@ -42,9 +42,8 @@ MEASURES: dict[str, Measure] = {
     "ease": ease,
     "als_job": als_job,
     "als_pass": als_pass,
-    "als_solver": als_solver,
-    "als_solver_128": als_solver_128,
-    "als_solver_256": als_solver_256,
+    **{f"als_solver_{rank}": partial(als_solver, rank) for rank in (64, 128, 256)},
+    **{f"als_mllib_{rank}": partial(als_mllib, rank) for rank in (64, 128, 256)},
     "lsa": lsa,
     "item_similarity": item_similarity_lists,
     "recommendations": recommendations,

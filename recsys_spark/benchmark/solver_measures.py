@@ -1,7 +1,7 @@
-"""Measure of ALS by conjugate gradient on blocks, against `implicit` and MLlib.
+"""Measures of ALS by conjugate gradient on blocks, against `implicit` and MLlib.
 
-All three solve on the same pairs, with the same rank and number of threads. `implicit` has its matrix in the memory of
-one process. The objective of each result is computed here from its factors, in the scaling of its own program.
+Both solve on the same pairs, with the same rank and number of threads. `implicit` has its matrix in the memory of one
+process. The objective of each result is computed here from its factors, in the scaling of the other program.
 """
 
 import shutil
@@ -29,9 +29,12 @@ from recsys_spark.models.block_als.training import Passes
 from recsys_spark.models.settings.als import AlsSettings
 from recsys_spark.runtime.spark_context import parallelism
 
-__all__ = ["als_solver", "als_solver_128", "als_solver_256", "total_objective"]
+__all__ = ["als_mllib", "als_solver", "total_objective"]
 
 ITERATIONS, REG_PARAM = 3, 0.15
+# An iteration of MLlib takes minutes.
+MLLIB_ITERATIONS = 2
+MLLIB_GOALS = {64: ">= 8", 128: ">= 15", 256: ">= 25"}
 Floats = NDArray[np.floating[Any]]
 
 
@@ -43,19 +46,62 @@ class _Data:
     settings: AlsSettings
 
 
-def als_solver(bench: Bench) -> Comparison:
-    """Compare an iteration at rank 64 with the conjugate gradient of `implicit`, and with MLlib."""
-    return _compare(bench, 64, "als_solver")
+def als_solver(rank: int, bench: Bench) -> Comparison:
+    """Compare an iteration with one of the conjugate gradient of `implicit`."""
+    data, threads = _prepare(bench, rank), parallelism(bench.spark)
+    # A small start, as the other program has.
+    objective, scale = Objective(REG_PARAM, 1.0, implicit=True, reg_exponent=0.0), 0.1
+    fits: list[BlockFit] = []
+    peers: list[dict[str, float]] = []
+
+    def ours() -> float:
+        fits.append(_fit_blocks(bench, data, objective, scale))
+        return _seconds(fits[-1])
+
+    def reference() -> float:
+        arguments = (data.file, rank, ITERATIONS, REG_PARAM, threads, bench.folder / "peer.npz")
+        peers.append(run_peer(bench, "implicit_cg.py", *arguments))
+        return peers[-1]["seconds"]
+
+    seconds = take_turns(bench.repeats, ours, reference)
+    peer = np.load(bench.folder / "peer.npz", allow_pickle=False)
+    theirs = total_objective(data.plays, peer["users"], peer["items"], objective)
+    data.observations.unpersist()
+    more = {
+        "rank": rank,
+        "threads": threads,
+        "objective_ratio": fits[-1].objectives[-1] / theirs,
+        "set_up_seconds": fits[-1].set_up_seconds,
+    }
+    name = f"als_solver_{rank}"
+    return Comparison(name, _size(data), seconds[0], "implicit, conjugate gradient", seconds[1], "<= 1.1", more)
 
 
-def als_solver_128(bench: Bench) -> Comparison:
-    """Compare an iteration at rank 128; see als_solver."""
-    return _compare(bench, 128, "als_solver_128")
+def als_mllib(rank: int, bench: Bench) -> Comparison:
+    """Compare an iteration with one of MLlib, and the objectives after MLLIB_ITERATIONS."""
+    data = _prepare(bench, rank)
+    objective = Objective(REG_PARAM, 1.0, implicit=True)
+    fits: list[BlockFit] = []
+    peers: list[float] = []
 
+    def ours() -> float:
+        fits.append(_fit_blocks(bench, data, objective, data.settings.start_scale))
+        return _seconds(fits[-1])
 
-def als_solver_256(bench: Bench) -> Comparison:
-    """Compare an iteration at rank 256; see als_solver."""
-    return _compare(bench, 256, "als_solver_256")
+    def reference() -> float:
+        seconds, theirs = _mllib(bench, data, objective)
+        peers.append(theirs)
+        return seconds
+
+    seconds = take_turns(bench.repeats, ours, reference)
+    data.observations.unpersist()
+    more = {
+        "rank": rank,
+        "threads": parallelism(bench.spark),
+        "objective_ratio": fits[-1].objectives[2 * MLLIB_ITERATIONS - 1] / peers[-1],
+        "set_up_seconds": fits[-1].set_up_seconds,
+    }
+    return Comparison(f"als_mllib_{rank}", _size(data), seconds[0], "MLlib", seconds[1], MLLIB_GOALS[rank], more)
 
 
 def total_objective(plays: sparse.csr_matrix, users: Floats, items: Floats, objective: Objective) -> float:
@@ -79,41 +125,17 @@ def total_objective(plays: sparse.csr_matrix, users: Floats, items: Floats, obje
     return total
 
 
-def _compare(bench: Bench, rank: int, name: str) -> Comparison:
-    data, threads = _prepare(bench, rank), parallelism(bench.spark)
-    plain = Objective(REG_PARAM, 1.0, implicit=True, reg_exponent=0.0)
-    scaled = Objective(REG_PARAM, 1.0, implicit=True)
-    fits: list[BlockFit] = []
-    peers: list[dict[str, float]] = []
+def _seconds(fit: BlockFit) -> float:
+    """Return the mean seconds of an iteration.
 
-    def ours() -> float:
-        fits.append(_fit_blocks(bench, data, plain))
-        # Without the first iteration, which starts the workers and loads the kernel.
-        return 2 * mean(fits[-1].seconds[2:])
+    The first one is left out: it starts the workers and loads the kernel.
+    """
+    return 2 * mean(fit.seconds[2:])
 
-    def reference() -> float:
-        arguments = (data.file, rank, ITERATIONS, REG_PARAM, threads, bench.folder / "peer.npz")
-        peers.append(run_peer(bench, "implicit_cg.py", *arguments))
-        return peers[-1]["seconds"]
 
-    seconds = take_turns(bench.repeats, ours, reference)
-    peer = np.load(bench.folder / "peer.npz", allow_pickle=False)
-    theirs = total_objective(data.plays, peer["users"], peer["items"], plain)
-    mllib_seconds, mllib = _mllib(bench, data, scaled)
-    like_mllib = _fit_blocks(bench, data, scaled).objectives[-1]
-    data.observations.unpersist()
-    more = {
-        "rank": rank,
-        "threads": threads,
-        "mllib_seconds": mllib_seconds,
-        "mllib_ratio": mllib_seconds / seconds[0],
-        "objective_to_implicit": fits[-1].objectives[-1] / theirs,
-        "objective_to_mllib": like_mllib / mllib,
-        "set_up_seconds": fits[-1].set_up_seconds,
-    }
+def _size(data: _Data) -> str:
     n_users, n_items = data.plays.shape
-    size = f"{n_users:,} users x {n_items:,} items, {data.plays.nnz:,} pairs, rank {rank}"
-    return Comparison(name, size, seconds[0], "implicit, conjugate gradient", seconds[1], "<= 1.1", more)
+    return f"{n_users:,} users x {n_items:,} items, {data.plays.nnz:,} pairs, rank {data.settings.rank}"
 
 
 def _prepare(bench: Bench, rank: int) -> _Data:
@@ -129,11 +151,11 @@ def _prepare(bench: Bench, rank: int) -> _Data:
     return _Data(plays, bench.folder / "plays.npz", observations, settings)
 
 
-def _fit_blocks(bench: Bench, data: _Data, objective: Objective) -> BlockFit:
+def _fit_blocks(bench: Bench, data: _Data, objective: Objective, scale: float) -> BlockFit:
     folder = bench.folder / "block_als"
     shutil.rmtree(folder, ignore_errors=True)
     settings = data.settings
-    passes = Passes(objective, settings.rank, ITERATIONS, settings.cg_steps, bench.seed, settings.start_scale)
+    passes = Passes(objective, settings.rank, ITERATIONS, settings.cg_steps, bench.seed, scale)
     pairs = data.observations.select("user_idx", "item_idx", "confidence")
     fit = fit_blocks(pairs, folder, 2 * parallelism(bench.spark), passes, {})
     assert fit is not None
@@ -158,8 +180,8 @@ def _mllib(bench: Bench, data: _Data, objective: Objective) -> tuple[float, floa
         return seconds, objective_of
 
     first, _ = fit(1)
-    last, objective_of = fit(ITERATIONS)
-    return (last - first) / (ITERATIONS - 1), objective_of()
+    last, objective_of = fit(MLLIB_ITERATIONS)
+    return (last - first) / (MLLIB_ITERATIONS - 1), objective_of()
 
 
 def _read_vectors(folder: Path) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ FIELDS = ["measure", "size", "ours_seconds", "reference", "reference_seconds", "
 # Measures that take a few seconds; the others are marked slow.
 FAST = ("shard_loading", "first_layer_3700", "item_similarity")
 # Measures that need another Python with other libraries.
-PEER_MEASURES = ("als_pass", "als_solver", "als_solver_128", "als_solver_256", "small_data")
+PEER_MEASURES = ("als_pass", "als_solver_64", "als_solver_128", "als_solver_256", "small_data")
 WITHOUT_GOAL = ("gender_training", "als_pass")
 ONE_PROCESS = TrainingSettings.model_validate({"processes": 1, "threads": 1})
 
