@@ -13,7 +13,13 @@ from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.libraries import missing_library
 from recsys_spark.core.names import all_kinds
 
-__all__ = ["ConfigKeys", "settings_by_key"]
+__all__ = ["RENAMED", "ConfigKeys", "settings_by_key"]
+
+# Former keys, with what to set instead.
+RENAMED = {
+    "training.mixed_precision": "it is replaced by training.precision: tf32 is its true, float32 its false",
+    "training.tracking_uri": "it is replaced by mlflow.tracking_uri",
+}
 
 
 class ConfigKeys(Mapping[str, FieldInfo]):

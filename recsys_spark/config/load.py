@@ -1,7 +1,7 @@
 """Loading of the configuration: flags override environment variables, those files, those defaults.
 
-All problems are collected and raised together. Each names the origin of the value and, for an unknown key, the most
-similar existing key.
+All problems are collected and raised together. Each names the origin of the value and, for an unknown key, its
+replacement or the most similar existing key.
 """
 
 import os
@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from recsys_spark.config.keys import ConfigKeys
+from recsys_spark.config.keys import RENAMED, ConfigKeys
 from recsys_spark.config.model import BaseConfig, config_class
 from recsys_spark.core.errors import ConfigError
 from recsys_spark.core.names import FORMATS, all_kinds, nearest_name
@@ -53,6 +53,8 @@ class _Merge:
             self.origins[key] = origin
 
     def _nearest(self, key: str) -> str:
+        if key in RENAMED:
+            return f"; {RENAMED[key]}"
         return nearest_name(key, self.keys) or "; --help all lists all keys"
 
     def nested(self) -> dict[str, Any]:

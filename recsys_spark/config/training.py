@@ -1,5 +1,7 @@
 """Settings of models, shards and the training of networks."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from recsys_spark.config.source import Section
@@ -45,7 +47,15 @@ class TrainingSettings(Section):
     use_gpu: bool = Field(
         False, description="Train on GPUs, one a process, with NCCL (true), or on CPUs with gloo (false)."
     )
-    mixed_precision: bool = Field(True, description="On GPUs: compute matrix products in TensorFloat-32.")
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "tf32",
+        description="Precision of matrix products in training: float32, tf32 (TensorFloat-32, on GPUs alone) or"
+        " bfloat16, for networks with a ranking metric; those measured by rmse use tf32 instead. Weights, losses and"
+        " validation are float32 in all of them.",
+    )
+    compile: bool = Field(
+        False, description="Compile the forward pass with torch.compile; a failure is a warning, and training goes on."
+    )
     threads: int = Field(
         0, ge=0, description="Threads of each process on a CPU; 0: the cores of the machine divided by the processes."
     )

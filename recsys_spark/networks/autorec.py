@@ -45,8 +45,11 @@ class AutoRecItem(Network):
     def forward(self, batch: Batch, step: int) -> Loss:
         """Return the squared errors of the batch plus its share of the penalty; `parts` has the errors alone."""
         errors = masked_squared_error(self.encode(batch), self.output_weight, self.output_bias, batch)
-        ratings = (batch.lengths() * batch.weights).sum()
-        return Loss(errors + self.penalty(batch), ratings, {"squared_error": errors.detach()})
+        return Loss(errors + self.penalty(batch), self.loss_count(batch), {"squared_error": errors.detach()})
+
+    def loss_count(self, batch: Batch) -> Tensor:
+        """Return the number of ratings of counting rows."""
+        return (batch.lengths() * batch.weights).sum()
 
     def penalty(self, batch: Batch) -> Tensor:
         """Return the penalty of the columns that the batch rates, a scalar.

@@ -1,5 +1,6 @@
 """Batches of sparse rows on one device: the input of every network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,8 @@ class Batch:
     `rows` (n,) int64 numbers of the rows (user_idx or item_idx), `indptr` (n + 1,) int64, `indices` (nnz,) int64,
     `values` (nnz,) float32, `weights` (n,) float32: 1 for a row that counts, 0 for a padding row. `n_columns`
     is the width of the matrix. `side` (n, fields) int64: numbers of the features of the rows' users, from 1; 0 for a
-    missing feature. It is None if the batch has no profiles.
+    missing feature. It is None if the batch has no profiles. `host_indptr` is a copy of `indptr` in the memory of the
+    host, for a batch that was moved to a GPU, so that reading it does not wait for the GPU.
     """
 
     rows: Tensor
@@ -28,6 +30,7 @@ class Batch:
     weights: Tensor
     n_columns: int
     side: Tensor | None = None
+    host_indptr: Tensor | None = None
 
     @classmethod
     def from_arrays(
@@ -56,11 +59,19 @@ class Batch:
         return self.rows.numel()
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on another device."""
-        names = ("rows", "indptr", "indices", "values", "weights")
-        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
-        side = None if self.side is None else self.side.to(device, non_blocking=True)
-        return replace(self, **moved, side=side)
+        """Return the batch on another device; from pinned memory the copy does not wait for the device."""
+        moved = self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
+        on_host = self.indptr.device.type == "cpu" and device.type != "cpu"
+        return replace(moved, host_indptr=self.indptr) if on_host else moved
+
+    def pinned(self) -> "Batch":
+        """Return the batch in page-locked memory of the host, from which GPUs copy directly."""
+        return self._with_tensors(Tensor.pin_memory)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors that move with the batch, by the names of their fields."""
+        names = ("rows", "indptr", "indices", "values", "weights", "side")
+        return {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
 
     def with_values(self, values: Tensor) -> "Batch":
         """Return the batch with other values (nnz,) for its entries."""
@@ -82,6 +93,10 @@ class Batch:
         """Return the rows as a dense matrix, (n, n_columns), for small catalogues and tests."""
         full = self.values.new_zeros(len(self), self.n_columns)
         return full.index_put_((self.entry_rows(), self.indices), self.values, accumulate=True)
+
+    def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in self.tensors().items()}
+        return replace(self, **changed)
 
     def _padding(self) -> "Batch":
         return replace(self, weights=torch.zeros_like(self.weights))

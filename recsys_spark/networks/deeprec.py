@@ -70,12 +70,16 @@ class DeepRec(Network):
         """
         hidden = self._hidden(self.first(batch))
         errors = masked_squared_error(hidden, self.output_weight, self.output_bias, batch)
-        ratings = (batch.lengths() * batch.weights).sum()
+        ratings = self.loss_count(batch)
         parts = {"squared_error": errors.detach()}
         if not self.settings.refeed:
             return Loss(errors, ratings, parts)
         again = ratings * self._refeeding_error(self._output(hidden).detach(), batch.weights)
         return Loss(errors + again, ratings, {**parts, "refeeding_error": again.detach()})
+
+    def loss_count(self, batch: Batch) -> Tensor:
+        """Return the number of ratings of counting rows."""
+        return (batch.lengths() * batch.weights).sum()
 
     def encode(self, batch: Batch) -> Tensor:
         """Return the innermost layer, (n, layers[-1])."""

@@ -15,6 +15,7 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.code_solvers import solve_logistic_codes
 from recsys_spark.networks.matrix_factorization import Factorization
 from recsys_spark.networks.network import Loss, Shape
+from recsys_spark.networks.products import weighted_sum
 from recsys_spark.networks.settings.implicit_factorization import ImplicitFactorizationSettings
 from recsys_spark.networks.settings.network import NetworkSettings
 
@@ -50,7 +51,7 @@ class ImplicitFactorization(Factorization):
         else:
             losses = functional.softplus(-played) + functional.softplus(others).mean(0)
         entry_weights = batch.weights.to(losses.dtype)[row]
-        total = losses @ entry_weights
+        total = weighted_sum(losses, entry_weights)
         return Loss(total + self.penalty(batch), entry_weights.sum(), {"loss_of_plays": total.detach()})
 
     def encode(self, batch: Batch) -> Tensor:

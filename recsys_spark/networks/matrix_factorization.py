@@ -18,6 +18,7 @@ from recsys_spark.networks.code_solvers import solve_ridge_codes
 from recsys_spark.networks.damping import damped_weights
 from recsys_spark.networks.network import Loss, Shape
 from recsys_spark.networks.output_layer import masked_squared_error
+from recsys_spark.networks.products import weighted_sum
 from recsys_spark.networks.settings.matrix_factorization import FactorizationSettings, MatrixFactorizationSettings
 from recsys_spark.networks.settings.network import NetworkSettings
 from recsys_spark.networks.side_information import WithSideInformation
@@ -59,6 +60,10 @@ class Factorization(WithSideInformation):
         """Return vectors and biases of batch.rows, (n, rank + 1); they must be rows of the training matrix."""
         return self.add_side_information(self._row_codes(batch), batch)
 
+    def loss_count(self, batch: Batch) -> Tensor:
+        """Return the number of entries of counting rows."""
+        return (batch.lengths() * batch.weights).sum()
+
     def _row_codes(self, batch: Batch) -> Tensor:
         return torch.cat([self.user_vectors[batch.rows], self.user_bias[batch.rows, None]], 1)
 
@@ -92,9 +97,10 @@ class Factorization(WithSideInformation):
         lengths = batch.lengths().to(row_squares.dtype) * entry_weights
         counts = torch.zeros_like(self.item_bias)
         counts.index_add_(0, batch.indices, entry_weights[batch.entry_rows()])
-        vectors = (lengths * self._damped(batch.lengths())) @ row_squares[:, :-1].sum(1)
-        vectors = vectors + (counts * self._damped(self.column_counts)) @ self.item_vectors.square().sum(1)
-        biases = lengths @ row_squares[:, -1] + counts @ self.item_bias.square()
+        vectors = weighted_sum(lengths * self._damped(batch.lengths()), row_squares[:, :-1].sum(1))
+        item_weights = counts * self._damped(self.column_counts)
+        vectors = vectors + weighted_sum(item_weights, self.item_vectors.square().sum(1))
+        biases = weighted_sum(lengths, row_squares[:, -1]) + weighted_sum(counts, self.item_bias.square())
         return self.settings.l2 * vectors + self.settings.bias_l2 * biases
 
     def _damped(self, entries: Tensor) -> Tensor:
@@ -136,8 +142,7 @@ class MatrixFactorization(Factorization):
         """Return the squared errors of the ratings plus the penalty; `parts` has the errors alone."""
         code = self.encode_trained(batch)
         errors = masked_squared_error(code, self.output_weight, self.output_bias, batch)
-        ratings = (batch.lengths() * batch.weights).sum()
-        return Loss(errors + self.penalty(batch), ratings, {"squared_error": errors.detach()})
+        return Loss(errors + self.penalty(batch), self.loss_count(batch), {"squared_error": errors.detach()})
 
     def encode(self, batch: Batch) -> Tensor:
         """Return ridge regression codes of histories, (n, rank + 1); zero without ratings."""

@@ -15,6 +15,7 @@ from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
+from recsys_spark.networks.products import weighted_sum
 from recsys_spark.networks.settings.mult_vae import MultVaeSettings
 from recsys_spark.networks.sparse_linear import SparseLinear, drop_entries, unit_rows
 
@@ -53,7 +54,7 @@ class MultVae(Network):
         code = mean + torch.randn_like(mean) * (log_variance / 2).exp() if self.training else mean
         reconstruction = multinomial_loss(self.decode(code), self.output_weight, self.output_bias, batch)
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
-        kl = divergence @ batch.weights
+        kl = weighted_sum(divergence, batch.weights)
         parts = {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
         return Loss(reconstruction + self.beta(step) * kl, batch.weights.sum(), parts)
 
@@ -70,5 +71,6 @@ class MultVae(Network):
         return torch.tanh(self.decoder(code))
 
     def _latent(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.posterior(self.first(batch).tanh()).chunk(2, dim=1)
+        hidden = self.first(batch).tanh()
+        mean, log_variance = self.posterior(hidden).to(hidden.dtype).chunk(2, dim=1)
         return mean, log_variance

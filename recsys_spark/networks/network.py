@@ -39,7 +39,7 @@ class Loss:
     """Loss of a batch as a sum and its divisor.
 
     `total` and `count` are scalars, summed over all ranks before the division, so that ranks with fewer rows weigh
-    less. `parts` are named scalars, also sums, for the log.
+    less. `count` equals the network's loss_count of the batch. `parts` are named scalars, also sums, for the log.
     """
 
     total: Tensor
@@ -86,6 +86,13 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Loss:
         """Return the training loss of a batch at a global step (from 0)."""
+
+    def loss_count(self, batch: Batch) -> Tensor:
+        """Return the `count` of the loss of a batch, a scalar: its counting rows unless overridden.
+
+        Training calls it for batches in the memory of the host, so that a step does not wait for the GPU.
+        """
+        return batch.weights.sum()
 
     @abstractmethod
     def encode(self, batch: Batch) -> Tensor:

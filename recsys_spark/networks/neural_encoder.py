@@ -96,6 +96,10 @@ class NeuralEncoder(Network):
             total = total + 0 * sum(weight.sum() for weight in self.parameters() if weight.requires_grad)
         return Loss(total, weights.sum(), {"squared_error": errors.detach()})
 
+    def loss_count(self, batch: Batch) -> Tensor:
+        """Return the number of ratings of counting rows."""
+        return (batch.lengths() * batch.weights).sum()
+
     def penalty(self, batch: Batch, code: Tensor) -> Tensor:
         """Return the penalty of each rating, (nnz,); `code` is the result of encode_trained."""
         row, damping = batch.entry_rows(), self.settings.damping

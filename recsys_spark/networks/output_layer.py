@@ -7,8 +7,8 @@ gradients. Blocks hold rows rather than columns, because a softmax then needs on
 contiguous. As a consequence, a loss can be differentiated once.
 
 Every loss is a sum over the rows, each times batch.weights. Logits are hidden (n, h) @ weight.T (n_columns, h) + bias
-(n_columns,), in the precision of the weights: under autocast all this runs in float32. A batch must not hold an entry
-twice.
+(n_columns,), in the precision of the weights. Under autocast the factors of the products of likelihoods are rounded to
+bfloat16; the losses stay float32, and so does all of the squared error. A batch must not hold an entry twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recsys_spark.networks.batch import Batch
+from recsys_spark.networks.products import OutputProducts, RoundedProducts, is_rounding, without_autocast
 
 __all__ = ["bce_loss", "masked_squared_error", "multinomial_loss"]
 
@@ -43,7 +44,7 @@ def multinomial_loss(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch)
 
     The loss of a row is - sum_j x_j log softmax(logits)_j.
     """
-    return _loss(partial(_in_blocks, _multinomial), hidden, weight, bias, batch)
+    return _loss(partial(_in_blocks, _multinomial, _likelihood_products(hidden)), hidden, weight, bias, batch)
 
 
 def bce_loss(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
@@ -51,7 +52,7 @@ def bce_loss(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tens
 
     The loss of a row is sum_j softplus(l_j) - x_j l_j; the target x_j of a column without an entry is 0.
     """
-    return _loss(partial(_in_blocks, _binary), hidden, weight, bias, batch)
+    return _loss(partial(_in_blocks, _binary, _likelihood_products(hidden)), hidden, weight, bias, batch)
 
 
 def masked_squared_error(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
@@ -60,7 +61,11 @@ def masked_squared_error(hidden: Tensor, weight: Tensor, bias: Tensor, batch: Ba
     Stored zeros are included.
     """
     sparse = batch.indices.numel() < GATHERED_DENSITY * len(batch) * batch.n_columns
-    return _loss(_gathered if sparse else partial(_in_blocks, _squared), hidden, weight, bias, batch)
+    return _loss(_gathered if sparse else partial(_in_blocks, _squared, OutputProducts), hidden, weight, bias, batch)
+
+
+def _likelihood_products(hidden: Tensor) -> type[OutputProducts]:
+    return RoundedProducts if is_rounding(hidden.device) else OutputProducts
 
 
 class _LossWithGradients(torch.autograd.Function):
@@ -84,24 +89,30 @@ class _LossWithGradients(torch.autograd.Function):
 def _loss(compute: Computation, hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
     hidden = hidden.to(weight.dtype)
     trains = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (hidden, weight, bias))
-    with torch.autocast(hidden.device.type, enabled=False):
+    with without_autocast(hidden.device):
         total: Tensor = _LossWithGradients.apply(hidden, weight, bias, batch, compute, trains)  # type: ignore[no-untyped-call]
     return total
 
 
 def _in_blocks(
-    loss: BlockLoss, hidden: Tensor, weight: Tensor, bias: Tensor, batch: Batch, trains: bool
+    loss: BlockLoss,
+    products_of: type[OutputProducts],
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    batch: Batch,
+    trains: bool,
 ) -> tuple[Tensor, Gradients | None]:
-    total = hidden.new_zeros(())
+    total, products = hidden.new_zeros(()), products_of(weight, bias)
     gradients = (torch.zeros_like(hidden), torch.zeros_like(weight), torch.zeros_like(bias)) if trains else None
     for rows, part in _blocks(batch):
-        logits = torch.addmm(bias, hidden[rows], weight.T)
+        logits = products.logits(hidden[rows])
         row_weights = part.weights.to(logits.dtype)
         total += loss(logits, part) @ row_weights
         if gradients:
             # Weights go to the sides with h columns, which are narrower than the block.
-            torch.mm(logits, weight, out=gradients[0][rows]).mul_(row_weights[:, None])
-            gradients[1].addmm_(logits.T, hidden[rows] * row_weights[:, None])
+            products.hidden_gradient(logits, out=gradients[0][rows]).mul_(row_weights[:, None])
+            products.add_weight_gradient(gradients[1], logits, hidden[rows] * row_weights[:, None])
             gradients[2].addmv_(logits.T, row_weights)
     return total, gradients
 
@@ -114,13 +125,14 @@ def _blocks(batch: Batch) -> Iterator[tuple[slice, Batch]]:
         return
     size = -(-len(batch) // n_blocks)
     edges = [*range(0, len(batch), size), len(batch)]
-    # One transfer from the device for all blocks.
-    entries = batch.indptr[edges].tolist()
+    # Where the host has no copy, this waits for the device: one transfer for all blocks.
+    entries = (batch.indptr if batch.host_indptr is None else batch.host_indptr)[edges].tolist()
     for first, last, begin, end in zip(edges, edges[1:], entries, entries[1:], strict=False):
         part = replace(
             batch,
             rows=batch.rows[first:last],
             indptr=batch.indptr[first : last + 1] - begin,
+            host_indptr=None,
             indices=batch.indices[begin:end],
             values=batch.values[begin:end],
             weights=batch.weights[first:last],
@@ -175,7 +187,9 @@ def _gathered(
         return total, None
     derivative = 2 * errors * row_weights
     order = columns.argsort()
-    starts = functional.pad(torch.bincount(columns, minlength=batch.n_columns).cumsum(0), (1, 0))
+    # torch.bincount would wait for the device.
+    entries = columns.new_zeros(batch.n_columns).scatter_add_(0, columns, torch.ones_like(columns))
+    starts = functional.pad(entries.cumsum(0), (1, 0))
     return total, (
         _weighted_sums(weight, columns, batch.indptr, derivative),
         _weighted_sums(hidden, rows[order], starts, derivative[order]),

@@ -24,6 +24,7 @@ from recsys_spark.core.shard_spec import ShardSpec
 from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Loss, Network, Shape
 from recsys_spark.networks.output_layer import multinomial_loss
+from recsys_spark.networks.products import weighted_sum, without_autocast
 from recsys_spark.networks.settings.network import NetworkSettings
 from recsys_spark.networks.settings.svae import SvaeSettings
 
@@ -78,10 +79,15 @@ class Svae(Network):
         mean, log_variance = self._latent(self._states(batch)[positions])
         code = mean + torch.randn_like(mean) * (log_variance / 2).exp() if self.training else mean
         likelihood = multinomial_loss(self.decode(code), self.output_weight, self.output_bias, targets)
-        divergence = (log_variance.exp() + mean.square() - 1 - log_variance).sum(dim=1) / 2 @ targets.weights
+        divergences = (log_variance.exp() + mean.square() - 1 - log_variance).sum(dim=1) / 2
+        divergence = weighted_sum(divergences, targets.weights)
         total = likelihood + self._beta(step) * divergence
         parts = {"likelihood": likelihood.detach(), "divergence": divergence.detach()}
         return Loss(total, targets.weights.sum(), parts)
+
+    def loss_count(self, batch: Batch) -> Tensor:
+        """Return the number of positions with a next item, in counting rows."""
+        return ((batch.lengths().clamp(max=self.settings.max_length) - 1).clamp_min(0) * batch.weights).sum()
 
     def encode(self, batch: Batch) -> Tensor:
         """Return the means of the latent code after the last item, (n, latent); zeros for an empty history."""
@@ -105,11 +111,12 @@ class Svae(Network):
         # Padding follows the last entry, where it has no effect on earlier states. A PackedSequence would skip the
         # padding, but its backward pass on CPUs clears the gradient of all steps at each step.
         padded = self.embedding.weight.new_zeros(shape).index_put(places, self.embedding(batch.indices))
-        states, _ = self.gru(padded)
+        with without_autocast(padded.device):
+            states, _ = self.gru(padded)
         return torch.as_tensor(states[places])
 
     def _latent(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.latent(self.encoder(states)).chunk(2, dim=1)
+        mean, log_variance = self.latent(self.encoder(states)).to(states.dtype).chunk(2, dim=1)
         return mean, log_variance
 
     def _beta(self, step: int) -> float:

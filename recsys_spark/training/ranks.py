@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recsys_spark.core.errors import TrainingError
 
-__all__ = ["Ranks", "joined_ranks", "tensor_float_products"]
+__all__ = ["Ranks", "joined_ranks"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Ranks:
         if self.world > 1:
             dist.all_reduce(tensor)
         return tensor
+
+    def sum_on_hosts(self, *values: float) -> list[float]:
+        """Return the sums of some numbers over all ranks, without waiting for the GPUs."""
+        return self.sum(torch.tensor(values, dtype=torch.float64)).tolist() if self.world > 1 else list(values)
 
     def largest(self, tensor: Tensor) -> Tensor:
         """Return the element-wise maximum over all ranks, on every rank, in place."""
@@ -62,27 +66,12 @@ def joined_ranks(use_gpu: bool, timeout_minutes: float) -> Iterator[Ranks]:
     if world == 1:
         yield Ranks(0, 1, device)
         return
-    backend, of_group = ("nccl", device) if use_gpu else ("gloo", None)
+    # With GPUs, gloo carries what the hosts exchange, and nccl the tensors on the GPUs.
+    backend, of_group = ("cpu:gloo,cuda:nccl", device) if use_gpu else ("gloo", None)
     dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes), device_id=of_group)
     yield Ranks(rank, world, device)
     # Skipped after an error: destroying the group may wait for other ranks, which wait for this process to end.
     dist.destroy_process_group()
-
-
-@contextmanager
-def tensor_float_products(wanted: bool) -> Iterator[None]:
-    """Compute products of float32 matrices in TensorFloat-32 within the context, if wanted.
-
-    TensorFloat-32 keeps 10 bits of each factor and sums in float32. Autocast to bfloat16 is not used, because it
-    rounds losses that are computed as products, and runs recurrent layers in float16, whose gradients underflow.
-    """
-    before = torch.get_float32_matmul_precision()
-    if wanted:
-        torch.set_float32_matmul_precision("high")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _own_gpu(rank: int) -> torch.device:

@@ -29,7 +29,8 @@ class TrainSpec:
     validation_folder: str | None
     folder: str
     use_gpu: bool = False
-    mixed_precision: bool = True
+    precision: str = "tf32"
+    compile: bool = False
     threads: int = 0
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2

@@ -5,7 +5,6 @@ readable without pickle, and the loss is normalised by the counts of all ranks. 
 is one line, and another dependency.
 """
 
-import json
 import logging
 import math
 import shutil
@@ -15,24 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from recsys_spark.core.errors import TrainingError
 from recsys_spark.core.logs import progress_detail
 from recsys_spark.metrics.ranking import is_better
-from recsys_spark.networks.network import Loss
-from recsys_spark.training.averages import RunningAverage
-from recsys_spark.training.checkpoint import Checkpoint, Checkpoints, flatten_optimizer, restore_optimizer
+from recsys_spark.networks.network import load_network
+from recsys_spark.training.checkpoint import Checkpoint, Checkpoints
 from recsys_spark.training.epoch_schedule import Epoch, derive_seed
-from recsys_spark.training.optimizers import make_optimizer, set_learning_rate
+from recsys_spark.training.gradient_steps import GradientSteps
+from recsys_spark.training.optimizers import set_learning_rate
+from recsys_spark.training.precision import Precision, choose_precision
+from recsys_spark.training.prefetch import Loaded, load_batches
 from recsys_spark.training.progress import EpochLog, EpochProgress, log_trial
-from recsys_spark.training.ranks import Ranks, joined_ranks, tensor_float_products
-from recsys_spark.training.shard_loader import Counts, Rows, check_counts
+from recsys_spark.training.ranks import Ranks, joined_ranks
+from recsys_spark.training.resuming import make_checkpoint, restore_checkpoint
+from recsys_spark.training.shard_loader import Counts, check_counts
 from recsys_spark.training.spec import TrainSpec
 from recsys_spark.training.state import TrainingState
+from recsys_spark.training.step_losses import StepLosses
 from recsys_spark.training.training_data import TrainingData, open_training_data
-from recsys_spark.training.validation import to_batch, validate
+from recsys_spark.training.validation import validate
 from recsys_spark.training.weights import save_network
 
 __all__ = ["train"]
@@ -50,27 +51,25 @@ def train(spec: dict[str, Any]) -> dict[str, Any]:
     run = TrainSpec(**spec)
     if run.threads:
         torch.set_num_threads(run.threads)
-    fast = run.use_gpu and run.mixed_precision
-    with tensor_float_products(fast), joined_ranks(run.use_gpu, run.timeout_minutes) as ranks:
-        data = open_training_data(run, ranks)
-        return _Trainer(run, ranks, data).run()
+    with joined_ranks(run.use_gpu, run.timeout_minutes) as ranks:
+        precision = choose_precision(run.precision, load_network(run.kind).metric, ranks.device)
+        with precision.products():
+            return _Trainer(run, ranks, open_training_data(run, ranks), precision).run()
 
 
 class _Trainer:
     """Training run of one process."""
 
-    def __init__(self, spec: TrainSpec, ranks: Ranks, data: TrainingData) -> None:
+    def __init__(self, spec: TrainSpec, ranks: Ranks, data: TrainingData, precision: Precision) -> None:
         self.spec, self.ranks, self.data = spec, ranks, data
         self.settings = spec.network_settings()
         self.epochs = min(self.settings.epochs, spec.stop_after or self.settings.epochs)
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.network = spec.network(data.shape).to(ranks.device)
         self.network.set_column_counts(data.statistics.column_counts)
-        self.module: torch.nn.Module = self.network
-        if ranks.world > 1:
-            self.module = DistributedDataParallel(self.network, broadcast_buffers=False, gradient_as_bucket_view=True)
-        self.optimizer = make_optimizer(self.network, self._epoch_schedule(0).steps)
-        self.average = RunningAverage(self.network, self.settings.average)
+        self.steps = GradientSteps(self.network, ranks, self._epoch_schedule(0).steps, precision, spec.compile)
+        self.optimizer, self.average = self.steps.optimizer, self.steps.average
+        self.losses = StepLosses(ranks)
         self.checkpoints = Checkpoints(spec.checkpoints, spec.keep_checkpoints)
         self.best = Checkpoints(Path(spec.folder) / "best", keep=1)
         self.log = EpochLog(Path(spec.folder) / "log.jsonl")
@@ -104,20 +103,17 @@ class _Trainer:
 
     def _train_epoch(self) -> Counts | None:
         """Train to the end of the epoch and return its counts; None if `max_steps` ended it before."""
-        state = self.state
-        self.module.train()
+        state, counts = self.state, Counts()
+        self.steps.module.train()
         epoch = self._epoch_schedule(state.epoch)
-        counts = Counts()
-        batches = epoch.batches(self.ranks.rank, counts, skip=state.step)
-        for rows in batches:
+        rows = epoch.batches(self.ranks.rank, counts, skip=state.step)
+        for loaded in load_batches(rows, self.network, self.ranks.device):
             if 0 < self.spec.max_steps <= state.global_step:
+                self._read_losses()
                 return None
             set_learning_rate(self.optimizer, self.settings, state.epochs_done(epoch.steps))
-            loss = self._step(rows)
-            state.next_step()
-            self.progress.show(state.epochs_done(epoch.steps), loss, state.best_metric)
-            if time.monotonic() - self.saved_at > 60 * self.spec.checkpoint_minutes:
-                self._save()
+            self._step(loaded)
+        self._read_losses()
         return counts
 
     def _epoch_schedule(self, epoch: int) -> Epoch:
@@ -125,35 +121,43 @@ class _Trainer:
         batch_rows, similar = self.settings.batch_rows, self.network.similar_lengths
         return Epoch(data.folder, data.manifest, batch_rows, self.ranks.world, seed, similar)
 
-    def _step(self, rows: Rows) -> float:
+    def _step(self, loaded: Loaded) -> None:
+        """Take one step, and then read losses or save a checkpoint where either is due."""
         state, ranks = self.state, self.ranks
+        is_old = time.monotonic() - self.saved_at > 60 * self.spec.checkpoint_minutes
+        # The clocks of the ranks differ: all of them read and save after the same step.
+        count, saves, reads = ranks.sum_on_hosts(loaded.count, is_old and ranks.is_first, self.losses.are_due)
         # Each step has its own seed, so that a run can resume from any step.
         torch.manual_seed(derive_seed(self.spec.seed, state.global_step, ranks.rank))
-        batch = to_batch(rows, self.data.shape.n_columns, ranks.device)
-        loss: Loss = self.module(batch, state.global_step)
-        count = self._add_loss(loss, rows)
-        if count > 0:
-            self.optimizer.zero_grad(set_to_none=True)
-            # DDP averages the gradients of the ranks; the loss must be divided by the sum of their counts.
-            torch.autograd.backward(loss.total * (ranks.world / count))
-            if self.settings.clip_norm:
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
-            self.optimizer.step()
-            self.average.update(state.global_step)
-        return state.loss
+        self.losses.add(state.step, loaded, count, self.steps.take(loaded, state.global_step, count))
+        state.next_step()
+        if saves or reads:
+            self._read_losses()
+        if saves:
+            self._check_weights(f"after step {state.step}")
+            self._save()
 
-    def _add_loss(self, loss: Loss, rows: Rows) -> float:
-        """Add the loss of all ranks to the epoch's and return the step's count.
+    def _read_losses(self) -> None:
+        """Add the losses of the last steps to the epoch's.
 
-        Raises TrainingError if it is not finite.
+        Raises TrainingError if one is not finite.
         """
-        values = [loss.total, loss.count, *loss.parts.values()]
-        summed = self.ranks.sum(torch.stack([value.detach().double().reshape(()) for value in values])).tolist()
-        if not all(map(math.isfinite, summed)):
-            raise self._not_a_number("loss", f"step {self.state.step + 1} (rows {rows.numbers[:5].tolist()}...)")
-        total, count, *parts = summed
-        self.state.add(total, count, dict(zip(loss.parts, parts, strict=True)))
-        return float(count)
+        for loss in self.losses.read():
+            if not loss.is_finite:
+                raise self._not_a_number("loss", f"step {loss.step + 1} (rows {loss.rows}...)")
+            if not math.isclose(loss.count, loss.divisor, rel_tol=1e-4):
+                raise TrainingError(
+                    f"{self.spec.kind}: the count of a loss is {loss.count}, and loss_count of its batches "
+                    f"{loss.divisor}: define loss_count in the network as the count of the losses that it returns"
+                )
+            self.state.add(loss.total, loss.count, loss.parts)
+        done = self.state.epochs_done(self._epoch_schedule(self.state.epoch).steps)
+        self.progress.show(done, self.state.loss, self.state.best_metric)
+
+    def _check_weights(self, where: str) -> None:
+        # The loss of a step is computed before its update, which may have made weights infinite.
+        if not torch.stack([weight.isfinite().all() for weight in self.network.parameters()]).all():
+            raise self._not_a_number("weights", where)
 
     def _not_a_number(self, what: str, where: str) -> TrainingError:
         key = f"models.{self.spec.kind}"
@@ -167,9 +171,7 @@ class _Trainer:
         state, data = self.state, self.data
         read = self.ranks.sum(torch.from_numpy(counts.as_array()).to(self.ranks.device)).cpu().numpy()
         check_counts(read, data.manifest, data.folder)
-        # The loss of the last step was computed before its update, which may have made weights infinite.
-        if not all(torch.isfinite(weight).all() for weight in self.network.parameters()):
-            raise self._not_a_number("weights", "at its end")
+        self._check_weights("at its end")
         metric = self._validate()
         line = {**state.next_epoch(), "metric": metric, "metric_name": self.network.metric, "seconds": seconds}
         line |= {"rows": int(read[0]), "non_zeros": int(read[1])}
@@ -190,20 +192,15 @@ class _Trainer:
             if metric == metric and (best is None or is_better(self.network.metric, metric, best)):
                 state.best_metric, state.best_epoch = metric, state.epoch
                 if self.ranks.is_first:
-                    self.best.save(Checkpoint(state.global_step, {"weights": self._weights()}, {"metric": metric}))
+                    weights = {"weights": dict(self.network.state_dict())}
+                    self.best.save(Checkpoint(state.global_step, weights, {"metric": metric}))
         return metric
-
-    def _weights(self) -> dict[str, Tensor]:
-        return dict(self.network.state_dict())
 
     def _save(self) -> None:
         self.saved_at = time.monotonic()
         if not self.ranks.is_first:
             return
-        tensors, groups = flatten_optimizer(self.optimizer)
-        kept = {"weights": self._weights(), "optimizer": tensors, "average": self.average.averages}
-        state = {**self.state.to_json(), "groups": groups, "fingerprint": self.fingerprint}
-        self.checkpoints.save(Checkpoint(self.state.global_step, kept, {"state": json.dumps(state)}))
+        self.checkpoints.save(make_checkpoint(self.state, self.steps, self.fingerprint))
 
     def _resume(self) -> None:
         checkpoint = self.checkpoints.newest()
@@ -212,16 +209,14 @@ class _Trainer:
             if self.ranks.is_first:
                 shutil.rmtree(self.best.folder, ignore_errors=True)
             return
-        state = json.loads(checkpoint.state["state"])
-        if state.pop("fingerprint") != self.fingerprint:
+        n_streams = self.state.n_streams
+        try:
+            self.state = restore_checkpoint(checkpoint, self.steps, self.fingerprint)
+        except ValueError:
             raise TrainingError(
                 f"the checkpoints in {self.checkpoints.folder} belong to other shards, settings or another seed: "
                 f"delete {self.spec.folder} to train from the start"
-            )
-        self.network.load_state_dict(checkpoint.tensors["weights"])
-        restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"], state.pop("groups"))
-        self.average.load(checkpoint.tensors["average"])
-        n_streams, self.state = self.state.n_streams, TrainingState.from_json(state)
+            ) from None
         if self.state.n_streams != n_streams:
             # The stored steps had other rows, so none can be skipped: the epoch starts again.
             self.state.start_epoch_again()

@@ -14,10 +14,11 @@ from recsys_spark.networks.batch import Batch
 from recsys_spark.networks.network import Network
 from recsys_spark.storage.shard_format import Manifest
 from recsys_spark.training.epoch_schedule import Epoch
+from recsys_spark.training.precision import float32_products
 from recsys_spark.training.ranks import Ranks
 from recsys_spark.training.shard_loader import Counts, Rows, check_counts
 
-__all__ = ["TrainingStatistics", "rating_predictions", "to_batch", "top_columns", "validate"]
+__all__ = ["TrainingStatistics", "host_batch", "rating_predictions", "to_batch", "top_columns", "validate"]
 
 BLOCK_SCORES = 1 << 24
 VALIDATION_ROWS = 512
@@ -42,26 +43,30 @@ class TrainingStatistics:
         return (self.lowest + self.highest) / 2
 
 
+def host_batch(rows: Rows, n_columns: int) -> Batch:
+    """Return the rows as a batch in the memory of the host."""
+    entries = rows.entries
+    return Batch.from_arrays(rows.numbers, entries.indptr, entries.indices, entries.values, n_columns, rows.side)
+
+
 def to_batch(rows: Rows, n_columns: int, device: torch.device) -> Batch:
     """Return the rows as a batch, the input of a network."""
-    entries = rows.entries
-    return Batch.from_arrays(rows.numbers, entries.indptr, entries.indices, entries.values, n_columns, rows.side).to(
-        device
-    )
+    return host_batch(rows, n_columns).to(device)
 
 
 @torch.no_grad()
 def validate(network: Network, folder: Path, manifest: Manifest, statistics: TrainingStatistics, ranks: Ranks) -> float:
-    """Return the network's metric over all rows of a validation folder.
+    """Return the network's metric over all rows of a validation folder, computed in float32.
 
     It is the same on every rank. Rows without held-out entries do not count. Raises TrainingError if the loader lost
     rows.
     """
     epoch, counts = Epoch(folder, manifest, VALIDATION_ROWS, ranks.world), Counts()
     sums = np.zeros(2)
-    for rows in epoch.batches(ranks.rank, counts):
-        if len(rows) and rows.held is not None:
-            sums += _measure(network, rows, rows.held, statistics, ranks.device)
+    with float32_products():
+        for rows in epoch.batches(ranks.rank, counts):
+            if len(rows) and rows.held is not None:
+                sums += _measure(network, rows, rows.held, statistics, ranks.device)
     read = torch.from_numpy(np.concatenate([sums, counts.as_array()])).to(ranks.device)
     totals = ranks.sum(read).cpu().numpy()
     check_counts(totals[2:].astype(np.int64), manifest, folder)

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from recsys_spark.config.help import base_yaml, section_help
-from recsys_spark.config.keys import settings_by_key
+from recsys_spark.config.keys import RENAMED, ConfigKeys, settings_by_key
 from recsys_spark.config.kinds import load_settings
 from recsys_spark.config.load import load_config
 from recsys_spark.core.errors import ConfigError
@@ -41,6 +41,20 @@ def test_all_problems_are_reported_at_once_with_the_nearest_key(tmp_path: Path) 
     assert "unknown key 'tables.rot'" in text and "did you mean 'tables.root'" in text
     assert "source.max_quarantine_share" in text and "bad.yaml" in text
     assert "unexpected argument 'stray'" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "replacement"),
+    [
+        ("training.mixed_precision", "training.precision: tf32 is its true, float32 its false"),
+        ("training.tracking_uri", "mlflow.tracking_uri"),
+    ],
+)
+def test_a_former_key_is_refused_with_its_replacement(key: str, replacement: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown key '{key}' .flag --{key}.; it is replaced by {replacement}$"):
+        load_config([*ROOT, f"--{key}", "true"], {})
+    assert set(RENAMED.values()) >= {f"it is replaced by {replacement}"}
+    assert key not in ConfigKeys()
 
 
 def test_an_unknown_format_or_kind_lists_the_existing_ones() -> None:

@@ -162,3 +162,49 @@ def test_codes_of_a_row_do_not_depend_on_the_others(kind: str) -> None:
     histories = [[0, 2, 4], [], [1], list(range(12))]
     alone = torch.cat([network.encode(rows_of([history], 12)) for history in histories])
     torch.testing.assert_close(network.encode(rows_of(histories, 12)), alone)
+
+
+@kinds
+@pytest.mark.parametrize("histories", [[], [[]], [[0]], [[3], [4, 1]], [[], [0, 1, 2], [5], [2, 6, 1, 0, 4]]])
+def test_the_count_of_a_loss_is_the_loss_count_of_its_batch(kind: str, histories: Sequence[Sequence[int]]) -> None:
+    """The second network of SVAE cuts histories to three entries."""
+    changes = [{}, {"max_length": 3}] if kind == "svae" else [{}]
+    for changed in changes:
+        network, batch = make_network(kind, Shape(12, 7), **changed), rows_of(histories, 7)
+        assert network.loss_count(batch) == network(batch, 0).count
+
+
+@pytest.mark.parametrize("kind", [kind for kind, declared in DECLARED.items() if declared[3] != "rmse"])
+def test_under_autocast_products_are_rounded_and_losses_are_not(kind: str) -> None:
+    batch, results = checkerboard(), []
+    for rounds in (False, True):
+        network = make_network(kind, Shape(12, 12))
+        network.set_column_counts(torch.bincount(batch.indices, minlength=12))
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
+            loss = network(batch, 3)
+        loss.total.backward()
+        results.append((loss, [weight.grad for weight in network.parameters()]))
+    (exact, gradients), (rounded, of_rounded) = results
+    for value, other in zip(
+        (exact.total, *exact.parts.values()), (rounded.total, *rounded.parts.values()), strict=True
+    ):
+        assert other.dtype == torch.float32
+        torch.testing.assert_close(other, value, rtol=0.02, atol=0.02)
+    # A rounded sum would be a bfloat16 number.
+    assert rounded.total.bfloat16().float() != rounded.total
+    changed = False
+    for gradient, other in zip(gradients, of_rounded, strict=True):
+        assert gradient is not None and other is not None and other.dtype == torch.float32
+        assert (gradient - other).norm() <= 0.05 * gradient.norm() + 1e-3
+        changed |= not torch.equal(gradient, other)
+    # Its scores are no matrix products.
+    assert changed == (kind != "implicit_factorization")
+
+
+@pytest.mark.parametrize(("kind", "part"), [("mult_vae", "kl"), ("svae", "divergence")])
+def test_under_autocast_sums_of_divergences_are_not_rounded(kind: str, part: str) -> None:
+    network = make_network(kind, Shape(12, 12))
+    with torch.autocast("cpu", torch.bfloat16):
+        divergence = network(checkerboard(), 3).parts[part]
+    assert divergence.bfloat16().float() != divergence

@@ -1,6 +1,7 @@
 """Losses and their gradients against torch's autograd on dense matrices."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,13 +116,40 @@ def test_is_the_same_without_gradients(loss: LossFunction, batch: Batch) -> None
         torch.testing.assert_close(loss(*layer, batch), expected_loss(loss, *layer, batch), rtol=1e-5, atol=1e-5)
 
 
-@losses
-def test_stays_in_float32_under_autocast(loss: LossFunction, batch: Batch) -> None:
+def test_squared_errors_stay_in_float32_under_autocast(batch: Batch) -> None:
     hidden, weight, bias = layer_for(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        actual = loss(hidden.bfloat16(), weight, bias, batch)
-    torch.testing.assert_close(actual, expected_loss(loss, hidden.bfloat16().float(), weight, bias, batch))
+        actual = masked_squared_error(hidden.bfloat16(), weight, bias, batch)
+    expected = expected_loss(masked_squared_error, hidden.bfloat16().float(), weight, bias, batch)
+    torch.testing.assert_close(actual, expected)
     assert torch.autograd.grad(actual, weight)[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("loss", [multinomial_loss, bce_loss])
+@pytest.mark.parametrize("budget", [2**25, 3 * N_COLUMNS])
+def test_likelihoods_round_products_alone_under_autocast(
+    loss: LossFunction, budget: int, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Products of rounded factors, then the loss of these logits in float32."""
+    monkeypatch.setattr(output_layer, "BLOCK_FLOATS", budget)
+    hidden, weight, bias = layer = layer_for(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        actual = loss(hidden, weight, bias, batch)
+    products = (hidden.bfloat16() @ weight.bfloat16().T).float()
+    expected = expected_loss(loss, products, torch.eye(N_COLUMNS), bias, batch)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+    for gradient, other in zip(torch.autograd.grad(actual, layer), torch.autograd.grad(expected, layer), strict=True):
+        assert gradient.dtype == torch.float32
+        torch.testing.assert_close(gradient, other, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("loss", [multinomial_loss, bce_loss])
+def test_blocks_of_a_batch_with_a_copy_on_the_host_are_the_same(
+    loss: LossFunction, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_layer, "BLOCK_FLOATS", 3 * N_COLUMNS)
+    layer, with_copy = layer_for(batch), replace(batch, host_indptr=batch.indptr.clone())
+    assert torch.equal(loss(*layer, with_copy), loss(*layer, batch))
 
 
 def test_differentiating_twice_is_refused(batch: Batch) -> None:

@@ -68,11 +68,11 @@ def stop_at(patch: pytest.MonkeyPatch, *steps: int) -> None:
     """Raise Stopped before each of these global steps, once."""
     step, left = trainer._Trainer._step, set(steps)
 
-    def stopping(self: Any, rows: Any) -> float:
+    def stopping(self: Any, loaded: Any) -> None:
         if self.state.global_step in left:
             left.remove(self.state.global_step)
             raise Stopped
-        return step(self, rows)
+        step(self, loaded)
 
     patch.setattr(trainer._Trainer, "_step", stopping)
 

@@ -92,10 +92,10 @@ from recsys_spark.training import checkpoint, trainer
 place, at, spec = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 step, save_file, saved = trainer._Trainer._step, checkpoint.save_file, []
 
-def killed_before_a_step(self, rows):
+def killed_before_a_step(self, loaded):
     if place == "step" and self.state.global_step == at:
         os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, rows)
+    step(self, loaded)
 
 def killed_while_writing(tensors, file):
     save_file(tensors, file)
@@ -155,9 +155,9 @@ def test_resuming_with_another_number_of_streams_starts_the_epoch_again(
     read: list[int] = []
     step = trainer._Trainer._step
 
-    def watched(self: Any, rows: Any) -> float:
-        read.extend(rows.numbers.tolist())
-        return step(self, rows)
+    def watched(self: Any, loaded: Any) -> None:
+        read.extend(loaded.numbers.tolist())
+        step(self, loaded)
 
     monkeypatch.setattr(trainer._Trainer, "_step", watched)
     monkeypatch.setattr(epoch_schedule, "STREAMS", 3)
