@@ -40,7 +40,7 @@ export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help run reproduce test test-slow check check-deploy check-dbt docs peers wheel lock jdk
+.PHONY: help run reproduce test test-slow check check-deploy check-dbt gpu-check docs peers wheel lock jdk
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -72,6 +72,9 @@ check-deploy: $(DEPLOY_READY) $(TEST_READY) ## deploy/ with Airflow and the SDK 
 
 check-dbt: $(DBT_READY) $(TEST_READY) ## deploy/dbt with dbt on DuckDB; the first call fetches both
 	$(BIN)/python -m pytest tests/system/test_dbt.py $(ARGS)
+
+gpu-check: $(TEST_READY) ## training on one GPU against the CPU, and its speed; ARGS="--device cpu --scale small" without one
+	$(BIN)/python -m tests.gpu_check $(ARGS)
 
 docs: $(DOCS_READY) ## site/: the pages of docs/ as a site; the first call fetches MkDocs into .venv-docs
 	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build --strict --quiet
