@@ -28,7 +28,7 @@ __all__ = ["SCALES", "Check", "Scale"]
 SAME_NUMBERS = 1e-3
 # Largest difference of a metric after training on two devices, which draw other random numbers.
 OTHER_NUMBERS = 0.05
-EPOCHS, BATCH_ROWS = 2, 250
+EPOCHS, BATCH_ROWS = 4, 200
 # The network of the speed, and one that learns the same on any number of processes: it draws no random numbers.
 FAST_KIND, EXACT_KIND = "mult_vae", "song_autoencoder"
 WARM_UP = 3

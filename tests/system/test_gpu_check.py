@@ -119,7 +119,7 @@ def test_one_gpu_is_too_few_for_two_processes(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_all_checks_pass_on_a_cpu(capsys: Any) -> None:
-    assert main(["--device", "cpu", "--scale", "tiny", "--kinds", "mult_vae,autorec_item"]) == 0
+    assert main(["--device", "cpu", "--scale", "tiny", "--kinds", "mult_vae", "autorec_item"]) == 0
     printed = capsys.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]
     assert [line["check"] for line in lines] == [
