@@ -18,6 +18,7 @@ from recsys_spark.interface.pictures import bars, lines
 from recsys_spark.interface.registry import all_jobs
 from recsys_spark.interface.root import Root
 from recsys_spark.metrics import diversity, ranking
+from recsys_spark.metrics.similar_items import SIMILARITY_METRICS
 from recsys_spark.runtime.termination import Terminated
 from recsys_spark.storage.descriptions import ROWS, column_description
 from recsys_spark.storage.schemas import TABLES, Table
@@ -123,6 +124,10 @@ def metrics_page() -> str:
     ):
         parts.append(f"## {title}")
         parts.append(_table(("metric", "definition"), [(f"`{name}`", _definition(module, name)) for name in names]))
+    parts += [
+        "## Similar items",
+        _table(("metric", "definition"), [(f"`{n}`", t) for n, t in SIMILARITY_METRICS.items()]),
+    ]
     return _page("Metrics", *parts)
 
 

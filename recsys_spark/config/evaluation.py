@@ -44,7 +44,8 @@ class CompareSettings(Section):
 
     models: tuple[str, ...] = Field(
         ("als", "lsa"),
-        description="Kinds (their newest version) or versions that compare_neighbours compares.",
+        description="Kinds (their newest version) or versions that compare_neighbours compares and evaluate_similarity"
+        " evaluates.",
     )
     k: int = Field(10, ge=1, le=1_000, description="Nearest neighbours of each item to compare.")
     attribute: str = Field(

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from recsys_spark.config.keys import RENAMED, ConfigKeys
 from recsys_spark.config.model import BaseConfig, config_class
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.names import FORMATS, all_kinds, nearest_name
+from recsys_spark.core.names import FORMATS, UNSCORED_KINDS, all_kinds, nearest_name
 
 __all__ = ["config_from", "load_config"]
 
@@ -129,7 +129,9 @@ def _cross_problems(config: BaseConfig) -> Iterator[str]:
         near = nearest_name(config.source.format, FORMATS)
         yield f"source.format: no format {config.source.format!r}; there are {', '.join(FORMATS)}{near}"
     yield from config.source.column_problems()
-    for key, kinds in (("model.kind", (config.model.kind,)), ("pipeline.kinds", config.pipeline.kinds)):
+    # Versions of these kinds can be published, but are no models of a pipeline.
+    named = (config.model.kind,) if config.model.kind not in UNSCORED_KINDS else ()
+    for key, kinds in (("model.kind", named), ("pipeline.kinds", config.pipeline.kinds)):
         for kind in kinds:
             if kind not in all_kinds():
                 near = nearest_name(kind, all_kinds())

@@ -25,6 +25,7 @@ from recsys_spark.config.pipeline import PipelineSettings
 from recsys_spark.config.recommendations import RecommendationsSettings
 from recsys_spark.config.report import ReportSettings
 from recsys_spark.config.sample import SampleSettings
+from recsys_spark.config.similarity import SimilaritySettings
 from recsys_spark.config.source import Section, SourceSettings
 from recsys_spark.config.split import SplitSettings
 from recsys_spark.config.training import ModelSettings, ShardsSettings, TrainingSettings
@@ -107,12 +108,6 @@ class OutputsSettings(Section):
     max_item_matrix_bytes: int = Field(
         2 << 30, ge=1, description="Maximum size of the item matrix that executors map into memory (bytes)."
     )
-
-
-class SimilaritySettings(Section):
-    """Section `similarity`."""
-
-    neighbours: int = Field(50, ge=1, le=10_000, description="Number of nearest items of each item.")
 
 
 class QuerySettings(Section):

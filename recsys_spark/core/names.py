@@ -10,7 +10,20 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-__all__ = ["FORMATS", "KINDS", "NETWORKS", "SETTINGS", "all_kinds", "load_named", "nearest_name", "training_job"]
+__all__ = [
+    "FORMATS",
+    "ITEM_KNN",
+    "KINDS",
+    "NETWORKS",
+    "SETTINGS",
+    "SIMILARITY_METRIC",
+    "UNSCORED_KINDS",
+    "all_kinds",
+    "load_named",
+    "nearest_name",
+    "training_command",
+    "training_job",
+]
 
 FORMATS = {
     "plays": "recsys_spark.ingestion.plays:PlaysReader",
@@ -25,6 +38,13 @@ FORMATS = {
     "anime": "recsys_spark.ingestion.anime:AnimeReader",
     "sample": "recsys_spark.ingestion.sample_format:SampleReader",
 }
+
+# Versions of this kind are lists of similar items from shared users (similarity.method). They score no users.
+ITEM_KNN = "item_knn"
+# The metric by which the quality gate compares them, with each other and with the lists of models.
+SIMILARITY_METRIC = "similar_recall@10"
+# Kinds of versions in models that score no items for users.
+UNSCORED_KINDS = ("gender", ITEM_KNN)
 
 KINDS = {
     "popularity": "recsys_spark.models.popularity:Popularity",
@@ -76,7 +96,15 @@ def training_job(kind: str) -> str:
     """Return the name of the job that trains a kind."""
     if kind == "gender":
         return "train_gender_model"
+    if kind == ITEM_KNN:
+        return "build_item_similarity"
     return "train_torch_model" if kind in NETWORKS else "train_spark_model"
+
+
+def training_command(kind: str) -> str:
+    """Return the job that trains a kind, with the setting that selects it."""
+    setting = "--similarity.method random_walk" if kind == ITEM_KNN else f"--model.kind {kind}"
+    return f"{training_job(kind)} {setting}"
 
 
 def load_named(line: str) -> Any:

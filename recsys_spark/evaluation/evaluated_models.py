@@ -9,9 +9,10 @@ from pyspark.sql.window import Window
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.split import RATING_PROTOCOLS
 from recsys_spark.core.errors import ConfigError, MissingInputError
+from recsys_spark.core.names import all_kinds
 from recsys_spark.evaluation.evaluation_inputs import EvaluatedModel
 from recsys_spark.evaluation.evaluation_setup import EvaluationSetup, RatingRange, ScoringModel
-from recsys_spark.metrics.ranking import parse_metric
+from recsys_spark.metrics.ranking import RANKING_METRICS, parse_metric
 from recsys_spark.models.settings.popularity import PopularitySettings
 from recsys_spark.models.spark_training import train
 from recsys_spark.models.training_plan import plan_version
@@ -29,7 +30,7 @@ def check_metrics(metrics: tuple[str, ...]) -> None:
     problems = []
     for text in metrics:
         try:
-            if parse_metric(text).k is None:
+            if parse_metric(text).name not in RANKING_METRICS:
                 problems.append(f"{text!r} is no ranking metric")
         except ConfigError as error:
             problems += error.problems
@@ -121,7 +122,9 @@ def _newest_versions(tables: Tables, split_id: str) -> dict[str, str]:
     """Return kind -> newest version trained on the training part of the split."""
     order = Window.partitionBy("algorithm").orderBy(F.desc("created_at"), "model_version")
     fit = F.coalesce(F.get_json_object("params", "$.fit"), F.lit("train"))
-    models = tables.read("models").where((F.col("split_id") == split_id) & (fit == "train"))
+    # Lists of similar items are versions as well, but score no users.
+    scoring = F.col("algorithm").isin(*all_kinds())
+    models = tables.read("models").where((F.col("split_id") == split_id) & (fit == "train") & scoring)
     newest = models.withColumn("place", F.row_number().over(order)).where("place = 1").orderBy("algorithm")
     return {row["algorithm"]: row["model_version"] for row in newest.select("algorithm", "model_version").collect()}
 

@@ -84,6 +84,8 @@ RANKING_METRICS: dict[str, Callable[[Hits, Counts, int], Values]] = {
     function.__name__: function
     for function in (ndcg, recall, recall_capped, precision, hit_rate, mrr, average_precision)
 }
+# Metrics of lists of similar items (similar_items.py), which evaluate_similarity measures.
+SIMILARITY = ("similar_hit_rate", "similar_ndcg", "similar_recall", "similar_rare_recall")
 ERRORS = ("rmse", "mae")
 # Metrics of predicted labels; the last two are better if smaller.
 LABELS = ("auc", "accuracy", "balanced_accuracy", "log_loss", "ece")
@@ -103,11 +105,11 @@ def parse_metric(text: str) -> Metric:
     Raises ConfigError naming all metrics.
     """
     name, at, k = text.partition("@")
-    if name in RANKING_METRICS and k.isascii() and k.isdecimal() and int(k) > 0:
+    if name in (*RANKING_METRICS, *SIMILARITY) and k.isascii() and k.isdecimal() and int(k) > 0:
         return Metric(name, int(k))
     if name in (*ERRORS, *LABELS) and not at:
         return Metric(name, None)
-    names = ", ".join([*(f"{name}@K" for name in RANKING_METRICS), *ERRORS, *LABELS])
+    names = ", ".join([*(f"{name}@K" for name in (*RANKING_METRICS, *SIMILARITY)), *ERRORS, *LABELS])
     raise ConfigError(f"there is no metric {text!r}: choose one of {names}, with K a number above 0")
 
 

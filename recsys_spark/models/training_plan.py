@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError, MissingInputError
-from recsys_spark.core.names import training_job
+from recsys_spark.core.names import training_command
 from recsys_spark.core.shard_spec import side_fields
 from recsys_spark.models.versions import ModelVersion, find_model, find_versions, is_recorded, version_name
 from recsys_spark.preparation.training_pairs import TrainingPairs, training_pairs
@@ -99,7 +99,7 @@ def plan_version(
         if not is_recorded(tables, name):
             raise MissingInputError(
                 f"model.fit = {pairs.fit}: no model with these settings was trained on {pairs.split_id}: run "
-                f"{training_job(kind)} --model.kind {kind} with the same settings and without model.fit first"
+                f"{training_command(kind)} with the same settings and without model.fit first"
             )
         parent = find_model(tables, kind, name)
     start = _start_version(tables, kind, settings, pairs, version)

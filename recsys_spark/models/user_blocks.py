@@ -21,7 +21,7 @@ from recsys_spark.ranking.item_matrix import ItemMatrix
 from recsys_spark.ranking.matrix_frames import vectors_to_arrow
 from recsys_spark.ranking.scorer import Histories, HistoryEncoder
 
-__all__ = ["Share", "encode_users", "sum_over_blocks", "user_blocks"]
+__all__ = ["Share", "csr_blocks", "encode_users", "sum_over_blocks", "user_blocks"]
 
 # Computes the part of a sum for the matrix (n_users, n_items) of a task.
 Share = Callable[[sparse.csr_matrix], NDArray[np.float64]]
@@ -94,8 +94,8 @@ def _block(pairs: pa.Table) -> pa.RecordBatch:
     )
 
 
-def _arrays(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[NDArray[np.int32], Histories]]:
-    """Yield the users and histories of each block."""
+def csr_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[NDArray[np.int32], Histories]]:
+    """Yield the users and histories of each block of user_blocks."""
     for batch in batches:
         for row in range(batch.num_rows):
             users, *history = (np.frombuffer(batch[name][row].as_buffer(), dtype) for name, dtype in COLUMNS.items())
@@ -109,7 +109,7 @@ def _write_share(
 
     Its name is new, so that repeated attempts of a task do not collide.
     """
-    parts = [history for _, history in _arrays(batches)]
+    parts = [history for _, history in csr_blocks(batches)]
     if not parts:
         return
     lengths = np.concatenate([np.diff(part.indptr) for part in parts])
@@ -123,7 +123,7 @@ def _write_share(
 
 
 def _encode(matrix: ItemMatrix, encoder: HistoryEncoder, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for users, histories in _arrays(batches):
+    for users, histories in csr_blocks(batches):
         vectors = encoder(matrix, histories)
         has_vector = vectors.any(axis=1)
         yield vectors_to_arrow("user_idx", users[has_vector], vectors[has_vector])

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import __version__
 from recsys_spark.core.errors import MissingInputError
-from recsys_spark.core.names import training_job
+from recsys_spark.core.names import training_command
 from recsys_spark.storage.schemas import TABLES
 from recsys_spark.storage.tables import Tables
 
@@ -130,7 +130,7 @@ def find_model(tables: Tables, kind: str, version: str | None) -> ModelVersion:
     if found is None:
         missing = f"model of kind {kind!r}" if version is None else f"model version {version!r}"
         kind = kind if version is None else kind_of(version)
-        raise MissingInputError(f"there is no {missing}: run {training_job(kind)} --model.kind {kind} first")
+        raise MissingInputError(f"there is no {missing}: run {training_command(kind)} first")
     return found
 
 

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.config.split import RATING_PROTOCOLS
 from recsys_spark.core.errors import ConfigError
-from recsys_spark.core.names import NETWORKS, training_job
+from recsys_spark.core.names import ITEM_KNN, NETWORKS, training_job
 from recsys_spark.gender.labelled_users import has_enough_labels
 from recsys_spark.models.kind import load_kind
 from recsys_spark.models.versions import kind_of
@@ -60,11 +60,7 @@ def plan_steps(config: BaseConfig) -> list[Step]:
         steps.append(Step("evaluate"))
     if split and config.pipeline.final_fit:
         steps += training_steps(config.pipeline.kinds, "everything")
-    for kind in _list_kinds(config):
-        if kind in NETWORKS or load_kind(kind).has_item_vectors:
-            steps.append(Step("build_item_similarity", kind))
-        steps.append(Step("build_recommendations", kind))
-    steps.append(Step("publish_model", _published_kind(config)))
+    steps += _list_steps(config)
     if config.pipeline.gender:
         source = _gender_source(config)
         steps += [Step("train_gender_model", source), Step("predict_gender", GENDER)]
@@ -82,6 +78,25 @@ def plan_steps(config: BaseConfig) -> list[Step]:
             f"pipeline.from: {start!r} is not a step of this pipeline; its steps are {', '.join(dict.fromkeys(names))}"
         )
     return steps[names.index(start) :]
+
+
+def _list_steps(config: BaseConfig) -> Iterator[Step]:
+    """Yield the steps that build and publish lists.
+
+    Similar items are those of each kind's vectors, or one version from shared users, on the data of the last fit.
+    """
+    by_users = config.similarity.has_version
+    if by_users:
+        yield Step("build_item_similarity", ITEM_KNN)
+        if config.split.protocol is not None and config.pipeline.final_fit:
+            yield Step("build_item_similarity", ITEM_KNN, "everything")
+    for kind in _list_kinds(config):
+        if not by_users and (kind in NETWORKS or load_kind(kind).has_item_vectors):
+            yield Step("build_item_similarity", kind)
+        yield Step("build_recommendations", kind)
+    yield Step("publish_model", _published_kind(config))
+    if by_users:
+        yield Step("publish_model", ITEM_KNN)
 
 
 def _check_kinds(config: BaseConfig) -> None:

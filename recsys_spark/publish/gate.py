@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import Column
@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import ConfigError, QualityGateError
-from recsys_spark.core.names import training_job
+from recsys_spark.core.names import ITEM_KNN, SIMILARITY_METRIC, training_job
 from recsys_spark.metrics.ranking import is_better, parse_metric
 from recsys_spark.models.versions import ModelVersion, find_model, find_versions, kind_of
 from recsys_spark.storage.tables import Tables
@@ -38,7 +38,8 @@ def check_gate(tables: Tables, candidate: ModelVersion, outputs: Sequence[str], 
 
     Metric values come from `evaluations`, and values of different splits are not compared. A model that was trained on
     everything is compared by the values of its parent. A serving model that was trained on another split is compared by
-    the values of a model with the same kind and settings on the candidate's split.
+    the values of a model with the same kind and settings on the candidate's split. Lists of similar items (item_knn)
+    that serve are compared with the candidate's lists of similar items.
 
     A candidate without values passes as long as no serving model has any. With `publish.override`, any candidate passes
     and the reason is recorded.
@@ -79,19 +80,44 @@ def _compare(
                     f"{candidate.version} is worse than {baseline} by {where}: {value:.4f} against {other:.4f}"
                 )
     for version in serving:
-        other, source = _value_on_split(tables, version, where)
+        by = where if version.kind != ITEM_KNN else replace(where, metric=SIMILARITY_METRIC)
+        own = value if by == where else by.value(tables, F.col("model_version") == evaluated.version)
+        other, source = _value_on_split(tables, version, by)
         record["serving"][version.version] = {"figure": other, "judged_version": source}
-        if other is None:
-            problems.append(
-                f"{version.version}, which serves, has no {where} to compare with: run {training_job(version.kind)} "
-                "with its settings on that split, and evaluate; or name a publish.metric that both have"
-            )
-        elif is_better(metric, _worst_allowed(metric, other, config.publish.tolerance), value):
-            problems.append(
-                f"{candidate.version} is worse than {version.version}, which serves, by {where}: {value:.4f} against "
-                f"{other:.4f}; publish.tolerance is {config.publish.tolerance}"
-            )
+        problem = _comparison(candidate, own, version, other, by, config.publish.tolerance)
+        problems += [] if problem is None else [problem]
     return GateDecision(tuple(problems), record)
+
+
+def _comparison(
+    candidate: ModelVersion,
+    value: float | None,
+    serving: ModelVersion,
+    other: float | None,
+    where: "_MetricOnSplit",
+    tolerance: float,
+) -> str | None:
+    """Return the reason to refuse `value` beside `other` of a serving version, or None."""
+    if value is None and other is None:
+        return None
+    is_similarity = where.metric.startswith("similar_")
+    if value is None:
+        return (
+            f"{candidate.version} has no {where} to compare with {serving.version}, which serves: run "
+            "build_item_similarity and evaluate_similarity on that split"
+        )
+    if other is None:
+        return (
+            f"{serving.version}, which serves, has no {where} to compare with: run {training_job(serving.kind)} with "
+            f"its settings on that split, and {'evaluate_similarity' if is_similarity else 'evaluate'}; or name a "
+            "publish.metric that both have"
+        )
+    if is_better(where.metric, _worst_allowed(where.metric, other, tolerance), value):
+        return (
+            f"{candidate.version} is worse than {serving.version}, which serves, by {where}: {value:.4f} against "
+            f"{other:.4f}; publish.tolerance is {tolerance}"
+        )
+    return None
 
 
 @dataclass(frozen=True)
@@ -154,10 +180,13 @@ def _without_evaluation(
     others = [version.version for version in serving if _was_evaluated(tables, version)]
     if not others:
         return GateDecision((), record)
-    advice = (
-        "run evaluate_gender with its settings"
-        if candidate.kind == "gender"
-        else "train it on a split (split.protocol) and run evaluate; then it may be trained with model.fit everything"
+    advice = {
+        "gender": "run evaluate_gender with its settings",
+        ITEM_KNN: "build it on a split (split.protocol) and run evaluate_similarity for both; then it may be built "
+        "with model.fit everything",
+    }.get(
+        candidate.kind,
+        "train it on a split (split.protocol) and run evaluate; then it may be trained with model.fit everything",
     )
     problem = f"{candidate.version} was not evaluated, and {', '.join(others)}, which it would replace, was: {advice}"
     return GateDecision((problem,), record)

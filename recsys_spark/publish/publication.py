@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.model import BaseConfig
 from recsys_spark.core.errors import MissingInputError
+from recsys_spark.core.names import ITEM_KNN
 from recsys_spark.models.versions import ModelVersion, not_before
 from recsys_spark.publish.gate import GateDecision, check_gate
 from recsys_spark.storage.tables import Tables
@@ -88,6 +89,8 @@ def publication_notice(candidate: ModelVersion, decision: GateDecision, config: 
     is_gender = candidate.kind == "gender"
     steps = "run evaluate_gender with its settings" if is_gender else "train it on the split and run evaluate"
     baseline = "the majority share" if is_gender else "popularity"
+    if candidate.kind == ITEM_KNN:
+        steps, baseline = "build it on the split and run evaluate_similarity", "the lists that serve"
     return (
         f"{version} was published without an evaluation: {steps} to compare it with {baseline} (publish.metric and "
         "publish.tolerance decide what is required)"

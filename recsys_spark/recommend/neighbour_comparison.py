@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.evaluation import CompareSettings
 from recsys_spark.core.errors import ConfigError, MissingInputError
-from recsys_spark.core.names import all_kinds
+from recsys_spark.core.names import ITEM_KNN, all_kinds
 from recsys_spark.models.versions import find_model, kind_of
 from recsys_spark.recommend.names import resolve_items, users_per_item
 from recsys_spark.recommend.neighbour_lists import agreement, item_values, neighbour_lists, random_lists
@@ -24,11 +24,12 @@ def compared_versions(tables: Tables, named: Sequence[str]) -> tuple[str, ...]:
 
     Raises ConfigError for fewer than two models or an unknown kind, MissingInputError for a model that was not trained.
     """
-    unknown = [name for name in named if (kind_of(name) or name) not in all_kinds()]
+    kinds = (*all_kinds(), ITEM_KNN)
+    unknown = [name for name in named if (kind_of(name) or name) not in kinds]
     if unknown:
         raise ConfigError(
             *(
-                f"compare.models: {name!r} is not a kind or a version: name one of the kinds {', '.join(all_kinds())}"
+                f"compare.models: {name!r} is not a kind or a version: name one of the kinds {', '.join(kinds)}"
                 for name in unknown
             )
         )

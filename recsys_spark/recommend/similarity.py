@@ -17,7 +17,7 @@ from recsys_spark.ranking.products import cosine_scores
 from recsys_spark.ranking.scores import exclude_items, exclude_pairs
 from recsys_spark.ranking.top_n import TopN, top_n
 
-__all__ = ["item_similarity", "nearest_items", "nearest_to_all"]
+__all__ = ["SCHEMA", "item_similarity", "lists_to_arrow", "nearest_items", "nearest_to_all"]
 
 SCHEMA = "item_idx INT, position INT, similar_item_idx INT, similarity DOUBLE"
 
@@ -73,10 +73,11 @@ def _neighbour_batches(
         item_idx = item_idx[has_vector[item_idx]]
         for start in range(0, item_idx.size, block_items):
             block = item_idx[start : start + block_items]
-            yield _to_arrow(block, nearest_items(matrix, block, n_neighbours))
+            yield lists_to_arrow(block, nearest_items(matrix, block, n_neighbours))
 
 
-def _to_arrow(item_idx: NDArray[np.int64], nearest: TopN) -> pa.RecordBatch:
+def lists_to_arrow(item_idx: NDArray[np.int64], nearest: TopN) -> pa.RecordBatch:
+    """Convert the lists of items (n,) to rows of SCHEMA."""
     row, place = np.nonzero(np.arange(nearest.item_idx.shape[1]) < nearest.length[:, None])
     return pa.RecordBatch.from_pydict(
         {

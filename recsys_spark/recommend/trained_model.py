@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.core.errors import ConfigError, MissingInputError
-from recsys_spark.core.names import NETWORKS, training_job
+from recsys_spark.core.names import NETWORKS, UNSCORED_KINDS, training_job
 from recsys_spark.models.kind import ModelKind, load_kind
 from recsys_spark.models.versions import ModelVersion
 from recsys_spark.ranking.item_matrix import ItemMatrix
@@ -53,8 +53,12 @@ class TrainedModel:
 def load_model(files_root: str, version: ModelVersion) -> TrainedModel:
     """Load the files of a model version from below files.root.
 
-    Raises MissingInputError when the folder is incomplete.
+    Raises MissingInputError when the folder is incomplete, ConfigError for a kind that scores no users.
     """
+    if version.kind in UNSCORED_KINDS:
+        raise ConfigError(
+            f"{version.version} is of kind {version.kind}, which scores no users: name a model of another kind"
+        )
     folder = Path(files_root) / version.artifact
     try:
         if missing := missing_files(folder):

@@ -102,7 +102,7 @@ _OWN = {
     },
     "item_similarity": {
         "similar_item_id": "Id of the neighbour.",
-        "similarity": "Cosine of the two item vectors, from -1 to 1.",
+        "similarity": "Cosine of the two item vectors, from -1 to 1; of item_knn by similarity.method, from 0 to 1.",
     },
     "recommendations": {
         "score": "Score of the model; comparable within one list only.",

@@ -263,7 +263,7 @@ def test_blocks_have_whole_users_for_any_batches(monkeypatch: pytest.MonkeyPatch
     pairs = pa.RecordBatch.from_arrays([*map(pa.array, columns)], ["user_idx", "item_idx", "confidence"])
     for size in (7, 64, 10_000):
         batches = [pairs.slice(start, size) for start in range(0, len(users), size)]
-        found = list(user_blocks._arrays(iter(list(user_blocks._to_blocks(batches)))))
+        found = list(user_blocks.csr_blocks(iter(list(user_blocks._to_blocks(batches)))))
         assert len(found) > (1 if size == 10_000 else 5)
         again = np.zeros_like(plays)
         for numbers, histories in found:

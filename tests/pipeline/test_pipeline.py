@@ -301,6 +301,17 @@ def test_with_a_split_models_are_evaluated_before_outputs_and_the_final_fit() ->
     assert steps == [*evaluated, *[f"{step} everything" for step in training], *ends]
 
 
+def test_similar_items_from_shared_users_are_one_version_and_published_by_themselves() -> None:
+    flags = ["--tables.root", "t", "--source.path", "p", "--source.format", "plays", "--pipeline.kinds", "als,lsa"]
+    flags += ["--similarity.method", "random_walk", "--pipeline.from", "build_item_similarity"]
+    lists = ["build_recommendations als", "build_recommendations lsa", "publish_model als"]
+    ends = [*lists, "publish_model item_knn", "build_report"]
+    assert [str(step) for step in plan_steps(load_config(flags))] == ["build_item_similarity item_knn", *ends]
+    last = [*flags, "--split.protocol", "strong_random", "--pipeline.final_fit", "true"]
+    both = ["build_item_similarity item_knn", "build_item_similarity item_knn everything"]
+    assert [str(step) for step in plan_steps(load_config(last))] == [*both, *ends]
+
+
 def test_gender_steps_come_last_and_use_a_kind_with_user_vectors() -> None:
     flags = ["--tables.root", "t", "--source.path", "p", "--source.format", "plays", "--pipeline.gender", "true"]
     # The report comes after them.

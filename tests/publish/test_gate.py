@@ -72,15 +72,19 @@ class Shop:
         self.rows.clear()
         return self.tables
 
-    def publish(self, version: str, *flags: str) -> dict[str, Any]:
-        """Publish a version and return the record in models.gate."""
+    def publish(self, version: str, *flags: str, served: str | None = None) -> dict[str, Any]:
+        """Publish a version and return the record in models.gate.
+
+        `served` is the version that serves recommendations afterwards, if it is another one.
+        """
         config = load_config(["--tables.root", str(self.workspace.root), *flags], {})
         self.write()
         tables = Tables(self.workspace.spark, config, "run", "test")
         publish(tables, find_model(tables, version.split("-", maxsplit=1)[0], version), config)
         row = tables.read("models").where(F.array_contains("serves", "recommendations")).collect()
-        assert [r["model_version"] for r in row] == [version]
-        record: dict[str, Any] = json.loads(row[0]["gate"])
+        assert [r["model_version"] for r in row] == [served or version]
+        (own,) = tables.read("models").where(F.col("model_version") == version).collect()
+        record: dict[str, Any] = json.loads(own["gate"])
         return record
 
 
@@ -104,6 +108,26 @@ def test_a_worse_model_is_refused_with_both_numbers_and_an_override_is_recorded(
     record = shop.publish(second, "--publish.override", "the catalogue is new")
     assert (record["verdict"], record["reason"]) == ("overridden", "the catalogue is new")
     assert record["candidate"] == 0.29 and record["problems"]
+
+
+def test_lists_of_similar_items_are_compared_by_their_own_metric(shop: Shop) -> None:
+    """Lists of users stay with the model; a model replaces lists from shared users only if its own are as good."""
+    model, lists = shop.model("als"), shop.model("item_knn", metric="similar_recall@10")
+    shop.rows["recommendations"] = [row for row in shop.rows["recommendations"] if row[0] == model]
+    for version in (model, lists):
+        shop.add("item_similarity", (version, version.partition("-")[0], "i", 1, "j", 0.5))
+    for version, value in ((model, 0.3), (shop.model("popularity"), 0.1)):
+        shop.evaluate(version, value)
+    assert shop.publish(model)["verdict"] == "passed"
+    with pytest.raises(QualityGateError, match="run evaluate_similarity for both"):
+        shop.publish(lists)
+    shop.evaluate(lists, 0.06, metric="similar_recall@10")
+    with pytest.raises(QualityGateError, match=f"{model}, which serves, has no similar_recall@10"):
+        shop.publish(lists)
+    shop.evaluate(model, 0.04, metric="similar_recall@10")
+    assert shop.publish(lists, served=model)["verdict"] == "passed"
+    with pytest.raises(QualityGateError, match=rf"{model} is worse than {lists}.*0.0400 against 0.0600"):
+        shop.publish(model)
 
 
 def test_a_model_worse_than_popularity_is_refused(shop: Shop) -> None:
