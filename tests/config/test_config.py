@@ -165,3 +165,10 @@ def test_settings_of_networks_need_torch_only_when_they_are_named(monkeypatch: p
 def test_the_nearest_name_is_offered_for_a_value(flags: list[str], nearest: str) -> None:
     with pytest.raises(ConfigError, match=f"did you mean '{nearest}'"):
         load_config(["--tables.root", "unused", *flags], {})
+
+
+@pytest.mark.parametrize("kind", ["gender", "item_knn"])
+def test_kinds_that_score_no_users_can_be_named_but_not_trained_by_a_pipeline(kind: str) -> None:
+    assert load_config([*ROOT, "--model.kind", kind], {}).model.kind == kind
+    with pytest.raises(ConfigError, match=r"pipeline\.kinds: no kind"):
+        load_config([*ROOT, "--pipeline.kinds", f"als,{kind}"], {})
