@@ -122,8 +122,8 @@ def test_block_als_survives_a_lost_executor_with_the_same_vectors(
     submitter.done("train_spark_model", roots[0], tmp_path / "whole.log", *training)
     log = tmp_path / "disturbed.log"
     process = submitter.start("train_spark_model", roots[1], log, *training)
-    checkpoints = roots[1] / "_files" / "checkpoints"
-    wait_until(lambda: process.poll() is not None or any(checkpoints.rglob("pass-0004-*")))
+    passes = roots[1] / "_files" / "models"
+    wait_until(lambda: process.poll() is not None or any(passes.rglob("pass-0004-*")))
     assert process.poll() is None, log.read_text()[-3_000:]
     os.kill(executors()[0], signal.SIGKILL)
     assert process.wait(900) == 0, log.read_text()[-3_000:]
